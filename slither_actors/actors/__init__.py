@@ -1,0 +1,1 @@
+"""The actor runtime: scheduler, mailbox, links, servers, supervisors."""

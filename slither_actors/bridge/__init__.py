@@ -1,0 +1,1 @@
+"""Views: functions of the driver that worker processes may call."""

@@ -1,0 +1,1 @@
+"""Integrations: the only modules that import optional packages."""

@@ -1,0 +1,1 @@
+"""Decisions only: no thread, clock or I/O."""

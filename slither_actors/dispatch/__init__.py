@@ -1,0 +1,1 @@
+"""Batched fan-out to worker processes, never more in flight than allowed."""

@@ -1,0 +1,357 @@
+"""Every exception of the library, one tree under `SlitherError`.
+
+Data is on attributes, the sentence is the message. An error that crosses from
+a worker process is never the user's live exception object: it is a
+`RemoteError` with the type's name, the message and the remote traceback, and
+the original as ``__cause__`` where it survived the trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = [
+    "ActorError",
+    "ActorExitError",
+    "BatchError",
+    "BatchTimeoutError",
+    "CallCycleError",
+    "CallTimeoutError",
+    "ChildError",
+    "DispatchError",
+    "ForkedRuntimeError",
+    "InputError",
+    "MailboxFullError",
+    "NameTakenError",
+    "NotRunningError",
+    "OptionError",
+    "PayloadError",
+    "PipeDefinitionError",
+    "PipeError",
+    "PoolError",
+    "PoolStoppedError",
+    "RemoteError",
+    "ResultError",
+    "RowNotFoundError",
+    "SlitherError",
+    "StartError",
+    "StoreError",
+    "StoreLoadError",
+    "SubscriptionError",
+    "TargetError",
+    "ViewError",
+    "WorkerCrashError",
+    "WorkerStartError",
+]
+
+
+class SlitherError(Exception):
+    """Base of every exception that the library raises."""
+
+
+class OptionError(SlitherError, ValueError):
+    """An option is unknown or has a value that is not allowed.
+
+    Raised once, where the option was given; inside, options are trusted.
+    """
+
+    def __init__(self, option: str, problem: str, *, where: str = "") -> None:
+        self.option = option
+        self.where = where
+        place = f"{where}: " if where else ""
+        super().__init__(f"{place}option {option!r} {problem}")
+
+
+class NotRunningError(SlitherError):
+    """Something was used before it started or after it stopped."""
+
+
+class ForkedRuntimeError(SlitherError):
+    """Actors were used in a child made by ``os.fork``; they live in the parent only."""
+
+
+# -- actors ------------------------------------------------------------------
+
+
+class ActorError(SlitherError):
+    """Base of the runtime's errors."""
+
+
+class StartError(ActorError):
+    """An actor's start failed; `reason` is what its ``init`` ended with."""
+
+    def __init__(self, actor: str, reason: object) -> None:
+        self.actor = actor
+        self.reason = reason
+        super().__init__(f"{actor} did not start: {reason}")
+
+
+class ChildError(ActorError):
+    """A supervisor refused a child operation (`reason` says which rule)."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class ActorExitError(ActorError):
+    """A call was not answered because its server ended; `reason` is its exit reason."""
+
+    def __init__(self, actor: str, reason: object) -> None:
+        self.actor = actor
+        self.reason = reason
+        super().__init__(f"{actor} exited before it answered: {reason}")
+
+
+class CallTimeoutError(ActorError, TimeoutError):
+    """A call was not answered in time. The server may still run it; the reply is dropped."""
+
+    def __init__(self, actor: str, timeout: float) -> None:
+        self.actor = actor
+        self.timeout = timeout
+        super().__init__(f"{actor} did not answer within {timeout:g} s")
+
+
+class CallCycleError(ActorError):
+    """A call would wait for its own caller; raised at once instead of hanging."""
+
+    def __init__(self, path: Sequence[str]) -> None:
+        self.path = tuple(path)
+        super().__init__(f"call cycle: {' -> '.join(self.path)}")
+
+
+class MailboxFullError(ActorError):
+    """A bounded mailbox refused a message."""
+
+    def __init__(self, actor: str, size: int) -> None:
+        self.actor = actor
+        self.size = size
+        super().__init__(f"mailbox of {actor} is full ({size} messages)")
+
+
+class NameTakenError(ActorError):
+    """An actor is already registered under this name."""
+
+    def __init__(self, name: object, holder: str) -> None:
+        self.name = name
+        self.holder = holder
+        super().__init__(f"the name {name!r} is taken by {holder}")
+
+
+class SubscriptionError(ActorError):
+    """A subscription between two stages was refused."""
+
+
+# -- workers and dispatch ----------------------------------------------------
+
+
+class PoolError(SlitherError):
+    """Base of pool errors that concern no single batch."""
+
+
+class PoolStoppedError(PoolError):
+    """A batch was given to a pool that stops or has stopped."""
+
+    def __init__(self, pool: str) -> None:
+        self.pool = pool
+        super().__init__(f"pool {pool!r} is stopped and takes no batches")
+
+
+class WorkerStartError(PoolError):
+    """A worker process ended before it said that it was ready."""
+
+    def __init__(self, pool: str, slot: int, explanation: str) -> None:
+        self.pool = pool
+        self.slot = slot
+        self.explanation = explanation
+        super().__init__(f"pool {pool!r}: worker of slot {slot} did not start: {explanation}")
+
+
+class BatchError(SlitherError):
+    """Base of the reasons for which one batch fails."""
+
+
+class WorkerCrashError(BatchError):
+    """The worker process died while it ran the batch.
+
+    Only this batch is lost; the slot starts another worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: str,
+        slot: int,
+        pid: int,
+        exitcode: int | None,
+        cause: str,
+        batch: str = "",
+        attempt: int = 1,
+        stderr_tail: str = "",
+    ) -> None:
+        self.pool = pool
+        self.slot = slot
+        self.pid = pid
+        self.exitcode = exitcode
+        """As `multiprocessing.Process.exitcode`: negative is minus the signal, None is unknown."""
+        self.cause = cause
+        """The likely cause, a sentence without a full stop."""
+        self.batch = batch
+        self.attempt = attempt
+        self.stderr_tail = stderr_tail
+        """The worker's last lines on standard error."""
+        batch_text = f" while it ran {batch} (attempt {attempt})" if batch else ""
+        tail = f"\nits last lines on standard error:\n{stderr_tail}" if stderr_tail else ""
+        super().__init__(f"worker {pid} (pool {pool!r}, slot {slot}) died{batch_text}: {cause}{tail}")
+
+    @property
+    def signal(self) -> int | None:
+        """The number of the signal that killed the worker, if one did."""
+        return -self.exitcode if self.exitcode is not None and self.exitcode < 0 else None
+
+
+class BatchTimeoutError(BatchError, TimeoutError):
+    """The batch ran longer than its timeout; its worker was killed and replaced."""
+
+    def __init__(self, *, batch: str, timeout: float, pool: str = "", slot: int = -1, pid: int = 0) -> None:
+        self.batch = batch
+        self.timeout = timeout
+        self.pool = pool
+        self.slot = slot
+        self.pid = pid
+        where = f" in worker {pid} (pool {pool!r}, slot {slot}), which was killed" if pid else ""
+        super().__init__(f"{batch} ran longer than {timeout:g} s{where}")
+
+
+class RemoteError(BatchError):
+    """The user's function raised in a worker.
+
+    ``__cause__`` is the original exception when it can cross processes.
+    """
+
+    def __init__(self, type_name: str, message: str, traceback_text: str) -> None:
+        self.type_name = type_name
+        """Qualified name of the original class, such as ``builtins.ValueError``."""
+        self.message = message
+        self.traceback_text = traceback_text
+        """The remote traceback, formatted."""
+        super().__init__(f"{type_name}: {message}\n\n--- remote traceback ---\n{traceback_text}")
+
+
+class PayloadError(BatchError):
+    """A payload or a result cannot be pickled; the message names the part that cannot."""
+
+
+class ResultError(BatchError):
+    """A worker function returned something other than one result per payload."""
+
+
+class TargetError(BatchError):
+    """A worker could not import the function that it was told to run."""
+
+
+class DispatchError(SlitherError):
+    """A dispatch run ended early under ``on_error="halt"``."""
+
+    def __init__(self, reason: BaseException, partial_results: list[Any], *, batch: str = "") -> None:
+        self.reason = reason
+        self.partial_results = partial_results
+        """The items that had been completed, in the order of the run."""
+        self.batch = batch
+        where = f"{batch}: " if batch else ""
+        super().__init__(f"dispatch halted: {where}{reason}")
+
+
+# -- stores and views --------------------------------------------------------
+
+
+class StoreError(SlitherError):
+    """Base of the stores' errors."""
+
+
+class RowNotFoundError(StoreError, KeyError):
+    """`fetch` found no row under the key."""
+
+    def __init__(self, store: str, table: str, key: object) -> None:
+        self.store = store
+        self.table = table
+        self.key = key
+        super().__init__(f"{store}.{table} has no row {key!r}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StoreLoadError(StoreError):
+    """A store's ``load`` failed. After a failed reload the old tables stay."""
+
+    def __init__(self, store: str, reason: BaseException) -> None:
+        self.store = store
+        self.reason = reason
+        super().__init__(f"store {store} did not load: {type(reason).__name__}: {reason}")
+
+
+class ViewError(SlitherError):
+    """A view is unknown in the session, raised, or took too long."""
+
+    def __init__(self, view: str, problem: str, *, traceback_text: str = "") -> None:
+        self.view = view
+        self.problem = problem
+        self.traceback_text = traceback_text
+        super().__init__(f"view {view!r} {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_view_error, (self.view, self.problem, self.traceback_text))
+
+
+def _view_error(view: str, problem: str, traceback_text: str) -> ViewError:
+    return ViewError(view, problem, traceback_text=traceback_text)
+
+
+# -- pipes -------------------------------------------------------------------
+
+
+class PipeDefinitionError(SlitherError):
+    """A pipe's class body is wrong; the message names the pipe and the stage."""
+
+    def __init__(self, pipe: str, problem: str, *, stage: str = "") -> None:
+        self.pipe = pipe
+        self.stage = stage
+        where = f"{pipe}.{stage}" if stage else pipe
+        super().__init__(f"pipe {where}: {problem}")
+
+
+class PipeError(SlitherError):
+    """A run of a pipe ended early.
+
+    `partial_results` maps every output to the items that had reached it.
+    """
+
+    def __init__(
+        self,
+        reason: BaseException,
+        partial_results: dict[str, list[Any]],
+        *,
+        pipe: str = "",
+        stage: str = "",
+    ) -> None:
+        self.reason = reason
+        self.partial_results = partial_results
+        self.pipe = pipe
+        self.stage = stage
+        where = f"{pipe}.{stage}" if stage else pipe
+        super().__init__(f"pipe {where} halted: {type(reason).__name__}: {reason}")
+
+
+class InputError(SlitherError):
+    """An input file is missing, unreadable or has a broken line.
+
+    `line` counts from one; None where the whole file is meant.
+    """
+
+    def __init__(self, path: str, problem: str, *, line: int | None = None) -> None:
+        self.path = path
+        self.line = line
+        where = f"{path}, line {line:,}" if line is not None else path
+        super().__init__(f"{where}: {problem}")

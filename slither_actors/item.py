@@ -1,0 +1,68 @@
+"""The envelope that carries a user's payload through pipes and dispatch runs.
+
+An item keeps its `id` for life: it is what order, errors and outcomes are
+attributed to. Items are values, changed by making new ones. The class is not
+frozen all the same, because a frozen attrs class costs three times as much to
+make and an item is made per element and stage.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+__all__ = ["DEFAULT_ROUTE", "Item"]
+
+DEFAULT_ROUTE = "default"
+
+_next_id = itertools.count(1).__next__
+_NO_META: Mapping[str, Any] = {}
+
+
+@attrs.define
+class Item:
+    """One payload on its way. Treat as immutable.
+
+    Source: ``Slither.Item``.
+    """
+
+    id: int
+    """Positive, unique and increasing in this process."""
+
+    payload: Any
+    """The user's value."""
+
+    meta: Mapping[str, Any] = _NO_META
+    """Stage-local metadata; shared between items, so make a new item with `put_meta`."""
+
+    route: str = DEFAULT_ROUTE
+    """The output that the item leaves by."""
+
+    @classmethod
+    def wrap(cls, payload: Any) -> Item:
+        """Wrap one payload under a fresh id. An item is returned as it is."""
+        return payload if isinstance(payload, cls) else cls(_next_id(), payload)
+
+    @classmethod
+    def wrap_many(cls, payloads: Iterable[Any]) -> list[Item]:
+        """Wrap payloads under increasing ids. Items among them stay as they are."""
+        return [p if isinstance(p, Item) else Item(_next_id(), p) for p in payloads]
+
+    def update_payload(self, payload: Any) -> Item:
+        """Return the item with another payload and the same id, meta and route."""
+        return Item(self.id, payload, self.meta, self.route)
+
+    def put_meta(self, meta: Mapping[str, Any]) -> Item:
+        """Return the item with `meta` merged into its metadata."""
+        return Item(self.id, self.payload, {**self.meta, **meta}, self.route)
+
+    def put_route(self, route: str) -> Item:
+        """Return the item bound for the output `route`."""
+        return Item(self.id, self.payload, self.meta, route)
+
+    def spawn(self, payload: Any) -> Item:
+        """Return a new item (its own id) that inherits meta and route: one of 1 to many."""
+        return Item(_next_id(), payload, self.meta, self.route)

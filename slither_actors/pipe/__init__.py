@@ -1,0 +1,1 @@
+"""Declared stages, composed into one supervised run."""

@@ -1,0 +1,1 @@
+"""Worker processes: slots, wire, payloads and post-mortems."""

@@ -1,0 +1,1 @@
+"""GenStage on actors: producers and consumers with demand."""

@@ -1,0 +1,1 @@
+"""Shared state with one writer and many readers."""

@@ -1,0 +1,1 @@
+"""Signals of what happens, guarded, for whoever listens."""

@@ -1,0 +1,229 @@
+"""A test that leaves a process, a thread or a file descriptor behind fails.
+
+The census of what exists is taken before and after each test. What is new and
+not infrastructure has `SETTLE_SECONDS` to go away. Processes and descriptors
+are read from ``/proc``; where there is none, only threads are counted.
+
+Processes are found as descendants, and by a mark in their environment as well:
+one whose parent has died is nobody's descendant any more.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from pathlib import Path
+
+import attrs
+import pytest
+
+__all__ = ["no_leaks"]
+
+SETTLE_SECONDS = 2.0
+
+# -- infrastructure: started once, on first use, and kept --------------------
+
+THREADS = ("slither-scheduler-", "slither-monitor", "slither-timer", "pytest_timeout")
+"""Prefixes of thread names."""
+
+PROCESSES = ("from multiprocessing.forkserver import", "from multiprocessing.resource_tracker import")
+"""Parts of the command lines of direct children. A forked worker has its server's command line, but is
+the server's child and not ours."""
+
+DESCRIPTORS = (
+    ("multiprocessing.forkserver", "_forkserver._forkserver_alive_fd"),
+    ("multiprocessing.resource_tracker", "_resource_tracker._fd"),
+)
+"""Module and attribute that hold a descriptor (or an object with ``fileno``, or several of either)."""
+
+POLLERS = ("anon_inode:[eventpoll]", "anon_inode:[eventfd]")
+"""What an infrastructure thread may open; allowed in a test during which one started."""
+
+
+# -- what is counted ---------------------------------------------------------
+
+
+@attrs.frozen
+class Process:
+    """A process below this one; the start time tells apart two that had the same pid."""
+
+    pid: int
+    started: str
+    parent: int = attrs.field(eq=False)
+    state: str = attrs.field(eq=False)
+    command: str = attrs.field(eq=False)
+
+    @property
+    def is_infrastructure(self) -> bool:
+        return (
+            self.parent == os.getpid()
+            and self.state != "Z"
+            and any(part in self.command for part in PROCESSES)
+        )
+
+    def __str__(self) -> str:
+        return f"process {self.pid}{' (zombie)' if self.state == 'Z' else ''}: {self.command}"
+
+
+@attrs.frozen
+class Thread:
+    """A running thread. Identifiers are reused, so the thread object tells two apart."""
+
+    ident: int
+    thread: threading.Thread | None = attrs.field(eq=id)
+
+    @property
+    def is_infrastructure(self) -> bool:
+        return self.thread is not None and self.thread.name.startswith(THREADS)
+
+    def __str__(self) -> str:
+        name = repr(self.thread.name) if self.thread else f"{self.ident} (not made by threading)"
+        frame = sys._current_frames().get(self.ident)
+        stack = "".join(traceback.format_stack(frame)) if frame else "  (has just ended)\n"
+        return f"thread {name}, which is at\n{stack.rstrip()}"
+
+
+@attrs.frozen
+class Descriptor:
+    """An open file descriptor of this process."""
+
+    number: int
+    target: str
+
+    def __str__(self) -> str:
+        return f"file descriptor {self.number} -> {self.target}"
+
+
+# -- the census --------------------------------------------------------------
+
+_MARK = "SLITHER_TEST_CENSUS"
+# A test run started by a test is marked by both.
+os.environ[_MARK] = f"{os.environ.get(_MARK, '')}/{os.getpid()}"
+_OUR_MARK = f"\0{_MARK}={os.environ[_MARK]}".encode()
+
+
+def processes() -> set[Process]:
+    """Return the descendants of this process and those that inherited its mark."""
+    everyone: dict[int, Process] = {}
+    marked = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            found = _process(folder)
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+        everyone[found.pid] = found
+        try:
+            environment = b"\0" + (folder / "environ").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):  # a zombie, or another user's
+            continue
+        if _OUR_MARK + b"\0" in environment or _OUR_MARK + b"/" in environment:
+            marked.add(found.pid)
+    own = os.getpid()
+    return {
+        each
+        for pid, each in everyone.items()
+        if pid != own and (pid in marked or _below(own, each, everyone))
+    }
+
+
+def _process(folder: Path) -> Process:
+    # The second field is the name in parentheses and may hold anything, a ')' too.
+    head, _, tail = (folder / "stat").read_text(errors="replace").rpartition(")")
+    name = head.partition("(")[2]
+    fields = tail.split()
+    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    return Process(
+        pid=int(folder.name),
+        started=fields[19],
+        parent=int(fields[1]),
+        state=fields[0],
+        command=command or name,
+    )
+
+
+def _below(ancestor: int, process: Process, everyone: dict[int, Process]) -> bool:
+    parent: Process | None = process
+    while parent is not None:
+        if parent.parent == ancestor:
+            return True
+        parent = everyone.get(parent.parent)
+    return False
+
+
+def threads() -> set[Thread]:
+    """Return the threads that run, those that `threading` does not know included."""
+    known = {each.ident: each for each in threading.enumerate()}
+    return {Thread(ident, known.get(ident)) for ident in sys._current_frames()}
+
+
+def descriptors() -> set[Descriptor]:
+    """Return what is open in this process."""
+    found = set()
+    for entry in Path("/proc/self/fd").glob("*"):
+        try:
+            found.add(Descriptor(int(entry.name), os.readlink(entry)))  # noqa: PTH115 - targets are not paths
+        except FileNotFoundError:  # the descriptor that lists the folder
+            continue
+    return found
+
+
+def census() -> set[Process | Thread | Descriptor]:
+    """Return all that a test could leave behind."""
+    return {*processes(), *threads(), *descriptors()}
+
+
+def _held(module: str, attribute: str) -> Iterable[int]:
+    """Return the descriptors that a module keeps, none if it is not imported or keeps none."""
+    try:
+        value = attrgetter(attribute)(sys.modules[module])
+    except (KeyError, AttributeError):
+        return ()
+    values = value if isinstance(value, (list, tuple, set)) else [value]
+    return [each if isinstance(each, int) else each.fileno() for each in values if each is not None]
+
+
+def left_behind(before: set[Process | Thread | Descriptor]) -> list[Process | Thread | Descriptor]:
+    """Return what is new since `before` and no infrastructure."""
+    new = census() - before
+    started = any(isinstance(each, Thread) and each.is_infrastructure for each in new)
+    held = {number for place in DESCRIPTORS for number in _held(*place)}
+
+    def is_infrastructure(each: Process | Thread | Descriptor) -> bool:
+        if isinstance(each, Descriptor):
+            return each.number in held or (started and each.target in POLLERS)
+        return each.is_infrastructure
+
+    return [each for each in new if not is_infrastructure(each)]
+
+
+def settle(before: set[Process | Thread | Descriptor]) -> list[Process | Thread | Descriptor]:
+    """Return what is still left behind after `SETTLE_SECONDS`."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    pause = 0.001
+    left = left_behind(before)
+    if left:
+        gc.collect()  # a descriptor in a reference cycle is closed by its collection
+        left = left_behind(before)
+    while left and time.monotonic() < deadline:
+        # The end of another's thread or process is no event that one could wait for here.
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+        left = left_behind(before)
+    return left
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """Fail the test if it leaves a process, a thread or a file descriptor behind."""
+    before = census()
+    yield
+    left = settle(before)
+    if left:
+        report = "\n".join(sorted(str(each) for each in left))
+        pytest.fail(f"the test left behind:\n{report}", pytrace=False)
