@@ -39,11 +39,11 @@ the server's child and not ours."""
 DESCRIPTORS = (
     ("multiprocessing.forkserver", "_forkserver._forkserver_alive_fd"),
     ("multiprocessing.resource_tracker", "_resource_tracker._fd"),
+    ("slither_actors.actors._runtime", "scheduler.poller._backend._epoll"),
+    ("slither_actors.actors._runtime", "scheduler.poller._wake_read"),
+    ("slither_actors.actors._runtime", "scheduler.poller._wake_write"),
 )
 """Module and attribute that hold a descriptor (or an object with ``fileno``, or several of either)."""
-
-POLLERS = ("anon_inode:[eventpoll]", "anon_inode:[eventfd]")
-"""What an infrastructure thread may open; allowed in a test during which one started."""
 
 
 # -- what is counted ---------------------------------------------------------
@@ -191,12 +191,11 @@ def _held(module: str, attribute: str) -> Iterable[int]:
 def left_behind(before: set[Process | Thread | Descriptor]) -> list[Process | Thread | Descriptor]:
     """Return what is new since `before` and no infrastructure."""
     new = census() - before
-    started = any(isinstance(each, Thread) and each.is_infrastructure for each in new)
     held = {number for place in DESCRIPTORS for number in _held(*place)}
 
     def is_infrastructure(each: Process | Thread | Descriptor) -> bool:
         if isinstance(each, Descriptor):
-            return each.number in held or (started and each.target in POLLERS)
+            return each.number in held
         return each.is_infrastructure
 
     return [each for each in new if not is_infrastructure(each)]

@@ -143,30 +143,30 @@ def test_a_descriptor_in_a_cycle_is_collected_first(run: Run) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_the_runtimes_threads_and_their_poller_may_stay(run: Run) -> None:
-    """Schedulers, monitor and timer start once and are kept, with an epoll object."""
+def test_the_runtimes_threads_may_stay(run: Run) -> None:
+    """Schedulers, monitor and timer start once and are kept."""
     result = run(
         """
-        import select
-        global poller
-        poller = select.epoll()
-        for name in ("slither-scheduler-0", "slither-monitor", "slither-timer"):
+        for name in ("slither-scheduler-1", "slither-monitor", "slither-timer"):
             threading.Thread(target=threading.Event().wait, name=name, daemon=True).start()
         """
     )
     result.assert_outcomes(passed=1)
 
 
-def test_a_poller_without_a_new_scheduler_fails_the_test(run: Run) -> None:
-    """An epoll object is allowed to the runtime only."""
-    result = run(
-        """
+def test_a_descriptor_that_infrastructure_holds_may_stay(run: Run) -> None:
+    """The table of holders decides, and no other descriptor of the kind is let through."""
+    body = """
         import select
-        global poller
-        poller = select.epoll()
+        import tests.leaks
+        global kept, forgotten
+        kept = select.epoll()
+        tests.leaks.DESCRIPTORS += ((__name__, "kept"), (__name__, "no.such"), ("no", "such"))
         """
+    run(body).assert_outcomes(passed=1)
+    assert_reports(
+        run(f"{body}\n        forgotten = select.epoll()"), "file descriptor [0-9]* -> anon_inode:*"
     )
-    assert_reports(result, "file descriptor [0-9]* -> anon_inode:*eventpoll]")
 
 
 def test_the_fork_server_may_stay_and_its_workers_may_not(run: Run) -> None:
