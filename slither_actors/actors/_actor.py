@@ -1,0 +1,142 @@
+"""The actor with Pykka's contract, run by the scheduler instead of a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, ClassVar
+
+import pykka
+from pykka import messages
+from pykka._envelope import Envelope
+
+from slither_actors.actors import _runtime
+from slither_actors.actors._cell import Cell, end
+from slither_actors.actors._future import Future
+from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
+from slither_actors.actors._ref import ActorRef, Inbox, _on_envelope
+
+__all__ = ["Actor"]
+
+logger = logging.getLogger("pykka")
+
+
+class Actor(pykka.Actor):
+    """A `pykka.Actor` that needs no thread of its own.
+
+    Subclass it, write methods, and use ``start``, ``tell``, ``ask``, ``proxy``
+    and ``stop`` as with `pykka.ThreadingActor`. What differs is who runs it:
+    the scheduler, a slice of messages at a time. An exception in an *ask* is
+    the caller's; for OTP's contract, where it is a crash, use `Server`.
+    """
+
+    own_thread: ClassVar[bool] = False
+    """Whether the actor gets a thread of its own, for handlers that block as a rule."""
+
+    trap_exit: ClassVar[bool] = False
+    """Whether exit signals arrive as `Exit` messages instead of ending the actor."""
+
+    inline_calls: ClassVar[bool] = False
+    """Whether a call to the idle server may run in the caller's thread; handlers must be short."""
+
+    _cell: Cell
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        """Create the actor, in the thread of whoever starts it."""
+        cell = bind(self)
+        super().__init__()
+        cell.ref = self._actor_ref = ActorRef(cell)
+
+    # -- what Pykka asks of an actor type --------------------------------------
+
+    def _create_actor_inbox(self) -> Inbox:  # type: ignore[override]
+        return Inbox(self._cell)
+
+    @staticmethod
+    def _create_future() -> Future[Any]:
+        return Future()
+
+    def _start_actor_loop(self) -> None:
+        self._cell.admit()
+        self._cell.put((_set_up, None))
+
+    # -- what the cell asks of an actor ----------------------------------------
+
+    def _on_envelope(self, envelope: Envelope[Any]) -> None:
+        if self.actor_stopped.is_set():
+            _reject(envelope, self)
+            return
+        try:
+            response = self._handle_receive(envelope.message)
+        except Exception as error:
+            if envelope.reply_to is None:
+                self._fail(error)
+                return
+            logger.info("Exception returned from %s to caller:", self, exc_info=True)
+            envelope.reply_to.set_exception()
+        except BaseException as error:  # noqa: BLE001
+            logger.debug("%r in %s. Stopping all actors.", error, self)
+            if envelope.reply_to is not None:
+                envelope.reply_to.set_exception()
+            self._stop()
+            pykka.ActorRegistry.stop_all(block=False)
+        else:
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(response)
+
+    def _on_info(self, message: Any) -> None:
+        self._on_envelope(Envelope(message))
+
+    def _stop(self) -> None:
+        super()._stop()
+        end(self._cell, NORMAL)
+
+    def _fail(self, error: BaseException) -> None:
+        info = sys.exc_info()
+        self._handle_failure(*info)
+        try:
+            self.on_failure(*info)
+        except Exception:  # noqa: BLE001 - as Pykka has it
+            self._handle_failure(*sys.exc_info())
+        end(self._cell, Crash.of(error))
+
+    def _on_end(self, reason: Any) -> None:
+        if not self.actor_stopped.is_set() and reason in (NORMAL, SHUTDOWN):
+            super()._stop()
+
+    def _on_dead(self) -> None:
+        if not self.actor_stopped.is_set():
+            pykka.ActorRegistry.unregister(self.actor_ref)
+            self.actor_stopped.set()
+        while self._cell.inbox:
+            function, argument = self._cell.inbox.popleft()
+            if function is _on_envelope:
+                _reject(argument, self)
+
+
+def bind(actor: Actor, *, linked: bool = False) -> Cell:
+    """Give an actor object its cell and its ref."""
+    current = _runtime.current_cell() if linked else None
+    own = type(actor).own_thread
+    scheduler = _runtime.own_scheduler(type(actor).__name__) if own else _runtime.scheduler
+    cell = Cell(actor, scheduler, current)
+    actor._cell = cell
+    return cell
+
+
+def _set_up(actor: Actor, _: None) -> None:
+    try:
+        actor.on_start()
+    except Exception as error:  # noqa: BLE001 - Pykka logs it and the actor is dead
+        actor._handle_failure(*sys.exc_info())
+        end(actor._cell, Crash.of(error))
+
+
+def _reject(envelope: Envelope[Any], actor: Actor) -> None:
+    if envelope.reply_to is None:
+        return
+    if isinstance(envelope.message, messages._ActorStop):
+        envelope.reply_to.set(None)
+        return
+    error = pykka.ActorDeadError(f"{actor.actor_ref} stopped before handling the message")
+    envelope.reply_to.set_exception((pykka.ActorDeadError, error, None))

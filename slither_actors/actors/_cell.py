@@ -1,0 +1,432 @@
+"""One incarnation of an actor: its mailbox, its life, its links and monitors.
+
+A message is a pair ``(function, argument)``; running it is
+``function(actor, argument)``. Whoever holds the cell's token runs it, so it
+runs one message at a time. The token is taken by whoever puts a message into
+a cell that is not queued, and is released at the end of a slice; after that
+the mailbox is looked at once more, so that no wake-up is lost.
+
+A dead cell is run like a live one. What it does with a message is to reject
+it, so a message that arrives while its receiver dies is answered as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, Crash, Down, Exit, is_abnormal
+from slither_actors.actors._scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from slither_actors.actors._actor import Actor
+    from slither_actors.actors._ref import Ref
+    from slither_actors.actors._request import Request
+    from slither_actors.actors._timers import Timer
+
+__all__ = ["Cell", "Message", "Monitor", "live_cells"]
+
+logger = logging.getLogger("slither_actors.actors")
+
+Message = tuple[Callable[[Any, Any], object], Any]
+
+_SLICE = 64
+"""The most messages of one slice."""
+
+_life = threading.Lock()
+"""Guards who is alive, linked, monitored and named. Held for a few assignments, never
+while anything is called, so one lock for all actors is enough and cannot deadlock."""
+
+_serial = itertools.count(1).__next__
+_live: dict[int, Cell] = {}
+_names: dict[object, Cell] = {}
+
+
+class Monitor:
+    """A watch over another actor, until its `Down` arrives or `cancel` is called."""
+
+    __slots__ = ("_target", "_watcher", "id")
+
+    def __init__(self, watcher: Cell, target: Cell) -> None:
+        self.id = _serial()
+        self._watcher: Cell | None = watcher
+        self._target = target
+
+    def cancel(self) -> None:
+        """Take the watch back. A `Down` that is on its way is dropped too."""
+        with _life:
+            self._watcher = None
+            if self._target.monitors is not None:
+                self._target.monitors.pop(self.id, None)
+
+    def deliver(self, ref: Ref, reason: Any) -> None:
+        """Send the `Down` to the watcher."""
+        watcher = self._watcher
+        if watcher is not None:
+            watcher.put((_down, (self, Down(self, ref, reason))))
+
+    def take(self) -> bool:
+        """Whether the `Down` is still wanted, asked in the watcher; only the first time."""
+        wanted = self._watcher is not None
+        self._watcher = None
+        return wanted
+
+
+def _down(actor: Actor, argument: tuple[Monitor, Down]) -> None:
+    monitor, down = argument
+    if monitor.take():
+        actor._on_info(down)
+
+
+class Cell:
+    """The runtime's side of one actor incarnation.
+
+    `put` and the signals may be called from any thread. `run` is called by the
+    scheduler, with the token held; the callbacks run inside it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_append",
+        "_ready",
+        "_release",
+        "acquire",
+        "actor",
+        "ancestors",
+        "attention",
+        "control",
+        "dead",
+        "deferred",
+        "ending",
+        "id",
+        "inbox",
+        "joiners",
+        "last_message",
+        "links",
+        "monitors",
+        "name",
+        "parent",
+        "reason",
+        "ref",
+        "scheduler",
+        "suspended",
+        "timers",
+        "waiting_on",
+        "watches",
+    )
+
+    def __init__(self, actor: Actor, scheduler: Scheduler, parent: Cell | None) -> None:
+        self.id = _serial()
+        self.actor: Actor = actor
+        self.scheduler = scheduler
+        self.inbox: deque[Message] = deque()
+        self._append = self.inbox.append
+        token = threading.Lock()
+        self.acquire = token.acquire
+        self._release = token.release
+        self._ready = scheduler.ready
+        self.control: list[Message] = []
+        """Messages of the supervisor and the system, ahead of all others."""
+        self.attention = False
+        """Something other than the next message is due: control, an end, a pause."""
+        self.ending: tuple[Any] | None = None
+        """The reason to end with, once it was decided."""
+        self.dead = False
+        self.reason: Any = None
+        self.suspended = False
+        self.ref: Ref = None  # type: ignore[assignment]  # set by whoever makes the cell
+        self.name: object = None
+        self.parent = parent
+        self.links: set[Cell] | None = None
+        self.monitors: dict[int, Monitor] | None = None
+        self.deferred: set[Request] | None = None
+        """Calls that will be answered later."""
+        self.joiners: list[threading.Lock] | None = None
+        """Plain waits for the end, each a held lock."""
+        self.waiting_on: Cell | None = None
+        """The server whose answer this actor waits for; call cycles are found along it."""
+        self.timers: set[Timer] | None = None
+        self.watches: set[int] | None = None
+        self.last_message: Message | None = None
+
+    # -- any thread ----------------------------------------------------------
+
+    def put(self, message: Message) -> None:
+        """Send one message. It never blocks; a dead cell rejects it."""
+        self._append(message)
+        if self.acquire(False):
+            self._ready(self)
+
+    def put_control(self, message: Message) -> None:
+        """Send one message ahead of the mailbox. For supervisors and the system only."""
+        self.control.append(message)
+        self.attention = True
+        if self.acquire(False):
+            self._ready(self)
+
+    def admit(self) -> None:
+        """Register the cell as alive."""
+        _live[self.id] = self
+
+    def monitor(self, watcher: Cell) -> Monitor:
+        """Watch this cell for `watcher`: exactly one `Down`, also if it is dead already."""
+        monitor = Monitor(watcher, self)
+        with _life:
+            if not self.dead:
+                if self.monitors is None:
+                    self.monitors = {}
+                self.monitors[monitor.id] = monitor
+                return monitor
+        monitor.deliver(self.ref, NOPROC)
+        return monitor
+
+    def link(self, other: Cell) -> None:
+        """Make each die with the other. A dead `other` is an exit signal ``"noproc"``."""
+        with _life:
+            if not other.dead and not self.dead:
+                for one, two in ((self, other), (other, self)):
+                    if one.links is None:
+                        one.links = set()
+                    one.links.add(two)
+                return
+        if other.dead:
+            self.signal(other.ref, NOPROC)
+
+    def unlink(self, other: Cell) -> None:
+        """Undo `link`."""
+        with _life:
+            for one, two in ((self, other), (other, self)):
+                if one.links is not None:
+                    one.links.discard(two)
+
+    def signal(self, source: Ref | None, reason: Any) -> None:
+        """Send an exit signal, in order with the other messages."""
+        self.put((_exit_signal, Exit(source, reason)))
+
+    def signal_ahead(self, source: Ref | None, reason: Any) -> None:
+        """Send an exit signal ahead of the mailbox, unless the actor traps exits."""
+        if self.actor.trap_exit:
+            self.signal(source, reason)
+        else:
+            self.put_control((_exit_signal, Exit(source, reason)))
+
+    def kill(self) -> None:
+        """End the actor at its next message boundary; no callback runs any more."""
+        self.put_control((_kill, None))
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait in this thread until the cell is dead. The caller has handed over."""
+        lock = threading.Lock()
+        lock.acquire()
+        with _life:
+            if self.dead:
+                return True
+            if self.joiners is None:
+                self.joiners = []
+            self.joiners.append(lock)
+        if lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            return True
+        with _life:
+            if self.joiners and lock in self.joiners:
+                self.joiners.remove(lock)
+            return self.dead
+
+    # -- with the token held -------------------------------------------------
+
+    def run(self) -> None:
+        """Run one slice. Never raises."""
+        inbox = self.inbox
+        message: Message | None = None
+        try:
+            actor = self.actor
+            take = inbox.popleft
+            for _ in range(min(len(inbox), _SLICE)):
+                if self.attention and not self._attend():
+                    break
+                message = take()
+                message[0](actor, message[1])
+            if self.attention:
+                self._attend()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this actor only
+            self.crash(error, message)
+        self.release()
+
+    def release(self) -> None:
+        """Give the token back, then look again: a message may have come meanwhile."""
+        self._release()
+        if ((self.inbox and not self.suspended) or self.control) and self.acquire(False):
+            self._ready(self)
+
+    def release_inline(self) -> None:
+        """As `release`, after a message that was run outside of `run`."""
+        if self.attention:
+            try:
+                self._attend()
+            except BaseException as error:  # noqa: BLE001 - it ends this actor only
+                self.crash(error, None)
+        self.release()
+
+    def _attend(self) -> bool:
+        """Do what is due besides messages. False if no message may run now."""
+        while True:
+            if self.dead:
+                self._reject()
+                return False
+            if self.ending is not None:
+                self.finish(self.ending[0])
+                continue
+            if not self.control:
+                self.attention = self.suspended
+                # A sender appends first and sets the flag then: look once more.
+                if not self.control:
+                    return not self.suspended
+                self.attention = True
+                continue
+            function, argument = self.control.pop(0)
+            function(self.actor, argument)
+
+    def crash(self, error: BaseException, message: Message | None) -> None:
+        """End the actor because `error` left a callback."""
+        if self.dead:
+            return
+        reason = Crash.of(error)
+        self._report(reason, message)
+        self.finish(reason)
+        if message is not None:
+            self._reject_one(message[1])
+
+    def finish(self, reason: Any) -> None:
+        """Run the actor's last callback and die of `reason`, or of what the callback raises."""
+        if self.dead:
+            return
+        try:
+            self.actor._on_end(reason)
+        except BaseException as error:  # noqa: BLE001 - it ends this actor only
+            reason = Crash.of(error)
+            self._report(reason, None)
+        self.die(reason)
+
+    def die(self, reason: Any) -> None:
+        """Become dead: free the name, then tell who watches. The first reason counts."""
+        with _life:
+            if self.dead:
+                return
+            self.dead = True
+            self.attention = True
+            self.reason = reason
+            monitors, self.monitors = self.monitors, None
+            links, self.links = self.links, None
+            joiners, self.joiners = self.joiners, None
+            for other in links or ():
+                if other.links is not None:
+                    other.links.discard(self)
+            if self.name is not None and _names.get(self.name) is self:
+                del _names[self.name]
+            _live.pop(self.id, None)
+        for fd in tuple(self.watches or ()):
+            self.scheduler.poller.unwatch(fd)
+        for timer in tuple(self.timers or ()):
+            timer.cancel()
+        self.actor._on_dead()
+        for request in tuple(self.deferred or ()):
+            request.reject(reason)
+        for monitor in (monitors or {}).values():
+            monitor.deliver(self.ref, reason)
+        for other in links or ():
+            other.signal(self.ref, reason)
+        for lock in joiners or ():
+            lock.release()
+        self._reject()
+
+    def _reject(self) -> None:
+        self.control.clear()
+        while self.inbox:
+            try:
+                _, argument = self.inbox.popleft()
+            except IndexError:
+                return
+            self._reject_one(argument)
+
+    def _reject_one(self, argument: Any) -> None:
+        reject = getattr(argument, "reject", None)
+        if reject is not None:
+            reject(self.reason)
+
+    def _report(self, reason: Crash, message: Message | None) -> None:
+        logger.error(
+            "%s crashed: %s\n%s%s",
+            self.describe(),
+            reason,
+            f"last message: {_show(message)}\n" if message is not None else "",
+            reason.traceback_text,
+        )
+
+    def describe(self) -> str:
+        """Name the actor for a person: its class, its name, its number."""
+        name = f" {self.name!r}" if self.name is not None else ""
+        return f"{type(self.actor).__name__}{name} <{self.id}>"
+
+
+def _show(message: Message) -> str:
+    function, argument = message
+    try:
+        text = repr(getattr(argument, "message", argument))
+    except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
+        text = f"<{type(argument).__name__}, whose repr raised {type(broken).__name__}>"
+    return f"{function.__name__.removeprefix('_on_')} {text[:500]}"
+
+
+def _kill(actor: Actor, _: None) -> None:
+    actor._cell.die(KILLED)
+
+
+def _exit_signal(actor: Actor, signal: Exit) -> None:
+    cell = actor._cell
+    from_parent = cell.parent is not None and signal.ref is cell.parent.ref
+    if actor.trap_exit and not from_parent:
+        actor._on_info(signal)
+    elif signal.reason != NORMAL or from_parent:
+        end(cell, signal.reason)
+
+
+def end(cell: Cell, reason: Any) -> None:
+    """Let the cell end after the message that runs now."""
+    if cell.ending is None:
+        cell.ending = (reason,)
+    cell.attention = True
+
+
+def live_cells() -> list[Cell]:
+    """Return the cells that are alive, oldest first."""
+    with _life:
+        return list(_live.values())
+
+
+def register_name(name: object, cell: Cell) -> Cell | None:
+    """Give `cell` the name, or return the live cell that has it."""
+    with _life:
+        holder = _names.get(name)
+        if holder is not None and not holder.dead:
+            return holder
+        _names[name] = cell
+        cell.name = name
+        return None
+
+
+def find_name(name: object) -> Cell | None:
+    """Return the live cell of that name."""
+    cell = _names.get(name)
+    return None if cell is None or cell.dead else cell
+
+
+def after_fork_in_child() -> None:
+    """Make the lock usable again; another thread of the parent may have held it."""
+    global _life  # noqa: PLW0603
+    _life = threading.Lock()
+
+
+__all__ += ["after_fork_in_child", "end", "find_name", "is_abnormal", "register_name"]

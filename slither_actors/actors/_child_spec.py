@@ -1,0 +1,77 @@
+"""How a supervisor starts, restarts and stops one child."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from slither_actors.errors import OptionError
+
+if TYPE_CHECKING:
+    from slither_actors.actors._ref import Ref
+
+__all__ = ["BRUTAL_KILL", "ChildSpec", "Restart"]
+
+Restart = Literal["permanent", "transient", "temporary"]
+
+BRUTAL_KILL = "brutal_kill"
+"""A `ChildSpec.shutdown`: kill the child without asking."""
+
+
+def _restart(_: object, __: object, value: object) -> None:
+    if value not in ("permanent", "transient", "temporary"):
+        raise OptionError("restart", f"is {value!r}; allowed are 'permanent', 'transient', 'temporary'")
+
+
+def _shutdown(_: object, __: object, value: object) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    if not (value is None or value == BRUTAL_KILL or number):
+        raise OptionError(
+            "shutdown", f"is {value!r}; allowed are seconds of at least 0, 'brutal_kill', None (no limit)"
+        )
+
+
+def _start(_: object, __: object, value: Any) -> None:
+    if not (isinstance(value, tuple) and len(value) == 3 and hasattr(value[0], "start_link")):
+        raise OptionError("start", f"is {value!r:.200}; allowed is (server class, args, kwargs)")
+
+
+@attrs.frozen(kw_only=True)
+class ChildSpec:
+    """One child of a supervisor.
+
+    Source: https://www.erlang.org/doc/apps/stdlib/supervisor#t:child_spec/0
+    """
+
+    id: object
+    """Unique under a static supervisor."""
+
+    start: tuple[Any, tuple[Any, ...], dict[str, Any]] = attrs.field(validator=_start)
+    """The server class and what its `init` gets."""
+
+    restart: Restart = attrs.field(default="permanent", validator=_restart)
+    """permanent: always; transient: after an abnormal end; temporary: never."""
+
+    shutdown: Any = attrs.field(default=5.0, validator=_shutdown)
+    """Seconds to end in before it is killed; ``"brutal_kill"`` at once; None waits without limit."""
+
+    type: Literal["worker", "supervisor"] = "worker"
+    """For `which_children` and `count_children`."""
+
+    def launch(self, *extra: Any) -> Ref:
+        """Start the child, linked to the calling supervisor."""
+        cls, args, kwargs = self.start
+        ref: Ref = cls.start_link(*args, *extra, **kwargs)
+        return ref
+
+    @classmethod
+    def of(cls, child: Any) -> ChildSpec:
+        """Take a spec as it is, a server class as its default spec."""
+        if isinstance(child, cls):
+            return child
+        make = getattr(child, "child_spec", None)
+        if make is None:
+            raise OptionError("children", f"has {child!r:.200}; allowed are child specs and server classes")
+        spec: ChildSpec = make()
+        return spec

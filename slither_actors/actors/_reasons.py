@@ -1,0 +1,100 @@
+"""Exit reasons: why an actor ended, as OTP names it.
+
+A reason is one of the strings below, ``("shutdown", term)``, or a `Crash`.
+Whoever asks "must this be restarted?" or "must I die too?" asks `is_abnormal`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from slither_actors.actors._ref import Ref
+
+__all__ = ["KILLED", "NOPROC", "NORMAL", "SHUTDOWN", "Crash", "Down", "Exit", "is_abnormal"]
+
+NORMAL = "normal"
+"""The actor did what it was for."""
+
+SHUTDOWN = "shutdown"
+"""The actor was told to end in an orderly way, by its supervisor as a rule."""
+
+KILLED = "killed"
+"""The actor was ended without being asked."""
+
+NOPROC = "noproc"
+"""There was no such actor."""
+
+
+@attrs.frozen
+class Crash:
+    """An exception that a callback did not handle.
+
+    The traceback is kept as text: a traceback object would keep every frame's
+    locals alive, for as long as anybody remembers the reason.
+    """
+
+    exception: BaseException = attrs.field(eq=False)
+    """The exception, without its traceback."""
+
+    traceback_text: str = attrs.field(repr=False, eq=False)
+    """The formatted traceback, causes included."""
+
+    @classmethod
+    def of(cls, exception: BaseException) -> Crash:
+        """Make the reason from a live exception and free what its frames hold."""
+        try:
+            text = "".join(traceback.format_exception(exception))
+        except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+            text = f"{type(exception).__name__} (its text could not be made: {type(broken).__name__})\n"
+        return cls(_without_frames(exception), text)
+
+    def __str__(self) -> str:
+        try:
+            return f"{type(self.exception).__name__}: {self.exception}"
+        except Exception:  # noqa: BLE001 - as above
+            return type(self.exception).__name__
+
+
+def _without_frames(exception: BaseException) -> BaseException:
+    seen: set[int] = set()
+    link: BaseException | None = exception
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return exception
+
+
+def is_abnormal(reason: Any) -> bool:
+    """Whether `reason` is anything but normal, shutdown or ``("shutdown", term)``."""
+    if reason in (NORMAL, SHUTDOWN):
+        return False
+    return not (isinstance(reason, tuple) and len(reason) == 2 and reason[0] == SHUTDOWN)
+
+
+@attrs.frozen
+class Down:
+    """A monitored actor has ended; arrives in ``handle_info``."""
+
+    monitor: Any
+    """What `Server.monitor` returned."""
+
+    ref: Ref
+    """The actor that ended."""
+
+    reason: Any
+    """Its exit reason; ``"noproc"`` if it was dead before the monitor was set."""
+
+
+@attrs.frozen
+class Exit:
+    """An exit signal, as a message: what an actor with `trap_exit` gets in ``handle_info``."""
+
+    ref: Ref | None
+    """The actor that sent the signal or whose end it is; None for a plain thread."""
+
+    reason: Any

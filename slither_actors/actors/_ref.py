@@ -1,0 +1,309 @@
+"""The handle to an actor that may be passed around: the only thing others hold of it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pykka
+from pykka._envelope import Envelope
+
+from slither_actors.actors import _runtime
+from slither_actors.actors._cell import Cell, end, find_name
+from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN
+from slither_actors.actors._request import NO_REPLY, Failure, Request
+from slither_actors.errors import ActorExitError, CallCycleError, CallTimeoutError
+
+__all__ = ["Ref", "whereis"]
+
+
+class Ref(pykka.ActorRef[Any]):
+    """A reference to one incarnation of an actor; a restart makes a new one.
+
+    Usable from any thread. One actor has one `Ref`, so refs compare by identity.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._actor_weakref = weakref.ref(cell.actor)
+        self.actor_class = type(cell.actor)
+
+    @property
+    def id(self) -> int:
+        """The number of this incarnation, unique in the process."""
+        return self._cell.id
+
+    @property
+    def name(self) -> object:
+        """The name that the actor was started under, or None."""
+        return self._cell.name
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """As in Pykka: a string that is unique to the incarnation."""
+        return f"urn:slither-actors:{self._cell.id}"
+
+    @property
+    def actor_inbox(self) -> Inbox:  # type: ignore[override]
+        """As in Pykka: the mailbox, for messages in envelopes."""
+        return Inbox(self._cell)
+
+    @property
+    def exit_reason(self) -> Any:
+        """Why the actor ended; None while it lives."""
+        return self._cell.reason
+
+    def __repr__(self) -> str:
+        return f"<Ref of {self}>"
+
+    def __str__(self) -> str:
+        return self._cell.describe()
+
+    def __reduce__(self) -> NoReturn:
+        msg = f"{self!r} cannot be pickled: actors live in one process, workers know nothing of them"
+        raise TypeError(msg)
+
+    # -- messages ------------------------------------------------------------
+
+    def send(self, function: Callable[[Any, Any], object], argument: Any = None) -> None:
+        """Run ``function(actor, argument)`` as one message of the actor. Never blocks or fails."""
+        self._cell.put((function, argument))
+
+    def cast(self, message: Any) -> None:
+        """Send a message to ``handle_cast``. Never blocks; to a dead actor it does nothing."""
+        self._cell.put((_on_cast, message))
+
+    def info(self, message: Any) -> None:
+        """Send a message to ``handle_info``. Never blocks; to a dead actor it does nothing."""
+        self._cell.put((_on_info, message))
+
+    def call(self, message: Any, timeout: float | None = 5.0) -> Any:
+        """Ask the server and return its reply.
+
+        Args:
+            message: what ``handle_call`` gets.
+            timeout: seconds to wait; None waits as long as the server lives.
+
+        Raises:
+            CallTimeoutError: no reply in time. A late one is dropped.
+            ActorExitError: the server was dead or died before it replied.
+            CallCycleError: the server waits, directly or not, for the caller.
+        """
+        cell = self._cell
+        if cell.actor.inline_calls and cell.acquire(False):
+            if not cell.inbox and not cell.attention:
+                return self._call_inline(cell, message, timeout)
+            cell.release()
+        if cell.dead:
+            raise ActorExitError(str(self), NOPROC)
+        request = Request(message, cell)
+        request.expect()
+        caller = _wait_for(cell)
+        try:
+            cell.put((_on_call, request))
+            return self._wait(request, timeout)
+        finally:
+            if caller is not None:
+                caller.waiting_on = None
+
+    def _wait(self, request: Request, timeout: float | None) -> Any:
+        if not request.answered:
+            _runtime.blocking()
+        if not request.wait(timeout):
+            raise CallTimeoutError(str(self), timeout or 0.0)
+        return request.result()
+
+    def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
+        """Run the call here and now: the server is idle and its token is ours."""
+        request = Request(message, cell)
+        caller = _runtime.current_cell()
+        previous = None if caller is None else caller.waiting_on
+        if caller is not None:
+            caller.waiting_on = cell
+        try:
+            with _runtime.inline(cell):
+                try:
+                    _on_call(cell.actor, request)
+                except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
+                    cell.crash(error, (_on_call, request))
+            cell.release_inline()
+            if not request.answered:
+                request.expect()
+                return self._wait(request, timeout)
+            return request.result()
+        finally:
+            if caller is not None:
+                caller.waiting_on = previous
+
+    # -- life ----------------------------------------------------------------
+
+    def is_alive(self) -> bool:
+        """Whether the actor has not ended."""
+        return not self._cell.dead
+
+    def exit(self, reason: Any = SHUTDOWN) -> None:
+        """Send an exit signal: the actor ends, or gets an `Exit` message if it traps exits."""
+        current = _runtime.current_cell()
+        self._cell.signal_ahead(None if current is None else current.ref, reason)
+
+    def kill(self) -> None:
+        """End the actor at its next message boundary; it cannot refuse and runs no callback."""
+        self._cell.kill()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until the actor has ended; False if it has not within `timeout` seconds."""
+        if self._cell.dead:
+            return True
+        _runtime.blocking()
+        return self._cell.join(timeout)
+
+    def stop(self, reason: Any = NORMAL, *, block: bool = True, timeout: float | None = None) -> Any:
+        """End the actor after the messages that are in its mailbox now.
+
+        Returns:
+            True once it has ended, False if it was dead already. With
+            ``block=False`` nothing is waited for and None is returned.
+
+        Raises:
+            CallTimeoutError: it still lived after `timeout` seconds.
+        """
+        cell = self._cell
+        if cell.dead:
+            return False
+        cell.put((_on_stop, reason))
+        if not block:
+            return None
+        caller = _wait_for(cell)
+        try:
+            if not self.join(timeout):
+                raise CallTimeoutError(str(self), timeout or 0.0)
+        finally:
+            if caller is not None:
+                caller.waiting_on = None
+        return True
+
+    def tell(self, message: Any) -> None:
+        """Send a message to ``handle_info``; to a dead actor, unlike `info`, an error.
+
+        Raises:
+            pykka.ActorDeadError: the actor is dead.
+        """
+        if self._cell.dead:
+            msg = f"{self} not found"
+            raise pykka.ActorDeadError(msg)
+        self._cell.put((_on_info, message))
+
+
+class ActorRef(Ref):
+    """The reference to an `Actor`: Pykka's own, on our mailbox."""
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """As in Pykka: the actor's UUID as a URN."""
+        return self._cell.actor.actor_urn
+
+    def is_alive(self) -> bool:
+        """As in Pykka: False from the moment on which the actor begins to stop."""
+        stopped: bool = self._cell.actor.actor_stopped.is_set()
+        return not stopped
+
+    def tell(self, message: Any) -> None:
+        """As in Pykka: send a message; `pykka.ActorDeadError` if the actor is dead."""
+        if not self.is_alive():
+            msg = f"{self} not found"
+            raise pykka.ActorDeadError(msg)
+        self._cell.put((_on_envelope, Envelope(message)))
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
+        """As in Pykka; see `pykka.ActorRef.stop`."""
+        return pykka.ActorRef.stop(self, block=block, timeout=timeout)
+
+    @property  # type: ignore[misc]
+    def actor_stopped(self) -> Any:
+        """As in Pykka: the event that says that the actor stops."""
+        return self._cell.actor.actor_stopped
+
+    def __str__(self) -> str:
+        return f"{self.actor_class.__name__} ({self.actor_urn})"
+
+    def __repr__(self) -> str:
+        return f"<ActorRef for {self}>"
+
+
+class Inbox:
+    """The mailbox as Pykka's code sees it."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Add an envelope to the mailbox."""
+        self._cell.put((_on_envelope, envelope))
+
+    def get(self) -> Envelope[Any]:
+        """Take the first envelope; for a mailbox whose actor does not run."""
+        envelope: Envelope[Any] = self._cell.inbox.popleft()[1]
+        return envelope
+
+    def empty(self) -> bool:
+        """Whether no message waits."""
+        return not self._cell.inbox
+
+
+def whereis(name: object) -> Ref | None:
+    """Return the actor that is registered under `name`, or None."""
+    cell = find_name(name)
+    return None if cell is None else cell.ref
+
+
+def _wait_for(target: Cell) -> Cell | None:
+    """Note that the current actor waits for `target`, unless that would wait for itself."""
+    caller = _runtime.current_cell()
+    if caller is None:
+        return None
+    caller.waiting_on = target
+    path, cell = [caller], target
+    while cell is not None and cell not in path:
+        path.append(cell)
+        cell = cell.waiting_on  # type: ignore[assignment]
+    if cell is caller:
+        caller.waiting_on = None
+        raise CallCycleError([c.describe() for c in [*path, caller]])
+    return caller
+
+
+def _on_call(server: Any, request: Request) -> None:
+    if request.answered:
+        return
+    reply = server.handle_call(request.message, request)
+    if reply is NO_REPLY:
+        cell = request.cell
+        if not request.answered:
+            if cell.deferred is None:
+                cell.deferred = set()
+            cell.deferred.add(request)
+            if request.answered:
+                cell.deferred.discard(request)
+    elif isinstance(reply, Failure):
+        request.fail(reply.error)
+    else:
+        request.reply(reply)
+
+
+def _on_cast(server: Any, message: Any) -> None:
+    server.handle_cast(message)
+
+
+def _on_info(server: Any, message: Any) -> None:
+    server._on_info(message)
+
+
+def _on_envelope(actor: Any, envelope: Envelope[Any]) -> None:
+    actor._on_envelope(envelope)
+
+
+def _on_stop(actor: Any, reason: Any) -> None:
+    end(actor._cell, reason)

@@ -1,0 +1,111 @@
+"""A call on its way: the message, who waits, and the one answer."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from slither_actors.errors import ActorExitError
+
+if TYPE_CHECKING:
+    from slither_actors.actors._cell import Cell
+
+__all__ = ["NO_REPLY", "Failure", "Request"]
+
+
+class _NoReply:
+    """The type of `NO_REPLY`."""
+
+    def __repr__(self) -> str:
+        return "NO_REPLY"
+
+
+NO_REPLY = _NoReply()
+"""Returned by ``handle_call``: the answer comes later, through the sender."""
+
+
+@attrs.frozen
+class Failure:
+    """Returned by ``handle_call``: the caller gets `error` raised, the server lives on.
+
+    This is the path for failures that are expected. A raise in a callback is a crash.
+    """
+
+    error: BaseException
+
+
+class Request:
+    """What a server is asked, and the handle by which it answers: the `sender` of ``handle_call``.
+
+    The first of `reply` and `fail` counts, from any thread. Later ones, and
+    all after the caller stopped waiting, are dropped.
+    """
+
+    __slots__ = ("_claim", "_error", "_lock", "_value", "answered", "cell", "message")
+
+    def __init__(self, message: Any, cell: Cell) -> None:
+        self.message = message
+        self.cell = cell
+        self.answered = False
+        """Whether the answer is there, or nobody waits for it any more."""
+        self._claim = threading.Lock().acquire
+        self._lock: threading.Lock | None = None
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def reply(self, value: Any = None) -> None:
+        """Answer the call with `value`."""
+        if self._claim(False):
+            self._value = value
+            self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """Answer the call with an exception that is raised at the caller. The server lives on."""
+        if self._claim(False):
+            self._error = error
+            self._wake()
+
+    def reject(self, reason: Any) -> None:
+        """The server ended before it answered."""
+        self.fail(ActorExitError(self.cell.describe(), reason))
+
+    def _wake(self) -> None:
+        # `answered` is written before the lock is looked at; `expect` does it the other way round.
+        self.answered = True
+        if self._lock is not None:
+            self._lock.release()
+        if self.cell.deferred:
+            self.cell.deferred.discard(self)
+
+    def expect(self) -> None:
+        """Prepare to `wait`. Called once, by the caller, before the request can be answered elsewhere."""
+        lock = threading.Lock()
+        lock.acquire()
+        self._lock = lock
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for the answer in this thread; False after `timeout` seconds without one."""
+        if self.answered or self._lock is None:
+            return self.answered
+        if self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            return True
+        return not self._cancel()
+
+    def _cancel(self) -> bool:
+        if not self._claim(False):
+            # The answer is being written by another thread at this moment.
+            assert self._lock is not None
+            self._lock.acquire()
+            return False
+        self.answered = True
+        if self.cell.deferred:
+            self.cell.deferred.discard(self)
+        return True
+
+    def result(self) -> Any:
+        """Return or raise the answer, once there is one."""
+        if self._error is not None:
+            raise self._error
+        return self._value

@@ -1,0 +1,306 @@
+"""The server: OTP's ``gen_server`` as a class."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pykka._envelope import Envelope
+
+from slither_actors.actors import _runtime
+from slither_actors.actors._actor import Actor, bind
+from slither_actors.actors._cell import Cell, Monitor, end, register_name
+from slither_actors.actors._child_spec import ChildSpec, Restart
+from slither_actors.actors._reasons import NORMAL, Crash
+from slither_actors.actors._ref import Ref, _on_info
+from slither_actors.actors._request import Failure, Request
+from slither_actors.errors import NameTakenError, StartError
+
+if TYPE_CHECKING:
+    from slither_actors.actors._timers import Timer
+
+__all__ = ["Ignore", "Server"]
+
+logger = logging.getLogger("slither_actors.actors")
+
+S = TypeVar("S", bound="Server")
+
+
+class Ignore(Exception):  # noqa: N818 - not an error: OTP's ``:ignore``
+    """Raised in `Server.init`: do not start, and that is fine."""
+
+
+class Server(Actor):
+    """An actor with OTP's contract: calls, casts, other messages, and a reason at the end.
+
+    Every callback runs in the actor, one at a time; an exception that leaves
+    one ends the actor with a `Crash` as its reason. State lives on ``self``.
+    A subclass defines `init`, not ``__init__``.
+
+    Source: https://www.erlang.org/doc/apps/stdlib/gen_server
+    """
+
+    # -- starting -------------------------------------------------------------
+
+    def __init__(self) -> None:
+        """Bind the object to the runtime. `start` calls it; pass arguments to `init` instead."""
+
+    @classmethod
+    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> Ref:
+        """Start the server and return its ref once `init` has returned.
+
+        Args:
+            *args: given to `init`.
+            name: registered for `whereis` while the server lives.
+            **kwargs: given to `init`.
+
+        Raises:
+            StartError: `init` raised or stopped; the cause is attached.
+            NameTakenError: a live actor has the name.
+        """
+        return _start(cls, args, kwargs, name=name, linked=False)
+
+    @classmethod
+    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> Ref:
+        """As `start`, and link the server to the calling actor, its parent."""
+        return _start(cls, args, kwargs, name=name, linked=True)
+
+    @classmethod
+    def child_spec(
+        cls,
+        *args: Any,
+        id: object = None,
+        name: object = None,
+        restart: Restart = "permanent",
+        shutdown: Any = 5.0,
+        **kwargs: Any,
+    ) -> ChildSpec:
+        """Describe this server as a supervisor's child; the rest goes to `init`."""
+        return ChildSpec(
+            id=cls.__name__ if id is None else id,
+            start=(cls, args, {**kwargs, **({} if name is None else {"name": name})}),
+            restart=restart,
+            shutdown=shutdown,
+        )
+
+    # -- callbacks --------------------------------------------------------------
+
+    def init(self, *args: Any, **kwargs: Any) -> None:
+        """Set up the state. Runs before anybody can send a message to the server."""
+
+    def handle_call(self, request: Any, sender: Request) -> Any:
+        """Answer a call: return the reply, a `Failure`, or `NO_REPLY` and use `sender` later."""
+        msg = f"{type(self).__name__} got a call and has no handle_call: {request!r:.200}"
+        raise NotImplementedError(msg)
+
+    def handle_cast(self, message: Any) -> None:
+        """Handle a one-way message."""
+        msg = f"{type(self).__name__} got a cast and has no handle_cast: {message!r:.200}"
+        raise NotImplementedError(msg)
+
+    def handle_info(self, message: Any) -> None:
+        """Handle any other message: `Down`, `Exit`, timers, plain sends. Logs it by default."""
+        logger.warning("%s got a message that it does not handle: %.200r", self._cell.describe(), message)
+
+    def handle_continue(self, value: Any) -> None:
+        """Go on after a callback that called `continue_with`, before any other message."""
+
+    def terminate(self, reason: Any) -> None:
+        """Clean up. Runs last, whatever the reason, unless the actor was killed."""
+
+    # -- for the callbacks --------------------------------------------------------
+
+    @property
+    def ref(self) -> Ref:
+        """The server's own ref."""
+        return self._cell.ref
+
+    @property
+    def actor_ref(self) -> Any:
+        """As in Pykka: the server's own ref."""
+        return self._cell.ref
+
+    def stop(self, reason: Any = NORMAL) -> None:
+        """End after the callback that runs now; `terminate` gets the reason."""
+        end(self._cell, reason)
+
+    def continue_with(self, value: Any = None) -> None:
+        """Have `handle_continue` called with `value` before the next message."""
+        self._cell.put_control((_on_continue, value))
+
+    def monitor(self, ref: Ref) -> Monitor:
+        """Be told by a `Down` message when the other actor ends."""
+        return ref._cell.monitor(self._cell)
+
+    def link(self, ref: Ref) -> None:
+        """Die with the other actor, and it with this one, unless they trap exits."""
+        self._cell.link(ref._cell)
+
+    def unlink(self, ref: Ref) -> None:
+        """Undo `link`."""
+        self._cell.unlink(ref._cell)
+
+    def send_after(self, seconds: float, message: Any, *, period: float | None = None) -> Timer:
+        """Have `handle_info` called with `message` in `seconds`, and then every `period` seconds."""
+        return _runtime.timers.start(self._cell, seconds, (_on_info, message), period)
+
+    def run_after(
+        self, seconds: float, function: Callable[[Any, Any], object], argument: Any = None
+    ) -> Timer:
+        """Have ``function(self, argument)`` run as a message in `seconds`."""
+        return _runtime.timers.start(self._cell, seconds, (function, argument))
+
+    def watch(self, fd: int, function: Callable[[Any, int], object]) -> None:
+        """Have ``function(self, fd)`` run as a message whenever `fd` becomes readable or ends.
+
+        It has to read until that would block, and then call `rearm`.
+        """
+        if self._cell.watches is None:
+            self._cell.watches = set()
+        self._cell.watches.add(fd)
+        self._cell.scheduler.poller.watch(fd, self._cell, function)
+        self._cell.scheduler.watch_changed()
+
+    def watch_write(self, fd: int, function: Callable[[Any, int], object]) -> None:
+        """Have ``function(self, fd)`` run once, when the watched `fd` becomes writable."""
+        self._cell.scheduler.poller.watch_write(fd, self._cell, function)
+
+    def rearm(self, fd: int) -> None:
+        """Listen to `fd` again after it was read until that would block."""
+        self._cell.scheduler.poller.rearm(fd)
+
+    def unwatch(self, fd: int) -> None:
+        """Stop listening; call it before the descriptor is closed."""
+        if self._cell.watches is not None:
+            self._cell.watches.discard(fd)
+        self._cell.scheduler.poller.unwatch(fd)
+
+    # -- what the cell asks -------------------------------------------------------
+
+    def _on_info(self, message: Any) -> None:
+        self.handle_info(message)
+
+    def _on_envelope(self, envelope: Envelope[Any]) -> None:
+        """A message through Pykka's interface: an ask is a call, a tell is an info."""
+        if envelope.reply_to is None:
+            self.handle_info(envelope.message)
+            return
+        try:
+            envelope.reply_to.set(self._handle_receive(envelope.message))
+        except Exception:  # noqa: BLE001 - Pykka's contract for asks and proxies: the caller's
+            envelope.reply_to.set_exception()
+
+    def on_receive(self, message: Any) -> Any:
+        """Answer a Pykka ask with `handle_call`."""
+        request = Request(message, self._cell)
+        reply = self.handle_call(message, request)
+        if isinstance(reply, Failure):
+            raise reply.error
+        return request.result() if request.answered else reply
+
+    def _on_end(self, reason: Any) -> None:
+        self.terminate(reason)
+
+    def _on_dead(self) -> None:
+        """Nothing to do: the cell rejects what is left in the mailbox."""
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run before anybody knows the server; stages and supervisors extend it."""
+        self.init(*args, **kwargs)
+
+
+def _on_continue(server: Server, value: Any) -> None:
+    server.handle_continue(value)
+
+
+def _start(
+    cls: type[Server], args: tuple[Any, ...], kwargs: dict[str, Any], *, name: object, linked: bool
+) -> Ref:
+    server = cls.__new__(cls)
+    cell = bind(server, linked=linked)
+    cell.ref = Ref(cell)
+    cell.acquire(False)
+    if name is not None:
+        holder = register_name(name, cell)
+        if holder is not None:
+            raise NameTakenError(name, holder.describe())
+    cell.admit()
+    if cell.parent is not None:
+        cell.link(cell.parent)
+    server.__init__()  # type: ignore[misc]
+    if cls.own_thread:
+        _begin_there(cell, args, kwargs)
+    else:
+        _begin_here(cell, args, kwargs)
+    return cell.ref
+
+
+def _begin_here(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run `init` in the starter's thread, which has to wait for it anyway."""
+    error: BaseException | None = None
+    try:
+        with _runtime.inline(cell):
+            cell.actor._begin(args, kwargs)  # type: ignore[attr-defined]
+    except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
+        error = raised
+    if error is None and cell.ending is None:
+        cell.release_inline()
+        return
+    _give_up(cell, error)
+
+
+def _give_up(cell: Cell, error: BaseException | None) -> None:
+    """End a cell whose start failed and raise to the starter."""
+    if isinstance(error, Ignore):
+        reason: Any = NORMAL
+    elif error is not None:
+        reason = error.reason if isinstance(error, StartError) else Crash.of(error)
+    else:
+        reason = cell.ending[0] if cell.ending else NORMAL
+    if cell.parent is not None:
+        # The starter gets the error; it must not get an exit signal on top of it.
+        cell.unlink(cell.parent)
+    cell.die(reason)
+    cell.release()
+    if error is not None and not isinstance(error, Exception):
+        raise error
+    if isinstance(error, Ignore):
+        raise error
+    raise StartError(cell.describe(), reason) from error
+
+
+def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run `init` in the actor's own thread and wait for it."""
+    request = Request(None, cell)
+    request.expect()
+    cell.put((_begin, (request, args, kwargs)))
+    cell.release()
+    _runtime.blocking()
+    request.wait(None)
+    error = request.result()
+    if error is not None or cell.ending is not None:
+        _give_up_there(cell, error)
+
+
+def _begin(server: Server, argument: tuple[Request, tuple[Any, ...], dict[str, Any]]) -> None:
+    request, args, kwargs = argument
+    try:
+        server._begin(args, kwargs)
+    except BaseException as error:  # noqa: BLE001 - the start failed, whatever it is
+        _end_start(server._cell, error)
+        request.reply(error)
+        return
+    request.reply(None)
+
+
+def _end_start(cell: Cell, error: BaseException) -> None:
+    if cell.parent is not None:
+        cell.unlink(cell.parent)
+    cell.die(NORMAL if isinstance(error, Ignore) else Crash.of(error))
+
+
+def _give_up_there(cell: Cell, error: BaseException | None) -> None:
+    if error is not None and (isinstance(error, Ignore) or not isinstance(error, Exception)):
+        raise error
+    raise StartError(cell.describe(), cell.reason if error is not None else NORMAL) from error

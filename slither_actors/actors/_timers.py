@@ -1,0 +1,145 @@
+"""Messages that arrive later: one thread, one heap.
+
+A timer belongs to one incarnation of an actor. It is checked again in the
+actor, so a timer that was cancelled is not delivered even if it was on its
+way, and one of a dead actor never reaches its successor.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slither_actors.actors._actor import Actor
+    from slither_actors.actors._cell import Cell, Message
+
+__all__ = ["Timer", "TimerThread"]
+
+_COMPACT_AT = 1024
+
+
+class Timer:
+    """A message that will arrive once, or every `period` seconds."""
+
+    __slots__ = ("_cell", "_message", "_period", "due", "thread")
+
+    def __init__(
+        self, thread: TimerThread, cell: Cell, message: Message, due: float, period: float | None
+    ) -> None:
+        self.thread = thread
+        self.due = due
+        self._cell: Cell | None = cell
+        self._message = message
+        self._period = period
+
+    def cancel(self) -> bool:
+        """Take the timer back. True if it had not been delivered."""
+        cell, self._cell = self._cell, None
+        if cell is None:
+            return False
+        if cell.timers is not None:
+            cell.timers.discard(self)
+        self.thread.note_cancelled()
+        return True
+
+    @property
+    def active(self) -> bool:
+        """Whether the timer still waits or is on its way."""
+        return self._cell is not None
+
+    def fire(self) -> None:
+        """Put the message; called by the timer thread."""
+        cell = self._cell
+        if cell is not None:
+            cell.put((_deliver, self))
+
+    def take(self) -> Message | None:
+        """The message, if it is still wanted; asked in the actor."""
+        cell = self._cell
+        if cell is None:
+            return None
+        if self._period is None:
+            self._cell = None
+            if cell.timers is not None:
+                cell.timers.discard(self)
+        else:
+            # The next one is set when this one is handled: a busy actor gets fewer, not a backlog.
+            self.due = max(self.due + self._period, time.monotonic())
+            self.thread.add(self)
+        return self._message
+
+
+def _deliver(actor: Actor, timer: Timer) -> None:
+    message = timer.take()
+    if message is not None:
+        message[0](actor, message[1])
+
+
+class TimerThread:
+    """The heap and the thread that waits for its first entry. Usable from any thread."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._count = itertools.count()
+        self._condition = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._cancelled = 0
+
+    def start(self, cell: Cell, delay: float, message: Message, period: float | None = None) -> Timer:
+        """Send `message` to `cell` in `delay` seconds, and every `period` seconds then."""
+        timer = Timer(self, cell, message, time.monotonic() + max(0.0, delay), period)
+        if cell.timers is None:
+            cell.timers = set()
+        cell.timers.add(timer)
+        self.add(timer)
+        return timer
+
+    def add(self, timer: Timer) -> None:
+        """Put a timer (again) on the heap."""
+        with self._condition:
+            if self._closed:
+                return
+            heapq.heappush(self._heap, (timer.due, next(self._count), timer))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="slither-timer", daemon=True)
+                self._thread.start()
+            elif self._heap[0][2] is timer:
+                self._condition.notify()
+
+    def note_cancelled(self) -> None:
+        """Count a cancelled entry; the heap is rebuilt when most of it is dead."""
+        self._cancelled += 1
+        if self._cancelled > _COMPACT_AT and self._cancelled * 2 > len(self._heap):
+            with self._condition:
+                self._heap = [entry for entry in self._heap if entry[2].active]
+                heapq.heapify(self._heap)
+                self._cancelled = 0
+
+    def _loop(self) -> None:
+        with self._condition:
+            while not self._closed:
+                if not self._heap:
+                    self._condition.wait()
+                    continue
+                due, _, timer = self._heap[0]
+                delay = due - time.monotonic() if timer.active else 0.0
+                if delay > 0:
+                    self._condition.wait(delay)
+                    continue
+                heapq.heappop(self._heap)
+                timer.fire()
+
+    def close(self, timeout: float) -> None:
+        """End the thread."""
+        with self._condition:
+            self._closed = True
+            self._heap.clear()
+            self._condition.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
