@@ -2,13 +2,17 @@
 
 from slither_actors.actors._actor import Actor
 from slither_actors.actors._cell import Monitor
+from slither_actors.actors._child import ChildCounts, ChildInfo
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
+from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._ref import Ref, whereis
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._runtime import scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics
 from slither_actors.actors._server import Ignore, Server
+from slither_actors.actors._supervisor import Supervisor, SupervisorRef
+from slither_actors.actors._tasks import Task, TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
 
 __all__ = [
@@ -19,9 +23,13 @@ __all__ = [
     "NO_REPLY",
     "SHUTDOWN",
     "Actor",
+    "ChildCounts",
+    "ChildInfo",
     "ChildSpec",
     "Crash",
     "Down",
+    "DynamicSupervisor",
+    "DynamicSupervisorRef",
     "Exit",
     "Failure",
     "Ignore",
@@ -30,6 +38,11 @@ __all__ = [
     "Request",
     "SchedulerStatistics",
     "Server",
+    "Supervisor",
+    "SupervisorRef",
+    "Task",
+    "TaskSupervisor",
+    "TaskSupervisorRef",
     "Timer",
     "is_abnormal",
     "scheduler",

@@ -219,8 +219,8 @@ class ActorRef(Ref):
         """As in Pykka; see `pykka.ActorRef.stop`."""
         return pykka.ActorRef.stop(self, block=block, timeout=timeout)
 
-    @property  # type: ignore[misc]
-    def actor_stopped(self) -> Any:
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]
         """As in Pykka: the event that says that the actor stops."""
         return self._cell.actor.actor_stopped
 

@@ -431,6 +431,14 @@ class Scheduler:
         self._polling = None
         self._runners = []
 
+    def thread_of(self, cell: Cell) -> int | None:
+        """Return the ident of the thread that runs `cell` now, for a look at its stack."""
+        with self._lock:
+            for runner in self._runners:
+                if runner.cell is cell and runner.thread is not None:
+                    return runner.thread.ident
+        return None
+
     def statistics(self) -> SchedulerStatistics:
         """Return what the scheduler holds and did."""
         with self._lock:

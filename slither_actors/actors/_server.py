@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pykka._envelope import Envelope
 
@@ -40,6 +40,9 @@ class Server(Actor):
 
     Source: https://www.erlang.org/doc/apps/stdlib/gen_server
     """
+
+    ref_class: ClassVar[type[Ref]] = Ref
+    """What `start` returns; a subclass may add methods to the ref of its kind."""
 
     # -- starting -------------------------------------------------------------
 
@@ -219,7 +222,7 @@ def _start(
 ) -> Ref:
     server = cls.__new__(cls)
     cell = bind(server, linked=linked)
-    cell.ref = Ref(cell)
+    cell.ref = cls.ref_class(cell)
     cell.acquire(False)
     if name is not None:
         holder = register_name(name, cell)

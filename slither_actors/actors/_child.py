@@ -1,0 +1,155 @@
+"""One child under a supervisor, and how it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from slither_actors import telemetry
+from slither_actors.actors import _runtime
+from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
+from slither_actors.actors._reasons import KILLED, SHUTDOWN
+
+if TYPE_CHECKING:
+    from slither_actors.actors._cell import Cell
+    from slither_actors.actors._ref import Ref
+
+__all__ = ["Child", "ChildCounts", "ChildInfo", "abandon", "stop_child", "stop_children", "tell"]
+
+logger = logging.getLogger("slither_actors.actors")
+
+_GRACE = 0.05
+"""Seconds between a kill and giving an actor up: enough for one that is idle or returns."""
+
+
+@attrs.frozen(kw_only=True)
+class ChildInfo:
+    """One row of ``which_children``."""
+
+    id: object
+    """The spec's id; None under a dynamic supervisor."""
+
+    ref: Ref | None
+    """The running incarnation, None if there is none."""
+
+    state: Literal["running", "stopped", "restarting"]
+    type: Literal["worker", "supervisor"]
+
+
+@attrs.frozen(kw_only=True)
+class ChildCounts:
+    """What ``count_children`` returns."""
+
+    specs: int
+    """Children known, running or not."""
+
+    active: int
+    """Children running."""
+
+    supervisors: int
+    workers: int
+
+
+@attrs.define(eq=False)
+class Child:
+    """A spec and the incarnation that runs under it. Only its supervisor touches it."""
+
+    spec: ChildSpec
+    ref: Ref | None = None
+    restarting: bool = False
+
+    @property
+    def id(self) -> object:
+        """The id of the spec."""
+        return self.spec.id
+
+    def info(self) -> ChildInfo:
+        """Describe the child."""
+        state: Literal["running", "stopped", "restarting"] = "stopped"
+        if self.ref is not None:
+            state = "running"
+        elif self.restarting:
+            state = "restarting"
+        return ChildInfo(id=self.spec.id, ref=self.ref, state=state, type=self.spec.type)
+
+
+def stop_child(owner: Cell, child: Child) -> Any:
+    """End a child as its spec says, and return the reason that it ended with."""
+    ref, child.ref, child.restarting = child.ref, None, False
+    if ref is None:
+        return None
+    deadline = _ask_to_end(owner, ref, child.spec)
+    _await_end(ref, deadline)
+    tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, child.spec.id, ref, reason=ref.exit_reason)
+    return ref.exit_reason
+
+
+def stop_children(owner: Cell, children: list[Child]) -> None:
+    """End many children at one time; each has its own deadline."""
+    ending = []
+    for child in children:
+        ref, child.ref, child.restarting = child.ref, None, False
+        if ref is not None:
+            ending.append((child.spec, ref, _ask_to_end(owner, ref, child.spec)))
+    for spec, ref, deadline in ending:
+        _await_end(ref, deadline)
+        tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, spec.id, ref, reason=ref.exit_reason)
+
+
+def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float | None:
+    """Send the signal; return the time at which patience ends."""
+    cell = ref._cell
+    owner.unlink(cell)
+    if spec.shutdown == BRUTAL_KILL:
+        cell.kill()
+        return time.monotonic() + _GRACE
+    cell.signal_ahead(owner.ref, SHUTDOWN)
+    return None if spec.shutdown is None else time.monotonic() + spec.shutdown
+
+
+def _await_end(ref: Ref, deadline: float | None) -> None:
+    if ref._cell.dead:
+        return
+    _runtime.blocking()
+    if ref._cell.join(None if deadline is None else deadline - time.monotonic()):
+        return
+    ref._cell.kill()
+    if not ref._cell.join(_GRACE):
+        abandon(ref._cell)
+
+
+def abandon(cell: Cell) -> None:
+    """Declare an actor dead whose handler does not return. A thread cannot be killed.
+
+    Its monitors and its supervisor go on with the reason ``"killed"``; the
+    thread is left to itself and ends when the handler returns.
+    """
+    stack = _stack_of(cell)
+    cell.die(KILLED)
+    logger.critical(
+        "%s did not end and is abandoned: its handler still runs. Work that must be killable belongs "
+        "in a worker process.\n%s",
+        cell.describe(),
+        stack,
+    )
+
+
+def _stack_of(cell: Cell) -> str:
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    thread = cell.scheduler.thread_of(cell)
+    if not gil or thread is None:
+        return "(its stack is not available)"
+    frame = sys._current_frames().get(thread)
+    return "".join(traceback.format_stack(frame)) if frame is not None else "(its thread is gone)"
+
+
+def tell(signal: telemetry.Signal, owner: Cell, child_id: object, ref: Ref | None, **more: Any) -> None:
+    """Emit one of the supervisor's events."""
+    if signal.receivers:
+        metadata = {"supervisor": owner.describe(), "child": child_id, "ref": ref, **more}
+        telemetry.emit(signal, owner.ref, measurements={"system_time": time.time()}, metadata=metadata)

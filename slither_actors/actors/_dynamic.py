@@ -1,0 +1,180 @@
+"""The dynamic supervisor: any number of children, started on demand, each on its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from slither_actors import telemetry
+from slither_actors.actors._child import Child, ChildCounts, ChildInfo, stop_child, stop_children, tell
+from slither_actors.actors._child_spec import ChildSpec
+from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._ref import Ref
+from slither_actors.actors._request import Failure, Request
+from slither_actors.actors._server import Ignore, Server
+from slither_actors.core._intensity import RestartIntensity
+from slither_actors.errors import ChildError, SlitherError, StartError
+
+__all__ = ["DynamicSupervisor", "DynamicSupervisorRef"]
+
+logger = logging.getLogger("slither_actors.actors")
+
+
+class DynamicSupervisorRef(Ref):
+    """The reference to a `DynamicSupervisor`."""
+
+    def start_child(self, child: Any, *args: Any) -> Ref:
+        """Start a child spec or server class; the spec's id need not be unique.
+
+        Args:
+            child: what to start.
+            *args: appended to the arguments of the spec's start.
+
+        Raises:
+            ChildError: `max_children` is reached (reason ``"max_children"``).
+            StartError: the child did not start.
+        """
+        ref: Ref = self.call(("start_child", child, args), None)
+        return ref
+
+    def terminate_child(self, ref: Ref) -> None:
+        """Stop a child.
+
+        Raises:
+            ChildError: it is not a child of this supervisor (``"not_found"``).
+        """
+        self.call(("terminate_child", ref), None)
+
+    def which_children(self) -> list[ChildInfo]:
+        """Return the children; ids are None."""
+        children: list[ChildInfo] = self.call(("which_children",), None)
+        return children
+
+    def count_children(self) -> ChildCounts:
+        """Return how many children there are, by kind."""
+        counts: ChildCounts = self.call(("count_children",), None)
+        return counts
+
+
+class DynamicSupervisor(Server):
+    """A supervisor whose children come and go. It stops them all at one time.
+
+    Source: https://hexdocs.pm/elixir/DynamicSupervisor.html
+    """
+
+    trap_exit = True
+    ref_class = DynamicSupervisorRef
+
+    def init(self, *, max_children: int | None = None, max_restarts: int = 3, max_seconds: float = 5) -> None:
+        """Start without children.
+
+        Args:
+            max_children: the most children at one time; None is no limit.
+            max_restarts: restarts allowed within `max_seconds`; one more ends the supervisor.
+            max_seconds: the window of `max_restarts`.
+        """
+        self._max_children = max_children
+        self._intensity = RestartIntensity(max_restarts, max_seconds)
+        self._running: dict[Ref, Child] = {}
+        self._restarting: list[Child] = []
+
+    def terminate(self, reason: Any) -> None:
+        """Stop every child at one time."""
+        stop_children(self._cell, list(self._running.values()))
+        self._running.clear()
+
+    def handle_info(self, message: Any) -> None:
+        """Handle the end of a child; anything else is logged."""
+        if not isinstance(message, Exit):
+            super().handle_info(message)
+            return
+        child = self._running.pop(message.ref, None) if message.ref is not None else None
+        if child is None:
+            return
+        child.ref = None
+        tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
+        restart = child.spec.restart
+        if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
+            self._restart(child, message.reason)
+
+    def _restart(self, child: Child, reason: Any) -> None:
+        if not self._intensity.record(time.monotonic()):
+            logger.error(
+                "%s gives up: child %r ended again (%s), more than %d restarts within %g s",
+                self._cell.describe(), child.id, reason,
+                self._intensity.max_restarts, self._intensity.max_seconds,
+            )  # fmt: skip
+            tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
+            self.stop(SHUTDOWN)
+            return
+        tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
+        try:
+            self._launch(child)
+        except Ignore:
+            return
+        except Exception as error:  # noqa: BLE001 - any failed start is tried again
+            logger.error("%s: child %r did not start again: %s", self._cell.describe(), child.id, error)
+            child.restarting = True
+            self._restarting.append(child)
+            self.ref.send(_try_again, child)
+
+    def _launch(self, child: Child, *extra: Any) -> Ref:
+        ref = child.spec.launch(*extra)
+        child.ref, child.restarting = ref, False
+        self._running[ref] = child
+        tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, ref)
+        return ref
+
+    def handle_call(self, request: Any, sender: Request) -> Any:
+        """Serve the methods of `DynamicSupervisorRef`."""
+        verb, *arguments = request
+        try:
+            return getattr(self, f"_do_{verb}")(*arguments)
+        except SlitherError as error:
+            return Failure(error)
+
+    def _do_start_child(self, child: Any, extra: tuple[Any, ...]) -> Ref | None:
+        count = len(self._running) + len(self._restarting)
+        if self._max_children is not None and count >= self._max_children:
+            msg = f"{self._cell.describe()} has {count} children, its max_children"
+            raise ChildError(msg, "max_children")
+        new = Child(ChildSpec.of(child))
+        try:
+            return self._launch(new, *extra)
+        except Ignore:
+            return None
+        except SlitherError:
+            raise
+        except Exception as error:
+            raise StartError(str(new.id), error) from error
+
+    def _do_terminate_child(self, ref: Ref) -> None:
+        child = self._running.pop(ref, None)
+        if child is None:
+            msg = f"{ref} is not a child of {self._cell.describe()}"
+            raise ChildError(msg, "not_found")
+        stop_child(self._cell, child)
+
+    def _do_which_children(self) -> list[ChildInfo]:
+        children = [*self._running.values(), *self._restarting]
+        return [
+            ChildInfo(id=None, ref=c.ref, state="restarting" if c.restarting else "running", type=c.spec.type)
+            for c in children
+        ]
+
+    def _do_count_children(self) -> ChildCounts:
+        children = [*self._running.values(), *self._restarting]
+        supervisors = sum(1 for c in children if c.spec.type == "supervisor")
+        return ChildCounts(
+            specs=len(children),
+            active=len(self._running),
+            supervisors=supervisors,
+            workers=len(children) - supervisors,
+        )
+
+
+def _try_again(supervisor: DynamicSupervisor, child: Child) -> None:
+    if child in supervisor._restarting:
+        supervisor._restarting.remove(child)
+        supervisor._restart(child, "its restart failed")

@@ -1,0 +1,292 @@
+"""The supervisor: starts children in order, restarts what dies, stops in reverse.
+
+A restart that fails is tried again by a message to itself, so that the
+supervisor serves requests between attempts; each attempt counts against the
+restart limit. When the limit is passed the supervisor ends with the reason
+``"shutdown"``, as OTP's does: a *transient* supervisor is then not restarted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from slither_actors import telemetry
+from slither_actors.actors._child import Child, ChildCounts, ChildInfo, stop_child, tell
+from slither_actors.actors._child_spec import ChildSpec
+from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._ref import Ref
+from slither_actors.actors._request import Failure, Request
+from slither_actors.actors._server import Ignore, Server
+from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core._strategy import RestartStrategy, restart_plan
+from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
+
+__all__ = ["Supervisor", "SupervisorRef"]
+
+logger = logging.getLogger("slither_actors.actors")
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+_STRATEGIES = tuple(strategy.value for strategy in RestartStrategy)
+
+
+class SupervisorRef(Ref):
+    """The reference to a `Supervisor`, with what can be asked of one.
+
+    Every method waits without a limit: a supervisor is busy while a child
+    starts or stops.
+    """
+
+    def which_children(self) -> list[ChildInfo]:
+        """Return the children, newest first."""
+        children: list[ChildInfo] = self.call(("which_children",), None)
+        return children
+
+    def count_children(self) -> ChildCounts:
+        """Return how many children there are, by kind."""
+        counts: ChildCounts = self.call(("count_children",), None)
+        return counts
+
+    def child(self, id: object) -> Ref | None:
+        """Return the running child with this id, or None."""
+        return next((info.ref for info in self.which_children() if info.id == id), None)
+
+    def start_child(self, child: Any, *args: Any) -> Ref:
+        """Add a child spec or server class and start it.
+
+        Args:
+            child: what to start.
+            *args: appended to the arguments of the spec's start.
+
+        Raises:
+            ChildError: the id is taken (reason ``"already_started"`` or ``"already_present"``).
+            StartError: the child did not start; its spec is not kept.
+        """
+        ref: Ref = self.call(("start_child", child, args), None)
+        return ref
+
+    def restart_child(self, id: object) -> Ref:
+        """Start a child again that was terminated or had ended.
+
+        Raises:
+            ChildError: no such id (``"not_found"``), or it runs (``"running"``, ``"restarting"``).
+            StartError: the child did not start.
+        """
+        ref: Ref = self.call(("restart_child", id), None)
+        return ref
+
+    def terminate_child(self, id: object) -> None:
+        """Stop a child and keep its spec, unless it is temporary. Stopped already is fine.
+
+        Raises:
+            ChildError: no such id (``"not_found"``).
+        """
+        self.call(("terminate_child", id), None)
+
+    def delete_child(self, id: object) -> None:
+        """Forget the spec of a child that does not run.
+
+        Raises:
+            ChildError: no such id (``"not_found"``), or it runs (``"running"``, ``"restarting"``).
+        """
+        self.call(("delete_child", id), None)
+
+
+class Supervisor(Server):
+    """A server that keeps a fixed list of children alive.
+
+    Start one with a list, or subclass it and call ``super().init`` with one::
+
+        class Tree(Supervisor):
+            def init(self):
+                super().init([Cache, Writer.child_spec("x")], strategy="rest_for_one")
+
+    Source: https://www.erlang.org/doc/apps/stdlib/supervisor
+    """
+
+    trap_exit = True
+    ref_class = SupervisorRef
+
+    def init(
+        self,
+        children: Iterable[Any] = (),
+        *,
+        strategy: Strategy = "one_for_one",
+        max_restarts: int = 3,
+        max_seconds: float = 5,
+    ) -> None:
+        """Start the children in order; if one fails, stop the started ones in reverse and fail."""
+        if strategy not in _STRATEGIES:
+            raise OptionError("strategy", f"is {strategy!r}; allowed are {', '.join(map(repr, _STRATEGIES))}")
+        self._strategy = RestartStrategy(strategy)
+        self._intensity = RestartIntensity(max_restarts, max_seconds)
+        self._children = [Child(ChildSpec.of(child)) for child in children]
+        ids = [child.id for child in self._children]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise OptionError(
+                    "children", f"has the id {name!r} {ids.count(name)} times; give each its own"
+                )
+        failed = self._start_all(self._children)
+        if failed is not None:
+            child, reason = failed
+            self._stop_all(self._children)
+            raise StartError(
+                self._cell.describe(), (SHUTDOWN, ("failed_to_start_child", child.id, reason))
+            ) from reason
+
+    def terminate(self, reason: Any) -> None:
+        """Stop the children, the last one first."""
+        self._stop_all(getattr(self, "_children", []))
+
+    # -- starting and stopping ---------------------------------------------------
+
+    def _start(self, child: Child, *extra: Any) -> Exception | None:
+        """Start one child; return what went wrong."""
+        try:
+            child.ref = child.spec.launch(*extra)
+        except Ignore:
+            child.ref = None
+        except Exception as error:  # noqa: BLE001 - any failed start is the strategy's business
+            return error
+        child.restarting = False
+        tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, child.ref)
+        return None
+
+    def _start_all(self, children: Iterable[Child]) -> tuple[Child, Exception] | None:
+        for child in children:
+            if child.ref is None:
+                error = self._start(child)
+                if error is not None:
+                    return child, error
+        return None
+
+    def _stop_all(self, children: list[Child]) -> None:
+        for child in reversed(children):
+            stop_child(self._cell, child)
+        self._children = [c for c in self._children if c.spec.restart != "temporary" or c.ref is not None]
+
+    # -- a child has ended ---------------------------------------------------------
+
+    def handle_info(self, message: Any) -> None:
+        """Handle the end of a child; anything else is logged."""
+        if not isinstance(message, Exit):
+            super().handle_info(message)
+            return
+        child = next((c for c in self._children if c.ref is message.ref and c.ref is not None), None)
+        if child is not None:
+            child.ref = None
+            self._child_ended(child, message)
+
+    def _child_ended(self, child: Child, message: Exit) -> None:
+        tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
+        if child.spec.restart == "temporary":
+            self._children.remove(child)
+        elif child.spec.restart == "permanent" or is_abnormal(message.reason):
+            self._restart(child, message.reason)
+
+    def _restart(self, child: Child, reason: Any) -> None:
+        if not self._intensity.record(time.monotonic()):
+            self._give_up(child, reason)
+            return
+        tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
+        failed = self._restart_group(child)
+        if failed is not None:
+            again, error = failed
+            again.restarting = True
+            logger.error("%s: child %r did not start again: %s", self._cell.describe(), again.id, error)
+            self.ref.send(_try_again, again)
+
+    def _restart_group(self, child: Child) -> tuple[Child, Exception] | None:
+        """Stop and start what the strategy says; return the child whose start failed."""
+        known = {c.id: c for c in self._children}
+        temporary = {c.id for c in self._children if c.spec.restart == "temporary"}
+        plan = restart_plan(self._strategy, list(known), child.id, temporary=temporary)
+        self._stop_all([known[id] for id in reversed(plan.terminate)])
+        return self._start_all(known[id] for id in plan.restart)
+
+    def _give_up(self, child: Child, reason: Any) -> None:
+        logger.error(
+            "%s gives up: child %r ended again (%s), more than %d restarts within %g s",
+            self._cell.describe(), child.id, reason,
+            self._intensity.max_restarts, self._intensity.max_seconds,
+        )  # fmt: skip
+        tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
+        self.stop(SHUTDOWN)
+
+    # -- requests --------------------------------------------------------------------
+
+    def handle_call(self, request: Any, sender: Request) -> Any:
+        """Serve the methods of `SupervisorRef`."""
+        verb, *arguments = request
+        try:
+            return getattr(self, f"_do_{verb}")(*arguments)
+        except SlitherError as error:
+            return Failure(error)
+
+    def _do_which_children(self) -> list[ChildInfo]:
+        return [child.info() for child in reversed(self._children)]
+
+    def _do_count_children(self) -> ChildCounts:
+        supervisors = sum(1 for c in self._children if c.spec.type == "supervisor")
+        return ChildCounts(
+            specs=len(self._children),
+            active=sum(1 for c in self._children if c.ref is not None),
+            supervisors=supervisors,
+            workers=len(self._children) - supervisors,
+        )
+
+    def _do_start_child(self, child: Any, extra: tuple[Any, ...]) -> Ref | None:
+        spec = ChildSpec.of(child)
+        known = next((c for c in self._children if c.id == spec.id), None)
+        if known is not None:
+            running = known.ref is not None or known.restarting
+            reason = "already_started" if running else "already_present"
+            msg = f"{self._cell.describe()} has a child {spec.id!r} already ({reason})"
+            raise ChildError(msg, reason)
+        new = Child(spec)
+        error = self._start(new, *extra)
+        if error is not None:
+            raise error if isinstance(error, SlitherError) else StartError(str(spec.id), error)
+        if new.ref is not None or spec.restart != "temporary":
+            self._children.append(new)
+        return new.ref
+
+    def _do_restart_child(self, id: object) -> Ref | None:
+        child = self._stopped(id, "restarted")
+        error = self._start(child)
+        if error is not None:
+            raise error if isinstance(error, SlitherError) else StartError(str(id), error)
+        return child.ref
+
+    def _do_terminate_child(self, id: object) -> None:
+        child = self._find(id)
+        stop_child(self._cell, child)
+        if child.spec.restart == "temporary":
+            self._children.remove(child)
+
+    def _do_delete_child(self, id: object) -> None:
+        self._children.remove(self._stopped(id, "deleted"))
+
+    def _find(self, id: object) -> Child:
+        child = next((c for c in self._children if c.id == id), None)
+        if child is None:
+            msg = f"{self._cell.describe()} has no child {id!r}"
+            raise ChildError(msg, "not_found")
+        return child
+
+    def _stopped(self, id: object, verb: str) -> Child:
+        child = self._find(id)
+        if child.ref is not None or child.restarting:
+            reason = "restarting" if child.restarting else "running"
+            msg = f"child {id!r} of {self._cell.describe()} is {reason}, so it cannot be {verb}"
+            raise ChildError(msg, reason)
+        return child
+
+
+def _try_again(supervisor: Supervisor, child: Child) -> None:
+    if child.restarting and child in supervisor._children:
+        child.restarting = False
+        supervisor._restart(child, "its restart failed")
