@@ -95,13 +95,26 @@ class Ref(pykka.ActorRef[Any]):
             if not cell.inbox and not cell.attention:
                 return self._call_inline(cell, message, timeout)
             cell.release()
+        return self._ask(_on_call, message, timeout)
+
+    def run(
+        self, function: Callable[[Any, Any], Any], argument: Any = None, timeout: float | None = 5.0
+    ) -> Any:
+        """Have the actor run ``function(actor, argument)`` as one message, and return its result.
+
+        For the library's own requests to stages and supervisors; raises as `call` does.
+        """
+        return self._ask(_on_run, (function, argument), timeout)
+
+    def _ask(self, handler: Callable[[Any, Request], None], message: Any, timeout: float | None) -> Any:
+        cell = self._cell
         if cell.dead:
             raise ActorExitError(str(self), NOPROC)
         request = Request(message, cell)
         request.expect()
         caller = _wait_for(cell)
         try:
-            cell.put((_on_call, request))
+            cell.put((handler, request))
             return self._wait(request, timeout)
         finally:
             if caller is not None:
@@ -278,7 +291,16 @@ def _wait_for(target: Cell) -> Cell | None:
 def _on_call(server: Any, request: Request) -> None:
     if request.answered:
         return
-    reply = server.handle_call(request.message, request)
+    _answer(request, server.handle_call(request.message, request))
+
+
+def _on_run(server: Any, request: Request) -> None:
+    if not request.answered:
+        function, argument = request.message
+        _answer(request, function(server, argument))
+
+
+def _answer(request: Request, reply: Any) -> None:
     if reply is NO_REPLY:
         cell = request.cell
         if not request.answered:
