@@ -1,1 +1,26 @@
-"""GenStage on actors: producers and consumers with demand."""
+"""Demand-driven stages: GenStage on actors."""
+
+from slither_actors.core import BroadcastFanOut, DemandFanOut, PartitionFanOut
+from slither_actors.stages._consumer import Consumer
+from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_subscribe
+from slither_actors.stages._iterable import IterableProducer, from_iterable
+from slither_actors.stages._producer import Producer
+from slither_actors.stages._producer_consumer import ProducerConsumer
+from slither_actors.stages._subscription import Subscription, SubscriptionOptions
+
+__all__ = [
+    "BroadcastFanOut",
+    "Consumer",
+    "DemandFanOut",
+    "IterableProducer",
+    "PartitionFanOut",
+    "Producer",
+    "ProducerConsumer",
+    "Subscription",
+    "SubscriptionOptions",
+    "ask",
+    "async_subscribe",
+    "cancel",
+    "from_iterable",
+    "sync_subscribe",
+]

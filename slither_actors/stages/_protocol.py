@@ -1,0 +1,42 @@
+"""The messages between stages.
+
+Upstream: `subscribe`, `ask`, `cancel`. Downstream: `deliver`, `cancelled`. Each
+is the function of a message pair; its argument starts with the subscription.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slither_actors.stages._emitter import Emitter
+    from slither_actors.stages._receiver import Receiver
+    from slither_actors.stages._subscription import Subscription
+
+__all__ = ["ask", "cancel", "cancelled", "deliver", "subscribe"]
+
+
+def subscribe(producer: Emitter, subscription: Subscription) -> None:
+    """Consumer to producer: here I am."""
+    producer._accept(subscription)
+
+
+def ask(producer: Emitter, argument: tuple[Subscription, int]) -> None:
+    """Consumer to producer: I take this many more."""
+    producer._asked(argument[0], argument[1])
+
+
+def cancel(producer: Emitter, argument: tuple[Subscription, Any]) -> None:
+    """Consumer to producer: send me nothing more."""
+    producer._cancel(argument[0], argument[1])
+
+
+def deliver(consumer: Receiver, argument: tuple[Subscription, Sequence[Any]]) -> None:
+    """Producer to consumer: events."""
+    consumer._receive(argument[0], argument[1])
+
+
+def cancelled(consumer: Receiver, argument: tuple[Subscription, Any]) -> None:
+    """Producer to consumer: nothing more will come."""
+    consumer._source_ended(argument[0], "cancel", argument[1])
