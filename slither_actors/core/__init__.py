@@ -1,1 +1,63 @@
-"""Decisions only: no thread, clock or I/O."""
+"""Decisions only: no thread, clock or I/O.
+
+A core takes values and returns decisions; an actor owns it, is its only caller
+and performs what it decides. Times and random numbers are arguments.
+"""
+
+from slither_actors.core._backoff import may_retry, retry_delay
+from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
+from slither_actors.core._broadcast_fan_out import BroadcastFanOut
+from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
+from slither_actors.core._demand import DEFAULT_MAX_DEMAND, SubscriptionDemand, check_demand
+from slither_actors.core._demand_fan_out import DemandFanOut
+from slither_actors.core._fan_out import (
+    Deliver,
+    DeliverInfo,
+    DemandMismatch,
+    Discarded,
+    FanOut,
+    FanOutDecision,
+    FanOutStatistics,
+    Reask,
+    SubscriptionRefusedError,
+)
+from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
+from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
+from slither_actors.core._window import Ordering, Window, WindowStatistics
+
+__all__ = [
+    "DEFAULT_MAX_DEMAND",
+    "Batcher",
+    "BatchingError",
+    "BroadcastFanOut",
+    "Buffer",
+    "BufferStatistics",
+    "Deliver",
+    "DeliverInfo",
+    "DemandFanOut",
+    "DemandMismatch",
+    "Discarded",
+    "FanOut",
+    "FanOutDecision",
+    "FanOutStatistics",
+    "FixedBatcher",
+    "Keep",
+    "KeyBatcher",
+    "Ordering",
+    "PartitionFanOut",
+    "PartitionHash",
+    "Reask",
+    "RestartIntensity",
+    "RestartPlan",
+    "RestartStrategy",
+    "SubscriptionDemand",
+    "SubscriptionRefusedError",
+    "WeightedBatcher",
+    "Window",
+    "WindowStatistics",
+    "check_demand",
+    "may_retry",
+    "restart_plan",
+    "retry_delay",
+]

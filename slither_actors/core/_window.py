@@ -1,0 +1,112 @@
+"""Admission window for batched dispatch.
+
+The window decides two things and performs no I/O:
+
+* may another batch start now? (``max_in_flight``)
+* which finished batches may be handed to the caller? (``ordering``)
+
+A finished batch that waits for an earlier one keeps its slot until it is
+released. A stalled first batch therefore stops admission instead of letting
+held results pile up.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Generic, TypeVar
+
+import attrs
+
+__all__ = ["Ordering", "Window", "WindowStatistics"]
+
+R = TypeVar("R")
+
+
+class Ordering(enum.Enum):
+    """The order in which finished batches reach the caller."""
+
+    PRESERVE = "preserve"
+    AS_COMPLETED = "as_completed"
+
+
+@attrs.frozen(kw_only=True)
+class WindowStatistics:
+    """What a `Window` held at one moment. Returned by `Window.statistics`."""
+
+    max_in_flight: int
+    """The limit the window was created with."""
+
+    running: int
+    """Batches started and not yet finished."""
+
+    held: int
+    """Batches finished and waiting for an earlier batch."""
+
+    peak: int
+    """The largest ``running + held`` seen so far; never above the limit."""
+
+
+@attrs.define
+class Window(Generic[R]):
+    """Track the batches of one dispatch run.
+
+    Not thread-safe: the owning actor is the only caller.
+    """
+
+    max_in_flight: int = attrs.field(validator=attrs.validators.ge(1))
+    ordering: Ordering = Ordering.PRESERVE
+    _running: set[int] = attrs.field(factory=set, init=False)
+    _held: dict[int, R] = attrs.field(factory=dict, init=False)
+    _next_ref: int = attrs.field(default=0, init=False)
+    _next_release: int = attrs.field(default=0, init=False)
+    _peak: int = attrs.field(default=0, init=False)
+
+    @property
+    def room(self) -> int:
+        """How many batches may start now."""
+        return self.max_in_flight - len(self._running) - len(self._held)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `start` may be called now."""
+        return len(self._running) + len(self._held) < self.max_in_flight
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is running or held: every batch started has been released."""
+        return not self._running and not self._held
+
+    def start(self) -> int:
+        """Admit one batch and return its reference.
+
+        References count up from zero in input order.
+        """
+        if not self.has_room:
+            msg = f"window is full: {self.max_in_flight} batches in flight"
+            raise RuntimeError(msg)
+        ref = self._next_ref
+        self._next_ref += 1
+        self._running.add(ref)
+        self._peak = max(self._peak, len(self._running) + len(self._held))
+        return ref
+
+    def finish(self, ref: int, result: R) -> list[tuple[int, R]]:
+        """Record one outcome; return every batch that may now be released."""
+        self._running.remove(ref)
+        if self.ordering is Ordering.AS_COMPLETED:
+            return [(ref, result)]
+        self._held[ref] = result
+        released = []
+        while self._next_release in self._held:
+            released.append((self._next_release, self._held.pop(self._next_release)))
+            self._next_release += 1
+        return released
+
+    def statistics(self) -> WindowStatistics:
+        """Return a snapshot for the dashboard and for tests."""
+        return WindowStatistics(
+            max_in_flight=self.max_in_flight,
+            running=len(self._running),
+            held=len(self._held),
+            peak=self._peak,
+        )
