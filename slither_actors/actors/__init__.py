@@ -5,8 +5,9 @@ from slither_actors.actors._cell import Monitor
 from slither_actors.actors._child import ChildCounts, ChildInfo
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
+from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
-from slither_actors.actors._ref import Ref, whereis
+from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._runtime import scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics
@@ -46,5 +47,6 @@ __all__ = [
     "Timer",
     "is_abnormal",
     "scheduler",
+    "when_named",
     "whereis",
 ]

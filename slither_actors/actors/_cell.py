@@ -44,6 +44,7 @@ while anything is called, so one lock for all actors is enough and cannot deadlo
 _serial = itertools.count(1).__next__
 _live: dict[int, Cell] = {}
 _names: dict[object, Cell] = {}
+_name_waiters: dict[object, list[tuple[Cell, Message]]] = {}
 
 
 class Monitor:
@@ -414,7 +415,30 @@ def register_name(name: object, cell: Cell) -> Cell | None:
             return holder
         _names[name] = cell
         cell.name = name
-        return None
+        waiting = _name_waiters.pop(name, ())
+    for waiter, message in waiting:
+        waiter.put(message)
+    return None
+
+
+def await_name(name: object, waiter: Cell, message: Message) -> None:
+    """Put `message` into `waiter` when a live cell has the name, which may be now."""
+    with _life:
+        holder = _names.get(name)
+        if holder is None or holder.dead:
+            _name_waiters.setdefault(name, []).append((waiter, message))
+            return
+    waiter.put(message)
+
+
+def stop_awaiting_name(name: object, waiter: Cell, message: Message) -> None:
+    """Undo `await_name`."""
+    with _life:
+        waiting = _name_waiters.get(name, [])
+        if (waiter, message) in waiting:
+            waiting.remove((waiter, message))
+        if not waiting:
+            _name_waiters.pop(name, None)
 
 
 def find_name(name: object) -> Cell | None:
@@ -429,4 +453,12 @@ def after_fork_in_child() -> None:
     _life = threading.Lock()
 
 
-__all__ += ["after_fork_in_child", "end", "find_name", "is_abnormal", "register_name"]
+__all__ += [
+    "after_fork_in_child",
+    "await_name",
+    "end",
+    "find_name",
+    "is_abnormal",
+    "register_name",
+    "stop_awaiting_name",
+]

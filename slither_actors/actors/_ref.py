@@ -10,12 +10,12 @@ import pykka
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._cell import Cell, end, find_name
+from slither_actors.actors._cell import Cell, end
 from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.errors import ActorExitError, CallCycleError, CallTimeoutError
 
-__all__ = ["Ref", "whereis"]
+__all__ = ["Ref"]
 
 
 class Ref(pykka.ActorRef[Any]):
@@ -264,12 +264,6 @@ class Inbox:
     def empty(self) -> bool:
         """Whether no message waits."""
         return not self._cell.inbox
-
-
-def whereis(name: object) -> Ref | None:
-    """Return the actor that is registered under `name`, or None."""
-    cell = find_name(name)
-    return None if cell is None else cell.ref
 
 
 def _wait_for(target: Cell) -> Cell | None:
