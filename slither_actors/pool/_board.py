@@ -1,0 +1,128 @@
+"""One page of memory that a worker and the driver share.
+
+The worker notes which batch it starts and since when; the driver reads it
+when the worker is dead or late. A note in memory survives ``SIGKILL`` and
+costs no message, and it answers exactly what the socket cannot: had the
+second batch, which was already in the pipe, begun?
+
+`revoke` is the other direction: the driver takes back a batch that has not
+begun. Both sides write their own word first and read the other's after it, so
+at least one of them sees the other's; if both do, the worker says so with a
+frame, and a batch is only ever counted once, by its reference.
+"""
+
+from __future__ import annotations
+
+import enum
+import mmap
+import os
+import struct
+import tempfile
+import threading
+import time
+from typing import Final
+
+import attrs
+
+__all__ = ["Board", "Phase", "Reading"]
+
+_SIZE: Final = mmap.PAGESIZE
+_NOTE: Final = struct.Struct("<QdQ")  # batch reference, time.monotonic(), phase
+_REVOKED: Final = struct.Struct("<Q")
+_REVOKED_AT: Final = 64  # a cache line of its own: the other side writes it
+_PEAK: Final = struct.Struct("<Q")
+_PEAK_AT: Final = 32
+
+
+class Phase(enum.IntEnum):
+    """What the worker does."""
+
+    IDLE = 0
+    LOADING = 1
+    """Imports or unpickles the batch's function; not on the batch's clock."""
+    RUNNING = 2
+
+
+@attrs.frozen
+class Reading:
+    """What the board says at one moment."""
+
+    ref: int
+    """The batch that has begun and not ended, 0 for none."""
+
+    since: float
+    """When it entered its phase, on the clock of `time.monotonic`."""
+
+    phase: Phase
+
+    peak_memory: int
+    """Largest resident memory of the worker that was noted, in bytes; 0 is unknown."""
+
+
+class Board:
+    """The shared page, from either side. Nothing in it is trusted beyond one integer."""
+
+    __slots__ = ("_fence", "_page", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._page = mmap.mmap(fd, _SIZE)
+        self._fence = threading.Lock()
+
+    @classmethod
+    def create(cls) -> Board:
+        """Make the driver's side; `fd` goes to the worker."""
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("slither-worker", os.MFD_CLOEXEC)
+        else:
+            with tempfile.TemporaryFile() as file:
+                fd = os.dup(file.fileno())
+        try:
+            os.ftruncate(fd, _SIZE)
+            return cls(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def close_fd(self) -> None:
+        """Close the descriptor; the page stays mapped."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def close(self) -> None:
+        """Close everything."""
+        self.close_fd()
+        self._page.close()
+
+    # -- worker's side
+
+    def begin(self, ref: int, phase: Phase | int = Phase.RUNNING) -> bool:
+        """Note that the batch begins; False if it was revoked and must not run."""
+        _NOTE.pack_into(self._page, 0, ref, time.monotonic(), phase)
+        with self._fence:  # orders the write above before the read below on every processor
+            pass
+        return bool(_REVOKED.unpack_from(self._page, _REVOKED_AT)[0] != ref)
+
+    def end(self) -> None:
+        """Note that no batch is running."""
+        _NOTE.pack_into(self._page, 0, 0, 0.0, 0)
+
+    def note_peak_memory(self, size: int) -> None:
+        """Note the largest resident memory so far, in bytes."""
+        _PEAK.pack_into(self._page, _PEAK_AT, size)
+
+    # -- driver's side
+
+    def read(self) -> Reading:
+        """Return the worker's last note."""
+        ref, since, phase = _NOTE.unpack_from(self._page, 0)
+        (peak,) = _PEAK.unpack_from(self._page, _PEAK_AT)
+        return Reading(ref, since, Phase(phase) if phase <= Phase.RUNNING else Phase.IDLE, peak)
+
+    def revoke(self, ref: int) -> bool:
+        """Take a batch back; True if it had not begun and will not."""
+        _REVOKED.pack_into(self._page, _REVOKED_AT, ref)
+        with self._fence:
+            pass
+        return bool(_NOTE.unpack_from(self._page, 0)[0] != ref)

@@ -1,0 +1,317 @@
+"""One slot with its present worker: what is in the worker's hands, and the wire to it.
+
+A lane performs what `core.Slot` decides and what the pool asks. It knows
+nothing of queues, timers or other lanes.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import time
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from slither_actors.context import Context
+from slither_actors.core._slot import Slot, SlotState
+from slither_actors.pool import _wire as wire
+from slither_actors.pool._job import Job
+from slither_actors.pool._payloads import dumps, dumps_batch
+from slither_actors.pool._process import WorkerProcess
+
+__all__ = ["Definitions", "Doom", "Lane", "OutOfStepError"]
+
+_DEFINITIONS: Final = 64
+_QUICK: Final = 0.01
+"""Seconds: a second batch is put into the pipe of a worker whose batches take less. For longer
+ones the pipe's latency is nothing, and a batch behind a slow one would better go elsewhere."""
+
+_SMOOTHING: Final = 0.3
+
+_READS: Final = 64
+"""Receives in one go, so that one worker's large results do not keep the others waiting."""
+
+
+class Doom(enum.Enum):
+    """Why the pool kills a worker."""
+
+    TIMEOUT = "timeout"
+    """Its batch ran too long."""
+    CANCEL = "cancel"
+    """Its batch is not wanted any more."""
+    START = "start"
+    """It was not ready in time."""
+    BROKEN = "broken"
+    """It closed its connection, or sent what makes no sense."""
+
+
+class OutOfStepError(Exception):
+    """A worker sent what it cannot mean; nothing that follows can be trusted."""
+
+
+class Definitions:
+    """Which targets, or contexts, a worker has under which index: a table of fixed size.
+
+    The least recently used place is written over, so runs that come and go
+    do not pile up in the worker. Entries are told apart by identity.
+    """
+
+    __slots__ = ("_entries", "_last", "_last_index")
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[int, object]] = {}
+        self._last: object = None
+        self._last_index = 0
+
+    def find(self, value: object) -> int | None:
+        """Return the index under which the worker has the value."""
+        if value is self._last:
+            return self._last_index
+        entry = self._entries.pop(id(value), None)
+        if entry is None:
+            return None
+        self._entries[id(value)] = entry  # now the most recent
+        self._last, self._last_index = value, entry[0]
+        return entry[0]
+
+    def add(self, value: object) -> int:
+        """Choose an index for a new value; what was there is forgotten."""
+        if len(self._entries) < _DEFINITIONS:
+            index = len(self._entries) + 1
+        else:
+            index, _ = self._entries.pop(next(iter(self._entries)))
+        self._entries[id(value)] = (index, value)  # the strong reference keeps the id from being reused
+        self._last, self._last_index = value, index
+        return index
+
+
+@attrs.define(eq=False)
+class Lane:
+    """A slot, its worker and the batches that the worker holds. Its pool is the only caller."""
+
+    pool: str
+    slot: Slot
+    process: WorkerProcess | None = attrs.field(default=None, init=False)
+    jobs: dict[int, Job] = attrs.field(factory=dict, init=False)
+    """By reference, those in `slot.outstanding`."""
+
+    due: float = attrs.field(default=math.inf, init=False)
+    """When the pool has to look at it, by `time.monotonic`."""
+
+    doom: Doom | None = attrs.field(default=None, init=False)
+    """Why the worker is being killed, if it is."""
+
+    doomed_ref: int | None = attrs.field(default=None, init=False)
+    """The batch for which we kill it."""
+
+    closed: bool = attrs.field(default=False, init=False)
+    """The connection has ended; the process will follow."""
+
+    listed: bool = attrs.field(default=False, init=False)
+    """Whether it is in the pool's list of idle lanes."""
+
+    writing: bool = attrs.field(default=False, init=False)
+    """Whether frames wait for room in the socket."""
+
+    pace: float | None = attrs.field(default=None, init=False)
+    """Recent seconds per batch, smoothed."""
+
+    ready_at: float | None = attrs.field(default=None, init=False)
+    problem: str = attrs.field(default="", init=False)
+    """What is wrong with the worker, where its exit status does not tell."""
+
+    begun_at: float = attrs.field(default=0.0, init=False)
+    reader: wire.FrameReader = attrs.field(factory=wire.FrameReader, init=False)
+    _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
+    _targets: Definitions = attrs.field(factory=Definitions, init=False)
+    _contexts: Definitions = attrs.field(factory=Definitions, init=False)
+
+    # -- the worker ---------------------------------------------------------------
+
+    def open(self, process: WorkerProcess) -> None:
+        """Take a fresh process."""
+        assert process.sock is not None
+        self.process = process
+        self.doom = self.doomed_ref = self.ready_at = None
+        self.closed = self.writing = False
+        self.problem = ""
+        self.reader = wire.FrameReader()
+        self._writer = wire.FrameWriter(process.sock)
+        self._targets, self._contexts = Definitions(), Definitions()
+
+    @property
+    def pid(self) -> int:
+        """The worker's process, or 0."""
+        return 0 if self.process is None else self.process.pid
+
+    @property
+    def room(self) -> int:
+        """How many more batches may be sent."""
+        return 0 if self.closed else self.slot.room
+
+    @property
+    def takes_second(self) -> bool:
+        """Whether a batch may wait in the pipe behind the one that runs."""
+        return self.pace is not None and self.pace < _QUICK and self.room == 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the worker waits for a batch."""
+        return self.slot.state is SlotState.IDLE and not self.closed
+
+    @property
+    def running(self) -> Job | None:
+        """The batch that the worker runs, or is about to."""
+        outstanding = self.slot.outstanding
+        return self.jobs.get(outstanding[0]) if outstanding else None
+
+    # -- batches --------------------------------------------------------------------
+
+    def assign(self, job: Job, ref: int) -> None:
+        """Send a batch.
+
+        Raises:
+            PayloadError: it, its function or its context cannot be pickled. Nothing was assigned.
+        """
+        target = self._targets.find(job.target)
+        if target is None:
+            target = self._define(self._targets, job.target, b"t" + job.target.dumps())
+        context = 0
+        if job.context is not None:
+            found = self._contexts.find(job.context)
+            context = (
+                found
+                if found is not None
+                else self._define(self._contexts, job.context, b"c" + _dump_context(job.context))
+            )
+        body = dumps_batch(target, context, job.payloads, job.description)
+        self.slot.assign(ref)
+        self.jobs[ref] = job
+        job.ref, job.slot, job.worker_pid = ref, self.slot.number, self.pid
+        if len(self.slot.outstanding) == 1:
+            self.begin(job)
+        self.write(wire.RUN, ref, body)
+
+    def begin(self, job: Job) -> None:
+        """The batch's turn has come in the worker: its clock starts."""
+        now = time.monotonic()
+        self.begun_at = now
+        job.started = True
+        self.due = math.inf if job.timeout is None else now + job.timeout
+
+    def finish(self, ref: int) -> Job:
+        """A batch has ended; return it. The next one in the pipe begins.
+
+        Raises:
+            OutOfStepError: the worker does not hold it, or not first.
+        """
+        try:
+            following = self.slot.finish(ref)
+        except ValueError as error:
+            raise OutOfStepError(str(error)) from error
+        job = self.jobs.pop(ref)
+        now = time.monotonic()
+        took = now - self.begun_at
+        self.pace = took if self.pace is None else self.pace + _SMOOTHING * (took - self.pace)
+        if following is not None:
+            self.begin(self.jobs[following])
+        else:
+            self.due = math.inf
+        return job
+
+    def take_back(self) -> Job | None:
+        """Take the batch that waits in the pipe back, unless it has begun."""
+        outstanding = self.slot.outstanding
+        if len(outstanding) < 2 or self.process is None or self.process.board is None:
+            return None
+        ref = outstanding[1]
+        if not self.process.board.revoke(ref):
+            return None
+        self.slot.withdraw(ref)
+        return _reset(self.jobs.pop(ref))
+
+    def withdraw(self, ref: int) -> Job:
+        """The worker says that it skipped a batch, which did not run."""
+        self.slot.withdraw(ref)
+        outstanding = self.slot.outstanding
+        if outstanding:
+            self.begin(self.jobs[outstanding[0]])
+        else:
+            self.due = math.inf
+        return _reset(self.jobs.pop(ref))
+
+    def die(self, begun: int | None, *, useful: bool) -> tuple[Job | None, list[Job], float]:
+        """The worker is gone: return the lost batch, those given back, and the pause until the next one."""
+        death = self.slot.die(begun, useful=useful)
+        lost = None if death.lost is None else self.jobs.pop(death.lost)
+        back = [_reset(self.jobs.pop(ref)) for ref in death.given_back]
+        self.process = self._writer = None
+        self.due = math.inf
+        return lost, back, death.delay
+
+    # -- the wire -------------------------------------------------------------------
+
+    def read(self, handle: Callable[[Lane, int, int, bytes | bytearray], None]) -> bool:
+        """Call `handle` with each frame that has arrived; set `closed` when none can follow.
+
+        Returns:
+            Whether there may be more at once.
+
+        Raises:
+            OutOfStepError: what arrived makes no sense.
+        """
+        if self.process is None or self.process.sock is None or self.doom is Doom.BROKEN:
+            return False
+        sock, reader = self.process.sock, self.reader
+        for _ in range(_READS):
+            try:
+                frames = reader.read(sock)
+            except BlockingIOError:
+                return False
+            except wire.WireError as error:
+                msg = f"it sent something else than frames: {error}"
+                raise OutOfStepError(msg) from error
+            except OSError:
+                frames, reader.eof = [], True  # a reset: it ended with frames of ours unread
+            for kind, ref, body in frames:
+                handle(self, kind, ref, body)
+            if reader.eof:
+                self.closed = True
+                return False
+            if not reader.may_have_more:
+                return False
+        return True
+
+    def _define(self, table: Definitions, value: object, body: bytes) -> int:
+        index = table.add(value)
+        self.write(wire.DEFINE, index, body)
+        return index
+
+    def write(self, kind: int, ref: int, body: bytes = b"") -> None:
+        """Send a frame; what the socket does not take sets `writing`."""
+        if self.closed or self._writer is None:
+            return
+        try:
+            self.writing = not self._writer.send(kind, ref, body)
+        except OSError:
+            self.closed = True  # its end is noticed elsewhere, with all that it had still sent
+
+    def flush(self) -> None:
+        """Go on writing; clears `writing` when all is out."""
+        if self.closed or self._writer is None:
+            return
+        try:
+            self.writing = not self._writer.flush()
+        except OSError:
+            self.closed = True
+
+
+def _reset(job: Job) -> Job:
+    job.ref, job.slot, job.worker_pid, job.started = 0, -1, 0, False
+    return job
+
+
+def _dump_context(context: Context) -> bytes:
+    return dumps(attrs.evolve(context, stores={}, views=None), "context")

@@ -1,0 +1,282 @@
+"""One worker process: how it is started, killed, reaped and forgotten.
+
+The driver holds five things of it: one end of a private socket pair, the read
+end of its standard error, a page of shared memory (`_board`), a descriptor
+that becomes readable when it has ended, and its process group.
+
+A worker is never forked from the driver, whose threads may hold any lock at
+that moment: a fork server makes it, or a fresh interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.process
+import multiprocessing.util  # its exit hook has to be registered before ours, so that ours runs first
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from multiprocessing import reduction
+from typing import Any, Final
+
+from slither_actors.pool import _worker
+from slither_actors.pool._board import Board
+from slither_actors.pool._guard import guard
+from slither_actors.pool._stderr import StderrTail
+
+__all__ = ["START_METHODS", "WorkerProcess", "default_start_method"]
+
+START_METHODS: Final = ("forkserver", "spawn")
+
+# Runs in the worker before anything else does, the import of the user's __main__ included, so
+# that what fails there is on the standard error that we read. Self-contained: sys.path is not set yet.
+# Handlers that do nothing instead of SIG_IGN, which programs that the worker starts would inherit.
+# SIGTERM is ignored too: service managers send it to every process, and a worker whose driver
+# drains has to finish its batch; the driver ends it through the socket, or with SIGKILL.
+_PRELUDE: Final = """
+import faulthandler, os, signal
+os.setsid()
+signal.signal(signal.SIGINT, lambda *_: None)
+signal.signal(signal.SIGTERM, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+fd = err.detach()
+os.dup2(fd, 2)
+os.close(fd)
+faulthandler.enable(2)
+"""
+
+_live: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
+
+
+def default_start_method() -> str:
+    """The fork server where there is one; it starts a worker in milliseconds."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+class _Inherited:
+    """A descriptor among the arguments of a process; in the child it is the number there."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _detach, (reduction.DupFd(self.fd),)
+
+
+def _detach(inherited: Any) -> int:
+    fd: int = inherited.detach()
+    return fd
+
+
+class _NameWithPrelude(str):
+    """The process's name, whose unpickling runs the prelude.
+
+    multiprocessing has no hook for what runs first in a child. The name is the
+    first thing of ours that a child unpickles, before it imports ``__main__``.
+    Were that to change, the prelude would run somewhat later and nothing break.
+    """
+
+    stderr: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.stderr is None:
+            return str, (str(self),)
+        inherited = reduction.DupFd(self.stderr)
+        self.stderr = None  # the name is pickled twice, the prelude runs once
+        names = {"prelude": _PRELUDE, "err": inherited, "name": str(self)}
+        return eval, ("exec(prelude, {'err': err}) or name", names)
+
+
+class WorkerProcess:
+    """A worker process, from the driver. Not thread-safe: its pool is the only caller.
+
+    `close` may be called at any time, from anywhere, more than once.
+    """
+
+    def __init__(self, pool: str, slot: int, method: str) -> None:
+        """Start the process; it takes frames at once and says READY when it runs.
+
+        Raises:
+            OSError: out of descriptors, processes or memory.
+            RuntimeError: the program starts workers while it is being imported by one.
+        """
+        context: Any = multiprocessing.get_context(method)
+        self.pid = 0
+        self.started_at = time.monotonic()
+        self.sock: socket.socket | None = None
+        self.board: Board | None = None
+        self.stderr_fd = -1
+        self.sentinel = -1
+        self._pidfd = -1
+        self._exitcode: int | None = None
+        self._ended = False
+        self._process: Any = None
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            ours.callback(self.close)
+            self.sock, worker_end = socket.socketpair()
+            theirs.callback(worker_end.close)
+            self.stderr_fd, stderr_write = os.pipe()
+            theirs.callback(os.close, stderr_write)
+            self.board = Board.create()
+            theirs.callback(self.board.close_fd)
+            name = _NameWithPrelude(f"slither worker {pool}/{slot}")
+            name.stderr = stderr_write
+            process = context.Process(
+                target=_worker.main, args=(worker_end, _Inherited(self.board.fd)), name=name
+            )
+            if method == "forkserver":
+                _prepare_fork_server(context)
+            with _sigint_blocked(method == "spawn"):
+                process.start()
+            # multiprocessing would join it at exit, and poll it whenever any process is started.
+            getattr(multiprocessing.process, "_children", set()).discard(process)
+            self._process = process
+            self.pid = process.pid
+            guard.add(self.pid)
+            _live.add(self)
+            self.sentinel = self._open_sentinel(method)
+            self.sock.setblocking(False)
+            os.set_blocking(self.stderr_fd, False)
+            ours.pop_all()
+        self.stderr = StderrTail(self.stderr_fd, f"[pool {pool}, worker {slot}, pid {self.pid}] ")
+
+    def _open_sentinel(self, method: str) -> int:
+        if method == "spawn" and hasattr(os, "pidfd_open"):
+            # The pipe of a spawned process stays open in whatever it forks; the process itself does not lie.
+            with contextlib.suppress(OSError):
+                self._pidfd = os.pidfd_open(self.pid)
+                return self._pidfd
+        sentinel: int = self._process.sentinel
+        return sentinel
+
+    @property
+    def exitcode(self) -> int | None:
+        """The exit status, minus the signal; None while it runs, or where it was not to be had."""
+        if self._exitcode is None and self._process is not None:
+            self._exitcode = self._process.exitcode
+        return self._exitcode
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._ended or self.wait(0)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the process has ended; False if it has not in `timeout` seconds."""
+        if self._ended or self.sentinel < 0:
+            return True
+        poll = select.poll()
+        poll.register(self.sentinel, select.POLLIN)
+        if not poll.poll(max(0.0, timeout) * 1000):
+            return False
+        self._ended = True
+        _ = self.exitcode  # reaps
+        return True
+
+    def kill(self) -> None:
+        """Kill the worker and everything in its process group."""
+        if not self.pid:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if not self._ended:  # it may not have made its group yet
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Kill what is left of it and free everything. False if it would not die in `timeout` seconds."""
+        self.kill()
+        died = self.wait(timeout)
+        if self.pid and died:
+            guard.remove(self.pid)
+        self._close_descriptors()
+        process, self._process = self._process, None
+        if process is not None:
+            try:
+                process.close()
+            except ValueError:  # somebody else reaped it, or it does not die: only the descriptors are ours
+                popen = getattr(process, "_popen", None)
+                if popen is not None:
+                    popen.close()
+        _live.discard(self)
+        return died
+
+    def _close_descriptors(self) -> None:
+        self.sentinel = -1
+        if self.sock is not None:
+            self.sock.close()
+        for name in ("stderr_fd", "_pidfd"):
+            fd = getattr(self, name)
+            setattr(self, name, -1)
+            if fd >= 0:
+                os.close(fd)
+        if self.board is not None:
+            self.board.close()
+            self.board = None
+
+    def forget_in_child(self) -> None:
+        """In a fork of the driver: let go of what keeps the worker from seeing the driver's end."""
+        self.pid = 0
+        self._process = None
+        with contextlib.suppress(OSError):
+            self._close_descriptors()
+
+
+_OUR_PRELOAD: Final = "slither_actors.pool._worker"
+
+
+def _prepare_fork_server(context: Any) -> None:
+    """Have the fork server import what every worker needs, unless the program has its own list."""
+    server = getattr(multiprocessing.forkserver, "_forkserver", None)
+    if server is None or getattr(server, "_forkserver_pid", None) is not None:
+        return
+    if getattr(server, "_preload_modules", None) == ["__main__"]:
+        context.set_forkserver_preload(["__main__", _OUR_PRELOAD])
+
+
+@contextlib.contextmanager
+def _sigint_blocked(wanted: bool) -> Iterator[None]:
+    """Start a process that cannot be interrupted before its prelude has run.
+
+    Not for the fork server: it would pass the mask on to processes that are not ours.
+    """
+    if not wanted:
+        yield
+        return
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _close_all() -> None:
+    """End the workers that nobody ended. Runs at exit, before multiprocessing waits for its own."""
+    processes = list(_live)
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.close()
+
+
+def _after_fork_in_child() -> None:
+    for process in list(_live):
+        process.forget_in_child()
+    _live.clear()
+    atexit.unregister(_close_all)
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+if sys.platform == "win32":  # pragma: no cover
+    raise ImportError("worker pools need process groups and Unix sockets; Windows has neither")

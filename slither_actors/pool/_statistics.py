@@ -1,0 +1,59 @@
+"""What a pool holds and has done."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["PoolStatistics", "SlotStatistics"]
+
+
+@attrs.frozen(kw_only=True)
+class SlotStatistics:
+    """One slot at one moment."""
+
+    slot: int
+    pid: int | None
+    """The worker's process, or None between two workers."""
+
+    state: str
+    """``waiting``, ``starting``, ``idle``, ``busy``, ``stopping`` or ``stopped``."""
+
+    batches: int
+    """Batches that ended in this slot, under all of its workers."""
+
+    outstanding: int
+    """Batches that the worker holds: at most one that runs and one that waits in the pipe."""
+
+    workers: int
+    """Workers started so far."""
+
+    seconds_per_batch: float | None
+    """Recent running time of a batch, smoothed; None before the first."""
+
+
+@attrs.frozen(kw_only=True)
+class PoolStatistics:
+    """A pool at one moment. Returned by a call with `STATISTICS`."""
+
+    pool: str
+    slots: tuple[SlotStatistics, ...]
+    queued: int
+    """Batches that no worker holds yet."""
+
+    running: int
+    """Batches that a worker runs now."""
+
+    batches: int
+    """Batches that ended, with results or an error of their own."""
+
+    crashes: int
+    """Workers that ended while they ran a batch, timeouts not counted."""
+
+    restarts: int
+    """Workers started in place of another."""
+
+    timeouts: int
+    """Batches that ran longer than they might."""
+
+    stolen: int
+    """Batches taken back from behind a slow one and given to an idle worker."""

@@ -1,0 +1,294 @@
+"""The worker process: one loop, one batch at a time.
+
+It knows nothing of actors and imports none of them. It reads a frame, runs
+it, answers, and reads the next; while a batch runs, a call back to the driver
+reads the same socket and keeps what is not its answer for later.
+
+Whatever a user's function raises, `SystemExit` included, is the batch's error
+and the worker goes on. The worker ends when it is told to, and at once when
+its socket ends: then the driver is gone. A worker that is busy at that moment
+is killed by the driver's guard, see `_guard`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
+
+import attrs
+
+from slither_actors.context import Context
+from slither_actors.errors import ForkedRuntimeError, NotRunningError, ResultError
+from slither_actors.pool import _wire as wire
+from slither_actors.pool._board import Board, Phase
+from slither_actors.pool._payloads import ErrorRecord, dumps, loads
+from slither_actors.pool._target import Function, resolve, run_hook
+
+__all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
+
+_LOST_DRIVER: Final = 0
+_NOT_RESULTS: Final = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
+_PEAK_EVERY: Final = 1.0
+_RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+
+_current: Worker | None = None
+
+
+def main(sock: socket.socket, board_fd: int) -> None:
+    """Body of the process; returns when the driver says stop."""
+    global _current  # noqa: PLW0603
+    board = Board(board_fd)
+    board.close_fd()
+    devnull = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(devnull, 0)
+    os.close(devnull)
+    _current = Worker(sock, board)
+    os.register_at_fork(after_in_child=_current.after_fork_in_child)
+    _current.serve()
+
+
+def in_worker() -> bool:
+    """Whether this process is a worker of a pool."""
+    return _current is not None
+
+
+def current_worker() -> Worker:
+    """Return this process's worker.
+
+    Raises:
+        NotRunningError: this is not a worker process.
+    """
+    if _current is None:
+        raise NotRunningError("this is not a worker process")
+    return _current
+
+
+class Worker:
+    """This process as its user's code sees it: which batch runs, and the way back to the driver."""
+
+    def __init__(self, sock: socket.socket, board: Board) -> None:
+        self.pool = ""
+        self.slot = -1
+        self.context: Context | None = None
+        """The context of the batch that runs."""
+        self._sock = sock
+        self._board = board
+        self._reader = wire.FrameReader()
+        self._waiting: deque[wire.Frame] = deque()
+        # Held by whoever reads the socket: the loop between batches, or one call back at a time.
+        self._reading = threading.Lock()
+        self._running = False
+        self._forked = False
+        self._next_call = 0
+        self._targets: dict[int, bytes] = {}
+        self._functions: dict[int, tuple[str, Function]] = {}
+        self._contexts: dict[int, Context] = {}
+        self._peak_due = 0.0
+
+    # -- for the user's code -----------------------------------------------------
+
+    @property
+    def session_id(self) -> str | None:
+        """The session of the batch that runs."""
+        return None if self.context is None else self.context.session_id
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Ask the driver, wait, and return its answer. From any thread while a batch runs.
+
+        Raises:
+            PayloadError: an argument or the answer cannot be pickled.
+            NotRunningError: no batch is running.
+            Exception: what the driver failed with.
+        """
+        body = dumps((name, args, kwargs), f"arguments of {name}")
+        if self._forked:
+            raise ForkedRuntimeError("calls back belong to the worker, not to a child that it forked")
+        with self._reading:
+            if not self._running:
+                raise NotRunningError("a worker can call the driver only while a batch runs")
+            self._next_call += 1
+            kind, answer = self._ask(self._next_call, body)
+        if kind == wire.REPLY:
+            return loads(answer, f"the answer to {name}", "worker")
+        record = ErrorRecord.loads(answer)
+        raise record.revive() or record.to_error()
+
+    def _ask(self, ref: int, body: bytes) -> tuple[int, bytes | bytearray]:
+        self._send(wire.CALL, ref, body)
+        answer: tuple[int, bytes | bytearray] | None = None
+        while answer is None:
+            for frame in self._receive():
+                if frame[0] in (wire.REPLY, wire.REPLY_FAILED) and frame[1] == ref:
+                    answer = (frame[0], frame[2])
+                else:
+                    self._waiting.append(frame)
+        return answer
+
+    # -- the loop ------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Run until told to stop."""
+        while True:
+            kind, ref, body = self._next()
+            if kind == wire.RUN:
+                self._run(ref, body)
+            elif kind == wire.DEFINE:
+                self._define(ref, body)
+            elif kind == wire.INIT:
+                if not self._initialize(body):
+                    return
+            elif kind == wire.STOP:
+                return
+
+    def _next(self) -> wire.Frame:
+        waiting = self._waiting
+        with self._reading:
+            while not waiting:
+                waiting.extend(self._receive())
+        return waiting.popleft()
+
+    def _receive(self) -> list[wire.Frame]:
+        try:
+            frames = self._reader.read(self._sock)
+        except ConnectionError:
+            _leave()
+        if self._reader.eof:
+            _leave()
+        return frames
+
+    def _send(self, kind: int, ref: int, body: bytes | bytearray = b"") -> None:
+        try:
+            wire.send_blocking(self._sock, kind, ref, body)
+        except (BrokenPipeError, ConnectionError):
+            _leave()
+
+    def _initialize(self, body: bytes | bytearray) -> bool:
+        self.pool, self.slot, init = pickle.loads(body)  # from our own driver
+        if init is not None:
+            try:
+                run_hook(init, self)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the worker cannot start
+                self._send(wire.START_FAILED, 0, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
+                return False
+        self._send(wire.READY, 0)
+        return True
+
+    def _define(self, index: int, body: bytes | bytearray) -> None:
+        if body[:1] == b"t":
+            self._targets[index] = bytes(body[1:])
+            self._functions.pop(index, None)
+        else:
+            context: Context = pickle.loads(body[1:])  # from our own driver
+            self._contexts[index] = attrs.evolve(context, views=WorkerViews(self))
+
+    def _run(self, ref: int, body: bytes | bytearray) -> None:
+        board = self._board
+        if not board.begin(ref):
+            board.end()
+            self._send(wire.SKIPPED, ref)
+            return
+        kind = wire.DONE
+        try:
+            answer = self._work(ref, body)
+        except BaseException as error:  # noqa: BLE001 - a SystemExit of the user's code ends the batch, not us
+            kind, answer = wire.FAILED, ErrorRecord.of(error, own_files=_OWN_FILES).dumps()
+        if self._forked:  # the user's code forked and the child came back with us
+            _leave()
+        _flush()
+        self._send(kind, ref, answer)
+        board.end()
+
+    def _work(self, ref: int, body: bytes | bytearray) -> bytes:
+        target_index, context_index, payloads = loads(body, "the payloads", "worker")
+        known = self._functions.get(target_index)
+        if known is None:
+            known = self._load(ref, target_index)
+        name, function = known
+        count = len(payloads)
+        self.context = context = self._contexts.get(context_index)
+        self._running = True
+        try:
+            results = _as_list(function(payloads, context), name)
+        finally:
+            self._running = False
+            self.context = None
+        if len(results) != count:
+            msg = f"{name} returned {len(results)} results for {count} payloads"
+            raise ResultError(msg)
+        self._note_peak()
+        return dumps(results, "result")
+
+    def _load(self, ref: int, index: int) -> tuple[str, Function]:
+        # An import may take long; the board says so, since it is not the batch that is slow.
+        self._board.begin(ref, Phase.LOADING)
+        known = self._functions[index] = resolve(self._targets[index])
+        self._board.begin(ref, Phase.RUNNING)
+        return known
+
+    def _note_peak(self) -> None:
+        now = time.monotonic()
+        if now >= self._peak_due:
+            self._peak_due = now + _PEAK_EVERY
+            self._board.note_peak_memory(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT)
+
+    def after_fork_in_child(self) -> None:
+        """A child of the worker is not the worker: it has no socket and is ended as any process."""
+        self._forked = True
+        with contextlib.suppress(OSError):
+            self._sock.close()
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class WorkerViews:
+    """The session's views by attribute: ``ctx.views.lookup_feature(key="user:42")``."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self._worker.call("view", name, *args, **kwargs)
+
+
+def _as_list(results: Any, name: str) -> list[Any]:
+    if isinstance(results, list):
+        return results
+    if isinstance(results, _NOT_RESULTS) or not hasattr(results, "__iter__"):
+        msg = f"{name} returned {_article(results)}; one result per payload, in a list, is wanted"
+        raise ResultError(msg)
+    return list(results)
+
+
+def _article(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__qualname__}"
+
+
+def _flush() -> None:
+    """Show what the batch printed now; later may be never."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue  # closed, or gone: the user's code did that, and printing is not our business
+
+
+def _leave() -> NoReturn:
+    """End at once: nobody is left to tell."""
+    _flush()
+    os._exit(_LOST_DRIVER)
+
+
+_OWN_FILES: Final = frozenset({__file__, resolve.__code__.co_filename, dumps.__code__.co_filename})
