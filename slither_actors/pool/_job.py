@@ -50,9 +50,6 @@ class Job:
     tag: Any = None
     """The asker's own; the pool does not look at it."""
 
-    tag: Any = None
-    """The asker's own; the pool does not look at it."""
-
     results: list[Any] | None = None
     """One result per payload."""
 

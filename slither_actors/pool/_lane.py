@@ -314,4 +314,4 @@ def _reset(job: Job) -> Job:
 
 
 def _dump_context(context: Context) -> bytes:
-    return dumps(attrs.evolve(context, stores={}, views=None), "context")
+    return dumps(attrs.evolve(context, stores={}), "context")

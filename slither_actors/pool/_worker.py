@@ -189,7 +189,9 @@ class Worker:
             self._functions.pop(index, None)
         else:
             context: Context = pickle.loads(body[1:])  # from our own driver
-            self._contexts[index] = attrs.evolve(context, views=WorkerViews(self))
+            if context.views is None:
+                context = attrs.evolve(context, views=WorkerViews(self))
+            self._contexts[index] = context
 
     def _run(self, ref: int, body: bytes | bytearray) -> None:
         board = self._board
