@@ -9,7 +9,7 @@ from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import NO_REPLY, Failure, Request
-from slither_actors.actors._runtime import scheduler
+from slither_actors.actors._runtime import blocking, scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.actors._supervisor import Supervisor, SupervisorRef
@@ -45,6 +45,7 @@ __all__ = [
     "TaskSupervisor",
     "TaskSupervisorRef",
     "Timer",
+    "blocking",
     "is_abnormal",
     "scheduler",
     "when_named",
