@@ -1,1 +1,28 @@
-"""Shared state with one writer and many readers."""
+"""Stores: shared state with one writer and readers that never wait.
+
+`Store` is what a user subclasses, `Table` what it declares; `StoreServer` owns
+the tables of one store, `StoreSupervisor` all servers of an application.
+"""
+
+from slither_actors.bridge import view
+from slither_actors.store._load import LoadTable, LoadTables
+from slither_actors.store._server import StoreServer, retire
+from slither_actors.store._statistics import StoreStatistics, TableStatistics
+from slither_actors.store._store import Store, views_of
+from slither_actors.store._supervisor import StoreSupervisor
+from slither_actors.store._table import Table, TableOptions
+
+__all__ = [
+    "LoadTable",
+    "LoadTables",
+    "Store",
+    "StoreServer",
+    "StoreStatistics",
+    "StoreSupervisor",
+    "Table",
+    "TableOptions",
+    "TableStatistics",
+    "retire",
+    "view",
+    "views_of",
+]

@@ -1,0 +1,74 @@
+"""The driver's side of a worker's table line: what a store answers to a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slither_actors.errors import StoreError
+from slither_actors.store._pointer import Pointer
+from slither_actors.store._rows import MISSING
+
+__all__ = ["StoreAccess"]
+
+_WRITES = frozenset(
+    ["put", "put_new", "update", "increment", "delete", "take", "bulk_insert", "clear"],
+)
+
+
+class StoreAccess:
+    """Read and write one store by the names of its tables and operations.
+
+    Any thread. `perform` of an operation that `is_immediate` never waits, so the
+    caller may be an actor that has others to serve.
+    """
+
+    def __init__(self, pointer: Pointer, *, write_timeout: float | None) -> None:
+        self._pointer = pointer
+        self._write_timeout = write_timeout
+
+    def is_immediate(self, operation: str) -> bool:
+        """Whether `operation` is a look-up in memory."""
+        return operation in {"find", "find_many", "size"}
+
+    def perform(self, table: str, operation: str, arguments: tuple[Any, ...]) -> Any:
+        """Do what a worker asked for.
+
+        A found value is in a tuple of one and a missing one an empty tuple, so
+        that the worker's default need not cross.
+
+        Raises:
+            StoreError: there is no such table or operation.
+        """
+        if operation == "reload":
+            return self._pointer.write(("reload",), None)
+        index = self._index(table)
+        rows = self._pointer.now.rows[index]
+        if operation == "find":
+            return _found(rows.get(arguments[0], MISSING))
+        if operation == "find_many":
+            return [_found(value) for value in self._consistent(index, "get_many", arguments[0], MISSING)]
+        if operation == "size":
+            return rows.size()
+        if operation == "snapshot":
+            return self._consistent(index, "snapshot")
+        if operation in _WRITES:
+            return self._pointer.write((operation, index, *arguments), self._write_timeout)
+        msg = f"store {self._pointer.name}: a worker asked for {operation!r}, which tables do not have"
+        raise StoreError(msg)
+
+    def _consistent(self, index: int, operation: str, *arguments: Any) -> Any:
+        value = getattr(self._pointer.now.rows[index], operation)(*arguments)
+        if value is None:
+            value = self._pointer.write((operation, index, *arguments), self._write_timeout)
+        return value
+
+    def _index(self, table: str) -> int:
+        if table not in self._pointer.tables:
+            known = ", ".join(self._pointer.tables) or "none"
+            msg = f"store {self._pointer.name} has no table {table!r}; declared: {known}"
+            raise StoreError(msg)
+        return self._pointer.tables.index(table)
+
+
+def _found(value: Any) -> tuple[Any, ...]:
+    return () if value is MISSING else (value,)

@@ -1,0 +1,93 @@
+"""The tables that a store's ``load`` fills: aside, seen by no reader until they are published."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from slither_actors.errors import StoreError
+
+__all__ = ["LoadTable", "LoadTables"]
+
+
+class LoadTable:
+    """A set table that is being loaded. For the thread that runs ``load``."""
+
+    __slots__ = ("_live", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._live: dict[Any, Any] | None = {}
+
+    def insert(self, rows: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
+        """Set many rows, from a mapping or from ``(key, value)`` pairs.
+
+        An iterator is read row by row, so a generator over a million rows needs no list of them.
+        """
+        self._open().update(rows)
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Set one row."""
+        self._open()[key] = value
+
+    def get(self, key: Hashable, default: Any = None) -> Any:
+        """The value that this load has put under `key`, or `default`."""
+        return self._open().get(key, default)
+
+    def delete(self, key: Hashable) -> bool:
+        """Remove one row; return whether there was one."""
+        live = self._open()
+        if key not in live:
+            return False
+        del live[key]
+        return True
+
+    def __len__(self) -> int:
+        """How many rows this load has put."""
+        return len(self._open())
+
+    def __contains__(self, key: object) -> bool:
+        """Whether this load has put a row under `key`."""
+        return key in self._open()
+
+    def seal(self) -> dict[Any, Any]:
+        """Hand the rows over; any later use of this object is an error."""
+        live, self._live = self._open(), None
+        return live
+
+    def _open(self) -> dict[Any, Any]:
+        if self._live is None:
+            msg = f"table {self.name!r} was loaded and published; write to it through its store"
+            raise StoreError(msg)
+        return self._live
+
+
+class LoadTables:
+    """The tables of one load, by attribute or by name: ``tables.features``, ``tables["features"]``."""
+
+    __slots__ = ("_tables",)
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._tables = {name: LoadTable(name) for name in names}
+
+    def __getattr__(self, name: str) -> LoadTable:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> LoadTable:
+        """The table `name`.
+
+        Raises:
+            StoreError: the store declares no such table.
+        """
+        table = self._tables.get(name)
+        if table is None:
+            known = ", ".join(self._tables) or "none"
+            msg = f"there is no table {name!r}; declared: {known}"
+            raise StoreError(msg)
+        return table
+
+    def seal(self) -> list[dict[Any, Any]]:
+        """Hand the rows of all tables over, in the order of the class body."""
+        return [table.seal() for table in self._tables.values()]

@@ -1,0 +1,79 @@
+"""A worker's side of a store: each read and write is one call to the driver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slither_actors.bridge import call_driver, in_worker
+from slither_actors.store._pointer import Pointer
+
+__all__ = ["RemoteRows", "RemoteWriter", "attach"]
+
+
+def attach(pointer: Pointer) -> bool:
+    """Point a store of this process at the driver. Does nothing, and returns False, outside a worker."""
+    if not in_worker():
+        return False
+    rows = tuple(RemoteRows(pointer.key, name) for name in pointer.tables)
+    pointer.adopt(rows, RemoteWriter(pointer.key, pointer.tables))
+    return True
+
+
+class RemoteRows:
+    """The rows of a table that lives in the driver."""
+
+    __slots__ = ("_store", "_table")
+
+    version = 0
+    """Not known here."""
+
+    def __init__(self, store: str, table: str) -> None:
+        self._store = store
+        self._table = table
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value under `key`, or `default`, which stays in this process."""
+        found = self._call("find", key)
+        return found[0] if found else default
+
+    def get_many(self, keys: list[Any], default: Any) -> list[Any]:
+        """One value per key, all of one moment, in one call."""
+        found = self._call("find_many", keys)
+        return [value[0] if value else default for value in found]
+
+    def snapshot(self) -> dict[Any, Any]:
+        """All rows, in one call: the whole table crosses."""
+        rows: dict[Any, Any] = self._call("snapshot")
+        return rows
+
+    def size(self) -> int:
+        """How many rows there are."""
+        size: int = self._call("size")
+        return size
+
+    def _call(self, operation: str, *arguments: Any) -> Any:
+        return call_driver("table", self._store, self._table, operation, arguments)
+
+
+class RemoteWriter:
+    """Sends writes to the store's server in the driver.
+
+    A worker waits for as long as its batch may run: the driver's own limit on
+    writes applies there, so `timeout` is not used.
+    """
+
+    __slots__ = ("_store", "_tables")
+
+    def __init__(self, store: str, tables: tuple[str, ...]) -> None:
+        self._store = store
+        self._tables = tables
+
+    def call(self, request: Any, timeout: float | None = None) -> Any:
+        """Perform ``(operation, index, *arguments)`` in the driver and return the reply."""
+        operation, *rest = request
+        table, arguments = ("", ()) if not rest else (self._tables[rest[0]], tuple(rest[1:]))
+        return call_driver("table", self._store, table, operation, arguments)
+
+    def is_alive(self) -> bool:
+        """True: a worker lives no longer than its driver."""
+        return True

@@ -1,0 +1,173 @@
+"""Readers in threads against a writer that never rests, with a switch of threads every microsecond."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from slither_actors.store import LoadTables, Store, Table
+from tests.store.conftest import Start
+
+SECONDS = 1.0
+KEYS = list(range(60))
+
+
+class Counted(Store):
+    """Every row of both tables holds the same number, and each load the next one."""
+
+    first: Table[int, int] = Table()
+    second: Table[int, int] = Table()
+    number: ClassVar[int] = 0
+
+    def load(self, tables: LoadTables) -> None:
+        Counted.number += 1
+        for key in KEYS:
+            tables.first.put(key, Counted.number)
+            tables.second.put(key, Counted.number)
+
+
+@pytest.fixture(autouse=True)
+def switch_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def run(write: Callable[[], object], *reads: Callable[[], str | None], seconds: float = SECONDS) -> list[str]:
+    """Write in this thread for a while, read in one each for `reads`; return what they complained of."""
+    over = threading.Event()
+    wrong: list[str] = []
+    rounds = [0] * len(reads)
+
+    def read(index: int) -> None:
+        while not over.is_set():
+            complaint = reads[index]()
+            rounds[index] += 1
+            if complaint:
+                wrong.append(complaint)
+                return
+
+    threads = [threading.Thread(target=read, args=(index,)) for index in range(len(reads))]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + seconds
+    writes = 0
+    while time.monotonic() < end and not wrong:
+        write()
+        writes += 1
+    over.set()
+    for thread in threads:
+        thread.join(20)
+    assert wrong or (writes > 10 and all(count > 10 for count in rounds)), (writes, rounds)
+    return wrong
+
+
+def mixed(values: list[Any]) -> str | None:
+    return f"half of it: {sorted(set(values))}" if len(set(values)) > 1 else None
+
+
+def test_no_reader_sees_half_a_bulk_insert(start: Start) -> None:
+    """Whether it asks for many keys, for a copy, or for one key after the other."""
+    start(Counted)
+    numbers = iter(range(1_000_000, 2_000_000))
+
+    def one_by_one() -> str | None:
+        early = Counted.first.get(KEYS[-1], 0)
+        late = Counted.first.get(KEYS[0], 0)
+        return f"{late} after {early}" if late < early else None
+
+    complaints = run(
+        lambda: Counted.first.bulk_insert(dict.fromkeys(KEYS, next(numbers))),
+        lambda: mixed(Counted.first.get_many(KEYS)),
+        lambda: mixed(list(Counted.first.values())),
+        one_by_one,
+    )
+    assert complaints == []
+
+
+def test_no_reader_sees_half_a_reload(start: Start) -> None:
+    """Nor the new rows of one table before those of another, in either order."""
+    start(Counted)
+
+    def first_then_second() -> str | None:
+        early, late = Counted.first.get(0, 0), Counted.second.get(0, 0)
+        return f"second {late} after first {early}" if late < early else None
+
+    def second_then_first() -> str | None:
+        early, late = Counted.second.get(59, 0), Counted.first.get(59, 0)
+        return f"first {late} after second {early}" if late < early else None
+
+    complaints = run(
+        Counted.reload,
+        lambda: mixed(Counted.first.get_many(KEYS)),
+        lambda: mixed(list(Counted.second.values())),
+        first_then_second,
+        second_then_first,
+    )
+    assert complaints == []
+
+
+def test_many_keys_are_of_one_moment_between_point_writes(start: Start) -> None:
+    """Row 0 is always written before row 1: no moment has them the other way round."""
+    start(Counted)
+    numbers = iter(range(1_000_000, 10_000_000))
+
+    def write() -> None:
+        number = next(numbers)
+        Counted.first.put(0, number)
+        Counted.first.put(1, number)
+
+    def many() -> str | None:
+        lead, follow = Counted.first.get_many([0, 1], 0)
+        return None if lead - follow in (0, 1) or follow < 1_000_000 else f"{lead} and {follow}"
+
+    def copied() -> str | None:
+        rows = Counted.first.snapshot()
+        return None if rows[0] - rows[1] in (0, 1) or rows[1] < 1_000_000 else f"{rows[0]} and {rows[1]}"
+
+    assert run(write, many, copied) == []
+
+
+def test_iteration_survives_rows_that_come_and_go(start: Start) -> None:
+    """The table grows and shrinks under the readers; they see each row whole."""
+    start(Counted)
+    Counted.first.clear()
+
+    def write() -> None:
+        for key in KEYS:
+            Counted.first.put(key, key)
+        for key in KEYS:
+            Counted.first.delete(key)
+
+    def iterate() -> str | None:
+        return next((f"{key}: {value}" for key, value in Counted.first.items() if key != value), None)
+
+    def size() -> str | None:
+        found = Counted.first.size()
+        return None if 0 <= found <= len(KEYS) else f"size {found}"
+
+    assert run(write, iterate, size) == []
+
+
+def test_writers_lose_nothing(start: Start) -> None:
+    """Increments and updates of four threads, at once on one row, all count."""
+    start(Counted)
+
+    def write() -> None:
+        for _ in range(500):
+            Counted.first.increment(0)
+            Counted.first.update(0, lambda value: value + 1)
+
+    before = Counted.first.fetch(0)
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert Counted.first.fetch(0) == before + 4 * 500 * 2
