@@ -1,1 +1,28 @@
-"""Batched fan-out to worker processes, never more in flight than allowed."""
+"""Bounded, batched fan-out: never more batches than there is room for, the input read no further."""
+
+from slither_actors.dispatch._batch import Batch
+from slither_actors.dispatch._options import DispatchOptions
+from slither_actors.dispatch._run import call_batch, run, stream
+from slither_actors.dispatch._runner import DispatchRunner, DispatchStatistics, Halted
+from slither_actors.dispatch._stream import RunStream
+from slither_actors.dispatch.executor import Executor, FunctionExecutor, InlineExecutor
+from slither_actors.dispatch.strategy import FixedBatch, KeyPartition, Strategy, WeightedBatch
+
+__all__ = [
+    "Batch",
+    "DispatchOptions",
+    "DispatchRunner",
+    "DispatchStatistics",
+    "Executor",
+    "FixedBatch",
+    "FunctionExecutor",
+    "Halted",
+    "InlineExecutor",
+    "KeyPartition",
+    "RunStream",
+    "Strategy",
+    "WeightedBatch",
+    "call_batch",
+    "run",
+    "stream",
+]

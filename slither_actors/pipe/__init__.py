@@ -1,1 +1,5 @@
-"""Declared stages, composed into one supervised run."""
+"""Pipes: declared stages over worker processes, run under one supervisor."""
+
+from slither_actors.pipe._supervisor import PipeSupervisor
+
+__all__ = ["PipeSupervisor"]

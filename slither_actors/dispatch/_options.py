@@ -1,0 +1,67 @@
+"""The options of a dispatch run, checked once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from slither_actors.config import one_of, positive_int, seconds_or_none
+from slither_actors.context import Context
+from slither_actors.core import Ordering
+from slither_actors.dispatch.executor import Executor, executor_of
+from slither_actors.dispatch.strategy import Strategy, strategy_of
+from slither_actors.policy import Halt, Policy, policy
+
+__all__ = ["DispatchOptions"]
+
+
+def _ordering(value: Any) -> Any:
+    return value.value if isinstance(value, Ordering) else value
+
+
+@attrs.frozen(kw_only=True)
+class DispatchOptions:
+    """What `run`, `stream` and `call_batch` may be told. Times are seconds."""
+
+    executor: Any
+    """Where batches run: an executor, a callable, or ``"module:function"``."""
+
+    pool: str = "default"
+    """The pool, where `executor` is a callable or a name."""
+
+    strategy: Any = None
+    """How items become batches; `FixedBatch` of `batch_size` by default."""
+
+    batch_size: int = attrs.field(default=64, validator=positive_int)
+    """Items per batch."""
+
+    max_in_flight: int = attrs.field(default=8, validator=positive_int)
+    """The most batches that run, or are finished and wait for their turn."""
+
+    ordering: str = attrs.field(
+        default="preserve", converter=_ordering, validator=one_of("preserve", "as_completed")
+    )
+    """Whether results keep the order of the input."""
+
+    on_error: Policy = attrs.field(default=Halt(), converter=policy)
+    """What a failed batch does: ``"halt"``, ``"skip"``, `Retry` or `Route`."""
+
+    timeout: float | None = attrs.field(default=30.0, validator=seconds_or_none)
+    """How long one batch may run; None is no limit."""
+
+    context: Context | None = None
+    """The run's context; made fresh by default."""
+
+    def make_executor(self) -> Executor:
+        """Return the executor."""
+        return executor_of(self.executor, self.pool)
+
+    def make_strategy(self) -> Strategy:
+        """Return the strategy."""
+        return strategy_of(self.strategy, self.batch_size)
+
+    def __attrs_post_init__(self) -> None:
+        """Check what the converters of attrs cannot name."""
+        self.make_executor()
+        self.make_strategy()

@@ -1,0 +1,94 @@
+"""One run: its stages, started in order under one supervisor, and ended together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from slither_actors.actors import SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
+from slither_actors.dispatch._reader import Outlet, Reader
+
+__all__ = ["RunPlan", "RunSupervisor", "StagePlan"]
+
+
+@attrs.frozen(kw_only=True)
+class StagePlan:
+    """One stage of a run: a class and what its `init` gets besides its producer."""
+
+    name: str
+    actor: Any
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] = attrs.field(factory=dict)
+    takes_input: bool = True
+    """Whether it subscribes to the stage before it."""
+
+    max_demand: int = 1000
+
+
+@attrs.frozen(kw_only=True)
+class RunPlan:
+    """What a `RunSupervisor` starts."""
+
+    label: str
+    stages: Sequence[StagePlan]
+    outlet: Outlet
+    demand: int
+    """Items on their way to the caller at one time."""
+
+    collect: bool
+    on_start: Callable[[RunSupervisor], None] | None = None
+    """Runs before the stages start, in the supervisor."""
+
+    on_end: Callable[[RunSupervisor], None] | None = None
+    """Runs after the stages have ended, however they did."""
+
+
+class RunSupervisor(Supervisor):
+    """The supervisor of one run. Nothing in it is restarted: a run ends as a whole."""
+
+    def init(self, plan: RunPlan) -> None:  # type: ignore[override]
+        """Start the stages, the source first, and the reader at last."""
+        self.plan = plan
+        self.reader: Ref | None = None
+        super().init([])
+        if plan.on_start is not None:
+            plan.on_start(self)
+        try:
+            self._start_stages(plan)
+        except BaseException:
+            self.terminate(SHUTDOWN)
+            raise
+
+    def _start_stages(self, plan: RunPlan) -> None:
+        upstream: Ref | None = None
+        for stage in plan.stages:
+            options = dict(stage.options)
+            if stage.takes_input and upstream is not None:
+                options["subscribe_to"] = [{"to": upstream, "max_demand": stage.max_demand}]
+            upstream = self._launch(stage.name, stage.actor, stage.args, options)
+        assert upstream is not None
+        self.reader = self._launch(
+            "reader", Reader, (plan.outlet, [upstream]), {"demand": plan.demand, "collect": plan.collect}
+        )
+
+    def _launch(self, name: str, actor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Ref:
+        spec = ChildSpec(id=name, start=(actor, args, options), restart="temporary")
+        ref = self._do_start_child(spec, ())
+        assert ref is not None
+        return ref
+
+    def _child_ended(self, child: Any, message: Exit) -> None:
+        super()._child_ended(child, message)
+        if child.id == "reader":
+            self.stop(SHUTDOWN)
+        elif is_abnormal(message.reason) and self.reader is not None:
+            # The reader passes on what it has, with this reason, and then the run ends.
+            self.reader.send(Reader.abort, message.reason)
+
+    def terminate(self, reason: Any) -> None:
+        """Stop what still runs, then clean up."""
+        super().terminate(reason)
+        if self.plan.on_end is not None:
+            self.plan.on_end(self)
