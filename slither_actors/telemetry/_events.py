@@ -51,18 +51,18 @@ BRIDGE_VIEW_START = _event("slither.bridge.view.start", "system_time", _VIEW)
 BRIDGE_VIEW_STOP = _event("slither.bridge.view.stop", "duration", _VIEW)
 BRIDGE_VIEW_EXCEPTION = _event("slither.bridge.view.exception", "duration", f"{_VIEW}, kind, reason")
 
-_CHILD = "supervisor, child"
+_CHILD = "supervisor, child, ref"
 SUPERVISOR_CHILD_START = _event("slither.supervisor.child.start", "system_time", _CHILD)
 SUPERVISOR_CHILD_EXIT = _event("slither.supervisor.child.exit", "system_time", f"{_CHILD}, reason")
-SUPERVISOR_CHILD_RESTART = _event("slither.supervisor.child.restart", "count", f"{_CHILD}, reason")
-SUPERVISOR_GAVE_UP = _event("slither.supervisor.gave_up", "count", f"{_CHILD}, reason")
+SUPERVISOR_CHILD_RESTART = _event("slither.supervisor.child.restart", "system_time", f"{_CHILD}, reason")
+SUPERVISOR_GAVE_UP = _event("slither.supervisor.gave_up", "system_time", f"{_CHILD}, reason")
 
 _WORKER = "pool, slot, pid"
 POOL_WORKER_START = _event("slither.pool.worker.start", "duration", _WORKER)
 POOL_WORKER_EXIT = _event("slither.pool.worker.exit", "duration", f"{_WORKER}, exitcode, cause")
 POOL_WORKER_RECYCLE = _event("slither.pool.worker.recycle", "duration", f"{_WORKER}, reason")
 
-STAGE_BUFFER_OVERFLOW = _event("slither.stage.buffer.overflow", "count", "stage, size, keep")
+STAGE_BUFFER_OVERFLOW = _event("slither.stage.buffer.overflow", "count", "stage, size")
 
 EVENTS: Mapping[str, Signal] = MappingProxyType(_namespace)
 """Every event's signal by name."""
