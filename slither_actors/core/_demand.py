@@ -47,7 +47,7 @@ class SubscriptionDemand:
     Not thread-safe: the consumer is the only caller.
     """
 
-    # A plain class: `split` runs for every list of events that a consumer gets.
+    # A plain class: `take` runs for every list of events that a consumer gets.
     __slots__ = ("chunk_size", "excess", "max_demand", "min_demand", "outstanding")
 
     def __init__(self, max_demand: int | None = None, min_demand: int | None = None) -> None:
@@ -66,15 +66,24 @@ class SubscriptionDemand:
         A list that is one chunk comes back as it is, not copied.
         """
         size = len(events)
-        left = self.outstanding - size
-        if size > self.chunk_size or left < 0 or not size:
-            return self._split_many(events, size)
         self.excess = 0
+        ask = self.take(size)
+        return self._split_many(events, size) if ask is None else [(events, ask)]
+
+    def take(self, size: int) -> int | None:
+        """Count a list of `size` events that is a single chunk; return what to ask for after its callback.
+
+        None, and nothing is counted, if there are none, too many for one chunk,
+        or more than were asked for: `split` them.
+        """
+        left = self.outstanding - size
+        if not 0 < size <= self.chunk_size or left < 0:
+            return None
         if left > self.min_demand:
             self.outstanding = left
-            return [(events, 0)]
+            return 0
         self.outstanding = self.max_demand
-        return [(events, self.max_demand - left)]
+        return self.max_demand - left
 
     def _split_many(self, events: Sequence[Any], size: int) -> list[tuple[Sequence[Any], int]]:
         # Only what was asked for before the list arrived counts as demanded: an

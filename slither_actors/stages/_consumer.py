@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from slither_actors.stages._receiver import Receiver
 
 __all__ = ["Consumer"]
@@ -14,8 +12,3 @@ class Consumer(Receiver):
 
     Define `handle_events`. Demand is asked for as the subscription says.
     """
-
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._watched = {}
-        super()._begin(args, kwargs)
-        self._open_input()

@@ -7,12 +7,13 @@ demand goes to the buffer.
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slither_actors import telemetry
-from slither_actors.actors import Down, Server
 from slither_actors.core import (
     Buffer,
     Deliver,
@@ -25,8 +26,9 @@ from slither_actors.core import (
     Reask,
     SubscriptionRefusedError,
 )
-from slither_actors.errors import OptionError
+from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
+from slither_actors.stages._stage import BaseStage
 from slither_actors.stages._subscription import Subscription
 
 __all__ = ["Emitter", "as_events"]
@@ -40,14 +42,14 @@ def as_events(returned: Iterable[Any] | None) -> Sequence[Any]:
         return returned  # type: ignore[return-value]
     if returned is None:
         return ()
-    if isinstance(returned, (str, bytes, dict)):
+    if isinstance(returned, (str, bytes, dict)) or not isinstance(returned, Iterable):
         msg = f"a stage returned {returned!r:.100}; expected is an iterable of events, such as a list"
         raise TypeError(msg)
     return list(returned)
 
 
 class _Finish:
-    """Marks the end in a buffer: the stage stops when what is before it is gone."""
+    """Marks the end behind the events: the stage stops when what is before it is gone."""
 
     __slots__ = ("reason",)
 
@@ -55,35 +57,27 @@ class _Finish:
         self.reason = reason
 
 
-class Emitter(Server):
-    """A stage that has consumers. Not for users: see `Producer` and `ProducerConsumer`."""
+class Emitter(BaseStage):
+    """A stage that has consumers. Not for users: see `Producer` and `ProducerConsumer`.
+
+    The three options are set on the class or in `init`.
+    """
 
     buffer_size: int | None = 10_000
-    """The most events kept without demand; None is no limit. Set on the class or in `init`."""
+    """The most events kept without demand; None is no limit."""
 
     buffer_keep: Keep = "last"
     """What a full buffer keeps: the ``"first"`` events or the ``"last"``."""
 
     dispatcher: Any = DemandFanOut
-    """Makes the fan-out, which splits the events among the consumers: called without arguments."""
+    """Makes the fan-out, which splits the events among the consumers. It is called without
+    arguments, so one with options is ``functools.partial(PartitionFanOut, 4)``."""
 
     _fan_out: FanOut[Any]
     _buffer: Buffer
     _consumers: set[Subscription]
-    _watched: dict[int, tuple[Subscription, Callable[[Subscription, str, Any], None]]]
-    _finishing: bool
 
     # -- callbacks -----------------------------------------------------------------
-
-    def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str | None:
-        """Learn of a new subscription; `role` is the other side's, ``"consumer"`` or ``"producer"``.
-
-        A consumer may return ``"manual"`` and then asks by itself.
-        """
-        return None
-
-    def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
-        """Learn of the end of a subscription; `cause` is ``("cancel" | "down", reason)``."""
 
     def format_discarded(self, count: int) -> bool:
         """Called with the number of events dropped from a full buffer. False suppresses the warning."""
@@ -93,48 +87,64 @@ class Emitter(Server):
 
     def emit(self, events: Iterable[Any]) -> None:
         """Emit events outside of `handle_demand` and `handle_events`, ahead of any reply."""
+        if "_fan_out" not in self.__dict__:
+            msg = f"{type(self).__name__} cannot emit in init; use continue_with and handle_continue"
+            raise NotRunningError(msg)
         ready = as_events(events)
         if ready:
             self._dispatch(ready)
 
     def complete(self, reason: Any = "normal") -> None:
-        """End once the consumers have taken what is in the buffer."""
-        if self._finishing:
-            return
-        self._finishing = True
-        if not self._buffer.store_info(_Finish(reason)):
-            self.stop(reason)
+        """End once the consumers have taken what was emitted, by the callback that runs now as well.
+
+        Neither demand nor events reach the stage any more.
+        """
+        if not self._finishing:
+            self._finishing = True
+            self._cell.put_control((_finish, reason))
 
     # -- the protocol ------------------------------------------------------------------
 
-    def _open_output(self) -> None:
-        self._fan_out = self.dispatcher()
+    def _open(self) -> None:
         self._buffer = Buffer(self.buffer_size, self.buffer_keep)
+        self._fan_out = self._make_fan_out()
         self._consumers = set()
-        self._finishing = False
+        super()._open()
+
+    def _make_fan_out(self) -> FanOut[Any]:
+        # Not `self.dispatcher`: a function set on the class, and from Python 3.14 on a partial, would
+        # be bound and called with the stage.
+        make = inspect.getattr_static(self, "dispatcher")
+        if isinstance(make, staticmethod):
+            make = make.__func__
+        allowed = "allowed is a fan-out class, or a function without arguments that makes a fan-out"
+        if not callable(make):
+            raise OptionError("dispatcher", f"is {make!r:.200}; {allowed}")
+        try:
+            fan_out: FanOut[Any] = make()
+        except TypeError as error:
+            raise OptionError("dispatcher", f"cannot be called: {error}; {allowed}") from error
+        if not hasattr(fan_out, "dispatch"):
+            raise OptionError("dispatcher", f"made {fan_out!r:.200}; {allowed}")
+        return fan_out
 
     def _accept(self, subscription: Subscription) -> None:
         if subscription in self._consumers:
             self._refuse(subscription, "duplicated_subscription")
             return
-        mode = self.handle_subscribe("consumer", subscription.options, subscription)
-        if mode == "manual":
-            raise OptionError(
-                "handle_subscribe",
-                "returned 'manual' for a consumer; only consumers ask",
-                where=type(self).__name__,
-            )
+        self._welcome("consumer", subscription, "automatic")
         options = subscription.options.extra
         try:
             self._fan_out.subscribe(subscription, options, consumer=subscription.consumer)
         except SubscriptionRefusedError as error:
             logger.error("%s refused %r: %s", self._cell.describe(), subscription, error)
+            self.handle_cancel(("cancel", error.reason), subscription)
             self._refuse(subscription, error.reason)
             return
         self._consumers.add(subscription)
-        watch = self.monitor(subscription.consumer)
-        subscription.producer_watch = watch
-        self._watched[watch.id] = (subscription, self._consumer_ended)
+        subscription.producer_watch = self._watch_end(
+            subscription, subscription.consumer, self._consumer_ended
+        )
         self._perform()
 
     def _refuse(self, subscription: Subscription, reason: str) -> None:
@@ -151,6 +161,13 @@ class Emitter(Server):
         if demand:
             self._meet(demand)
 
+    def _reasked(self, key: Subscription | None, count: int) -> None:
+        """Ask again on behalf of a consumer, or of none in particular."""
+        if key is None or key in self._consumers:
+            demand = self._fan_out.ask(key, count, self._buffer.length)
+            self._perform()
+            self._meet(demand)
+
     def _cancel(self, subscription: Subscription, reason: Any) -> None:
         if subscription not in self._consumers:
             self._refuse(subscription, "unknown_subscription")
@@ -160,94 +177,112 @@ class Emitter(Server):
 
     def _consumer_ended(self, subscription: Subscription, kind: str, reason: Any) -> None:
         self._consumers.discard(subscription)
-        watch = subscription.producer_watch
-        if watch is not None:
-            watch.cancel()
-            self._watched.pop(watch.id, None)
+        self._unwatch_end(subscription.producer_watch)
         self.handle_cancel((kind, reason), subscription)
         demand = self._fan_out.cancel(subscription, self._buffer.length)
         self._perform()
-        if demand:
-            self._meet(demand)
-
-    def _on_info(self, message: Any) -> None:
-        if type(message) is Down:
-            entry = self._watched.pop(message.monitor.id, None)
-            if entry is not None:
-                subscription, ended = entry
-                ended(subscription, "down", message.reason)
-                return
-        self.handle_info(message)
+        self._meet(demand)
 
     # -- events ---------------------------------------------------------------------------
 
     def _meet(self, demand: int) -> None:
         """Meet new demand: from the buffer, then from the stage's own code."""
         buffer = self._buffer
-        while demand and buffer.length:
+        while buffer.length and demand and self._cell.ending is None:
             events, infos = buffer.take(demand)
             demand -= len(events)
-            self._dispatch(events)
+            # Not `self._dispatch`: for a producer-consumer, these were counted when they were made.
+            Emitter._dispatch(self, events)
             for info in infos:
-                self._buffer_info(info)
-        if demand and self._cell.ending is None:
+                self._pass_info(info)
+        if demand and not self._finishing and self._cell.ending is None:
             self._demanded(demand)
 
     def _demanded(self, demand: int) -> None:
         """Demand that the buffer could not meet."""
         raise NotImplementedError
 
-    def _dispatch(self, events: Sequence[Any]) -> Sequence[Any]:
-        """Send events on; what nobody asked for is buffered and returned."""
-        deliveries, leftovers = self._fan_out.dispatch(events)
+    def _dispatch(self, events: Sequence[Any]) -> None:
+        """Send events on; what nobody asked for is buffered."""
+        fan_out = self._fan_out
+        deliveries, leftovers = fan_out.dispatch(events)
         for subscription, chunk in deliveries:
             subscription.consumer_put((_protocol.deliver, (subscription, chunk)))
-        if self._fan_out.outbox:
+        if fan_out.outbox:
             self._perform()
         if leftovers:
             self._store(leftovers)
-        return leftovers
 
     def _store(self, events: Sequence[Any]) -> None:
         discarded = self._buffer.store(events)
         if discarded:
-            self._overflow(discarded)
+            self._tell_discarded(discarded)
             for info in self._buffer.released():
-                self._buffer_info(info)
+                self._pass_info(info)
 
-    def _overflow(self, discarded: int) -> None:
+    def _tell_discarded(self, count: int, what: str = "from its buffer") -> None:
         if telemetry.STAGE_BUFFER_OVERFLOW.receivers:
             telemetry.emit(
                 telemetry.STAGE_BUFFER_OVERFLOW,
                 self.ref,
-                measurements={"count": discarded},
-                metadata={"stage": self._cell.describe(), "size": self._buffer.size},
+                measurements={"count": count},
+                metadata={
+                    "stage": self._cell.describe(),
+                    "size": self._buffer.size,
+                    "keep": self._buffer.keep,
+                },
             )
-        if self.format_discarded(discarded):
-            logger.warning("%s has discarded %d events from its buffer", self._cell.describe(), discarded)
+        if self.format_discarded(count):
+            logger.warning("%s has discarded %d events %s", self._cell.describe(), count, what)
 
-    def _buffer_info(self, info: Any) -> None:
+    # -- infos: messages that wait behind the events ---------------------------------------
+
+    def _queue_info(self, info: Any) -> None:
+        """Deliver an info after all that has been emitted."""
+        if not self._buffer.store_info(info):
+            self._pass_info(info)
+
+    def _pass_info(self, info: Any) -> None:
+        """The buffer has let an info go; the fan-out may have events in front of it."""
+        if self._fan_out.info(info):
+            self._deliver_info(info)
+
+    def _deliver_info(self, info: Any) -> None:
         if type(info) is _Finish:
             self.stop(info.reason)
         else:
-            self.handle_info(info)
+            # As a message: what the handler emits must not overtake what is being sent now.
+            self.ref.info(info)
 
     def _perform(self) -> None:
         """Do what the fan-out decided besides its return values."""
         outbox = self._fan_out.outbox
-        while outbox:
-            decision = outbox.pop(0)
+        if not outbox:
+            return
+        decisions = outbox[:]
+        outbox.clear()
+        lost: Counter[tuple[Any, str]] = Counter()
+        for decision in decisions:
             if isinstance(decision, Deliver):
                 subscription: Subscription = decision.key
                 subscription.consumer_put((_protocol.deliver, (subscription, decision.events)))
             elif isinstance(decision, DeliverInfo):
-                self._buffer_info(decision.message)
+                self._deliver_info(decision.message)
             elif isinstance(decision, Reask):
-                self.ref.send(_protocol.ask, (decision.key, decision.count))
+                self.ref.send(_protocol.reask, (decision.key, decision.count))
             elif isinstance(decision, DemandMismatch):
                 logger.warning(
                     "%s expects asks of at most %d events, %r asked for %d and gets more than its share",
                     self._cell.describe(), decision.expected, decision.key, decision.asked,
                 )  # fmt: skip
             elif isinstance(decision, Discarded):
-                self._overflow(decision.count)
+                lost[decision.partition, decision.reason] += decision.count
+        for (partition, reason), count in lost.items():
+            # "none": the hash function has dropped them on purpose.
+            if reason != "none":
+                self._tell_discarded(count, f"of partition {partition!r} ({reason})")
+
+
+def _finish(stage: Emitter, reason: Any) -> None:
+    """Runs right after the callback that called `complete`."""
+    stage._queue_info(_Finish(reason))

@@ -44,10 +44,10 @@ def ask(source: Subscription, count: int) -> None:
     """Ask for `count` more events on a manual subscription, from the consumer.
 
     Raises:
-        OptionError: `count` is negative.
+        OptionError: `count` is negative or no integer.
     """
-    if count < 0:
-        raise OptionError("count", f"is {count}; allowed is an integer of at least 0", where="ask")
+    if not isinstance(count, int) or count < 0:
+        raise OptionError("count", f"is {count!r}; allowed is an integer of at least 0", where="ask")
     if count:
         source.producer_put((_protocol.ask, (source, count)))
 

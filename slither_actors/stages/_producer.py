@@ -26,11 +26,6 @@ class Producer(Emitter):
         msg = f"{type(self).__name__} has no handle_demand"
         raise NotImplementedError(msg)
 
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._watched = {}
-        super()._begin(args, kwargs)
-        self._open_output()
-
     def _demanded(self, demand: int) -> None:
         events = as_events(self.handle_demand(demand))
         if events:

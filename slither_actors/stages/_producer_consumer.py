@@ -13,7 +13,8 @@ from slither_actors.stages._subscription import Subscription
 
 __all__ = ["ProducerConsumer"]
 
-_Entry = tuple[Subscription, Sequence[Any] | None, tuple[str, Any] | None]
+_Entry = tuple[Subscription, Sequence[Any], tuple[str, Any] | None]
+"""Events that wait for demand, or how a producer ended that had sent those in front."""
 
 
 class ProducerConsumer(Emitter, Receiver):
@@ -23,66 +24,60 @@ class ProducerConsumer(Emitter, Receiver):
     while there is demand downstream; until then what arrives waits, at most
     `max_demand` events of each producer. What one call returns beyond the
     demand waits in the buffer, which has no limit by default, as in GenStage:
-    it holds at most what one delivered list was turned into.
+    it holds at most what one delivered list was turned into, and what a
+    consumer that is gone had asked for.
     """
 
     buffer_size = None
 
     def handle_events(self, events: Sequence[Any], source: Subscription) -> Iterable[Any] | None:
-        """Return the events that `events` become."""
+        """Return the events that `events` become, at most ``max_demand - min_demand`` of them."""
         msg = f"{type(self).__name__} has no handle_events"
         raise NotImplementedError(msg)
 
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._watched = {}
+    def _open(self) -> None:
         self._waiting: deque[_Entry] = deque()
         self._wanted = 0
-        """Demand of the consumers that is not met."""
-        super()._begin(args, kwargs)
-        self._open_output()
-        self._open_input()
+        """Events that the consumers have asked for and that are not made yet."""
+        super()._open()
 
     def _demanded(self, demand: int) -> None:
         self._wanted += demand
-        if self._waiting:
-            self._go_on()
+        waiting = self._waiting
+        while waiting and not self._is_over():
+            subscription, events, cause = waiting[0]
+            if cause is None and self._wanted <= 0:
+                return
+            waiting.popleft()
+            if cause is None:
+                Receiver._receive(self, subscription, events)
+            else:
+                super()._source_left(subscription, *cause)
 
     def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
         if self._waiting or self._wanted <= 0:
             self._waiting.append((subscription, events, None))
         else:
-            super()._receive(subscription, events)
+            Receiver._receive(self, subscription, events)
 
     def _handle(self, events: Sequence[Any], subscription: Subscription) -> None:
         made = as_events(self.handle_events(events, subscription))
         if made:
             self._dispatch(made)
 
-    def _dispatch(self, events: Sequence[Any]) -> Sequence[Any]:
-        leftovers = super()._dispatch(events)
-        self._wanted = max(0, self._wanted - len(events) + len(leftovers))
-        return leftovers
+    def _dispatch(self, events: Sequence[Any]) -> None:
+        # Events that go to the buffer count too: they are made, and the buffer serves first. GenStage
+        # counts only those that a consumer gets, so when the last consumer leaves demand behind, it
+        # goes on for ever and buffers everything.
+        self._wanted = max(0, self._wanted - len(events))
+        super()._dispatch(events)
 
-    def _meet(self, demand: int) -> None:
-        # Demand that the buffer meets is not demand for new events: `_dispatch` takes it off again.
-        self._wanted += min(demand, self._buffer.length)
-        super()._meet(demand)
-
-    def _go_on(self) -> None:
-        waiting = self._waiting
-        while waiting and self._wanted > 0 and self._cell.ending is None:
-            subscription, events, ended = waiting.popleft()
-            if ended is not None:
-                super()._source_ended(subscription, *ended)
-            elif events is not None:
-                super()._receive(subscription, events)
-
-    def _source_ended(self, subscription: Subscription, kind: str, reason: Any) -> None:
+    def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """The end of a producer waits behind the events that it has sent."""
         if self._waiting:
-            self._waiting.append((subscription, None, (kind, reason)))
+            self._waiting.append((subscription, (), (kind, reason)))
         else:
-            super()._source_ended(subscription, kind, reason)
+            super()._source_left(subscription, kind, reason)
 
     def _end_with_source(self, reason: Any) -> None:
         # What the last events became may still wait for demand. GenStage drops it here.

@@ -1,7 +1,7 @@
 """The messages between stages.
 
 Upstream: `subscribe`, `ask`, `cancel`. Downstream: `deliver`, `cancelled`. Each
-is the function of a message pair; its argument starts with the subscription.
+is the function of a message pair; its argument is or starts with the subscription.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from slither_actors.stages._receiver import Receiver
     from slither_actors.stages._subscription import Subscription
 
-__all__ = ["ask", "cancel", "cancelled", "deliver", "subscribe"]
+__all__ = ["ask", "cancel", "cancelled", "deliver", "reask", "subscribe"]
 
 
 def subscribe(producer: Emitter, subscription: Subscription) -> None:
@@ -27,6 +27,11 @@ def ask(producer: Emitter, argument: tuple[Subscription, int]) -> None:
     producer._asked(argument[0], argument[1])
 
 
+def reask(producer: Emitter, argument: tuple[Subscription | None, int]) -> None:
+    """Producer to itself: events that were asked for reached nobody."""
+    producer._reasked(argument[0], argument[1])
+
+
 def cancel(producer: Emitter, argument: tuple[Subscription, Any]) -> None:
     """Consumer to producer: send me nothing more."""
     producer._cancel(argument[0], argument[1])
@@ -34,7 +39,8 @@ def cancel(producer: Emitter, argument: tuple[Subscription, Any]) -> None:
 
 def deliver(consumer: Receiver, argument: tuple[Subscription, Sequence[Any]]) -> None:
     """Producer to consumer: events."""
-    consumer._receive(argument[0], argument[1])
+    if not argument[0].closed:
+        consumer._receive(argument[0], argument[1])
 
 
 def cancelled(consumer: Receiver, argument: tuple[Subscription, Any]) -> None:

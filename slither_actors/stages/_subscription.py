@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -23,7 +23,7 @@ CancelMode = Literal["permanent", "transient", "temporary"]
 def _target(value: Any) -> Ref:
     if isinstance(value, Ref):
         return value
-    found = whereis(value) if isinstance(value, str) else None
+    found = whereis(value) if isinstance(value, Hashable) else None
     if found is None:
         raise OptionError("to", f"is {value!r:.200}; allowed is the ref or the name of a running producer")
     return found
@@ -91,6 +91,7 @@ class Subscription:
         self.manual = False
         """Whether the consumer asks by hand, with `ask`."""
         self.closed = False
+        """Whether the consumer knows that nothing more will come."""
         self.watch: Monitor | None = None
         """The consumer's monitor of the producer."""
         self.producer_watch: Monitor | None = None
