@@ -34,6 +34,7 @@ class Source(Store):
     loading: ClassVar[threading.Event]
     go_on: ClassVar[threading.Event]
     fail: ClassVar[BaseException | None] = None
+    fail_once: ClassVar[bool] = False
     kept: ClassVar[LoadTables | None] = None
 
     def load(self, tables: LoadTables) -> None:
@@ -43,7 +44,10 @@ class Source(Store):
         cls.loading.set()
         assert cls.go_on.wait(20)
         if cls.fail is not None:
-            raise cls.fail
+            fail = cls.fail
+            if cls.fail_once:
+                cls.fail = None
+            raise fail
         tables["right"].insert({"generation": cls.generation})
         self.loaded = cls.generation
 
@@ -54,7 +58,7 @@ class Source(Store):
 
 @pytest.fixture(autouse=True)
 def reset() -> None:
-    Source.generation, Source.fail, Source.kept = 1, None, None
+    Source.generation, Source.fail, Source.fail_once, Source.kept = 1, None, False, None
     Source.loading, Source.go_on = threading.Event(), threading.Event()
     Source.go_on.set()
 
@@ -315,6 +319,18 @@ def test_a_server_that_crashes_answers_its_caller(start: Start) -> None:
         Source.left.update("generation", leave)
     Source.left.put("x", 1)
     assert both() == (1, 1)
+
+
+def test_a_crash_in_the_middle_of_a_reload_leaves_the_old_tables(start: Start) -> None:
+    """The caller learns the reason; the next server loads anew, all of it."""
+    start(Source)
+    Source.generation, Source.fail = 2, SystemExit("half way")
+    Source.fail_once = True
+    with pytest.raises(ActorExitError, match="half way"):
+        Source.reload()
+    assert both() in [(1, 1), (2, 2)]
+    Source.left.put("x", 1)  # waits for the successor
+    assert both() == (2, 2)
 
 
 def test_a_stopped_server_takes_its_tables_with_it() -> None:
