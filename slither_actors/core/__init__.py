@@ -21,6 +21,7 @@ from slither_actors.core._fan_out import (
     Reask,
     SubscriptionRefusedError,
 )
+from slither_actors.core._histogram import Histogram, HistogramStatistics
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
@@ -42,6 +43,8 @@ __all__ = [
     "FanOutDecision",
     "FanOutStatistics",
     "FixedBatcher",
+    "Histogram",
+    "HistogramStatistics",
     "Keep",
     "KeyBatcher",
     "Ordering",
