@@ -11,10 +11,11 @@ from pykka import messages
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._cell import Cell, end
+from slither_actors.actors._cell import Cell, Message, end
 from slither_actors.actors._future import Future
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
-from slither_actors.actors._ref import ActorRef, Inbox, _on_envelope
+from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_info
+from slither_actors.errors import NotRunningError
 
 __all__ = ["Actor"]
 
@@ -108,14 +109,25 @@ class Actor(pykka.Actor):
         if not self.actor_stopped.is_set():
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
-        while self._cell.inbox:
-            function, argument = self._cell.inbox.popleft()
-            if function is _on_envelope:
-                _reject(argument, self)
+
+    def _on_rejected(self, message: Message, reason: Any) -> None:
+        """Answer a message that will never be handled: an argument of the library's with a `reject`."""
+        function, argument = message
+        if isinstance(argument, Envelope):
+            _reject(argument, self)
+        elif function is not _on_cast and function is not _on_info and hasattr(argument, "reject"):
+            argument.reject(reason)
 
 
 def bind(actor: Actor, *, linked: bool = False) -> Cell:
-    """Give an actor object its cell and its ref."""
+    """Give an actor object its cell.
+
+    Raises:
+        NotRunningError: the program is at its end and the runtime has stopped.
+    """
+    if _runtime.scheduler.closed:
+        msg = f"{type(actor).__name__} cannot start: the program ends and its actors have stopped"
+        raise NotRunningError(msg)
     current = _runtime.current_cell() if linked else None
     own = type(actor).own_thread
     scheduler = _runtime.own_scheduler(type(actor).__name__) if own else _runtime.scheduler

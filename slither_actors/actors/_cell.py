@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -37,9 +38,10 @@ Message = tuple[Callable[[Any, Any], object], Any]
 _SLICE = 64
 """The most messages of one slice."""
 
-_life = threading.Lock()
+_life = threading.RLock()
 """Guards who is alive, linked, monitored and named. Held for a few assignments, never
-while anything is called, so one lock for all actors is enough and cannot deadlock."""
+while anything is called, so one lock for all actors is enough and cannot deadlock.
+Reentrant, because the collector may run a finalizer that uses actors at any place."""
 
 _serial = itertools.count(1).__next__
 _live: dict[int, Cell] = {}
@@ -60,15 +62,28 @@ class Monitor:
     def cancel(self) -> None:
         """Take the watch back. A `Down` that is on its way is dropped too."""
         with _life:
+            self.forget()
             self._watcher = None
             if self._target.monitors is not None:
                 self._target.monitors.pop(self.id, None)
+
+    def forget(self) -> None:
+        """Take the monitor off its watcher's list. The lock is held."""
+        watcher = self._watcher
+        if watcher is not None and watcher.watching is not None:
+            watcher.watching.discard(self)
 
     def deliver(self, ref: Ref, reason: Any) -> None:
         """Send the `Down` to the watcher."""
         watcher = self._watcher
         if watcher is not None:
             watcher.put((_down, (self, Down(self, ref, reason))))
+
+    def abolish(self) -> None:
+        """The watcher has ended. The lock is held."""
+        self._watcher = None
+        if self._target.monitors is not None:
+            self._target.monitors.pop(self.id, None)
 
     def take(self) -> bool:
         """Whether the `Down` is still wanted, asked in the watcher; only the first time."""
@@ -98,6 +113,7 @@ class Cell:
         "acquire",
         "actor",
         "ancestors",
+        "answering",
         "attention",
         "control",
         "dead",
@@ -118,6 +134,7 @@ class Cell:
         "timers",
         "waiting_on",
         "watches",
+        "watching",
     )
 
     def __init__(self, actor: Actor, scheduler: Scheduler, parent: Cell | None) -> None:
@@ -144,12 +161,16 @@ class Cell:
         self.parent = parent
         self.links: set[Cell] | None = None
         self.monitors: dict[int, Monitor] | None = None
+        self.watching: set[Monitor] | None = None
+        """The monitors that this actor has set on others."""
+        self.answering: Request | None = None
+        """The call that is handled now."""
         self.deferred: set[Request] | None = None
         """Calls that will be answered later."""
         self.joiners: list[threading.Lock] | None = None
         """Plain waits for the end, each a held lock."""
-        self.waiting_on: Cell | None = None
-        """The server whose answer this actor waits for; call cycles are found along it."""
+        self.waiting_on: Request | None = None
+        """What this actor waits for in another one; call cycles are found along it."""
         self.timers: set[Timer] | None = None
         self.watches: set[int] | None = None
         self.last_message: Message | None = None
@@ -181,6 +202,9 @@ class Cell:
                 if self.monitors is None:
                     self.monitors = {}
                 self.monitors[monitor.id] = monitor
+                if watcher.watching is None:
+                    watcher.watching = set()
+                watcher.watching.add(monitor)
                 return monitor
         monitor.deliver(self.ref, NOPROC)
         return monitor
@@ -246,12 +270,12 @@ class Cell:
             actor = self.actor
             take = inbox.popleft
             for _ in range(min(len(inbox), _SLICE)):
-                if self.attention and not self._attend():
+                if self.attention and not self.attend():
                     break
                 message = take()
                 message[0](actor, message[1])
             if self.attention:
-                self._attend()
+                self.attend()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this actor only
             self.crash(error, message)
         self.release()
@@ -262,16 +286,7 @@ class Cell:
         if ((self.inbox and not self.suspended) or self.control) and self.acquire(False):
             self._ready(self)
 
-    def release_inline(self) -> None:
-        """As `release`, after a message that was run outside of `run`."""
-        if self.attention:
-            try:
-                self._attend()
-            except BaseException as error:  # noqa: BLE001 - it ends this actor only
-                self.crash(error, None)
-        self.release()
-
-    def _attend(self) -> bool:
+    def attend(self) -> bool:
         """Do what is due besides messages. False if no message may run now."""
         while True:
             if self.dead:
@@ -287,8 +302,11 @@ class Cell:
                     return not self.suspended
                 self.attention = True
                 continue
-            function, argument = self.control.pop(0)
-            function(self.actor, argument)
+            message = self.control.pop(0)
+            try:
+                message[0](self.actor, message[1])
+            except BaseException as error:  # noqa: BLE001 - it ends this actor only
+                self.crash(error, message)
 
     def crash(self, error: BaseException, message: Message | None) -> None:
         """End the actor because `error` left a callback."""
@@ -298,7 +316,7 @@ class Cell:
         self._report(reason, message)
         self.finish(reason)
         if message is not None:
-            self._reject_one(message[1])
+            self.actor._on_rejected(message, reason)
 
     def finish(self, reason: Any) -> None:
         """Run the actor's last callback and die of `reason`, or of what the callback raises."""
@@ -316,12 +334,17 @@ class Cell:
         with _life:
             if self.dead:
                 return
+            self.reason = reason
             self.dead = True
             self.attention = True
-            self.reason = reason
             monitors, self.monitors = self.monitors, None
+            watching, self.watching = self.watching, None
             links, self.links = self.links, None
             joiners, self.joiners = self.joiners, None
+            for monitor in (monitors or {}).values():
+                monitor.forget()
+            for monitor in watching or ():
+                monitor.abolish()
             for other in links or ():
                 if other.links is not None:
                     other.links.discard(self)
@@ -329,12 +352,14 @@ class Cell:
                 del _names[self.name]
             _live.pop(self.id, None)
         for fd in tuple(self.watches or ()):
-            self.scheduler.poller.unwatch(fd)
+            self.scheduler.poller.unwatch(fd, self)
         for timer in tuple(self.timers or ()):
             timer.cancel()
         self.actor._on_dead()
-        for request in tuple(self.deferred or ()):
-            request.reject(reason)
+        answering, self.answering = self.answering, None
+        for request in (*(self.deferred or ()), answering):
+            if request is not None:
+                request.reject(reason)
         for monitor in (monitors or {}).values():
             monitor.deliver(self.ref, reason)
         for other in links or ():
@@ -342,29 +367,27 @@ class Cell:
         for lock in joiners or ():
             lock.release()
         self._reject()
+        if self.scheduler.successor is not None:
+            # A thread of the actor's own ends with it; what still comes is rejected by another.
+            self._ready = self.scheduler.successor.ready
+            self.scheduler.close(0.0)
 
     def _reject(self) -> None:
         self.control.clear()
         while self.inbox:
             try:
-                _, argument = self.inbox.popleft()
+                message = self.inbox.popleft()
             except IndexError:
                 return
-            self._reject_one(argument)
-
-    def _reject_one(self, argument: Any) -> None:
-        reject = getattr(argument, "reject", None)
-        if reject is not None:
-            reject(self.reason)
+            self.actor._on_rejected(message, self.reason)
 
     def _report(self, reason: Crash, message: Message | None) -> None:
-        logger.error(
-            "%s crashed: %s\n%s%s",
-            self.describe(),
-            reason,
-            f"last message: {_show(message)}\n" if message is not None else "",
-            reason.traceback_text,
-        )
+        last = f"last message: {_show(message)}\n" if message is not None else ""
+        text = f"{self.describe()} crashed: {reason}\n{last}{reason.traceback_text}"
+        try:
+            logger.error("%s", text)
+        except Exception as broken:  # noqa: BLE001 - a user's log handler may raise anything
+            sys.stderr.write(f"{text}\n(not logged: a log handler raised {type(broken).__name__})\n")
 
     def describe(self) -> str:
         """Name the actor for a person: its class, its name, its number."""
@@ -378,7 +401,8 @@ def _show(message: Message) -> str:
         text = repr(getattr(argument, "message", argument))
     except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
         text = f"<{type(argument).__name__}, whose repr raised {type(broken).__name__}>"
-    return f"{function.__name__.removeprefix('_on_')} {text[:500]}"
+    name = getattr(function, "__name__", type(function).__name__)
+    return f"{name.removeprefix('_on_')} {text[:500]}"
 
 
 def _kill(actor: Actor, _: None) -> None:
@@ -426,7 +450,8 @@ def await_name(name: object, waiter: Cell, message: Message) -> None:
     with _life:
         holder = _names.get(name)
         if holder is None or holder.dead:
-            _name_waiters.setdefault(name, []).append((waiter, message))
+            waiting = [entry for entry in _name_waiters.get(name, ()) if not entry[0].dead]
+            _name_waiters[name] = [*waiting, (waiter, message)]
             return
     waiter.put(message)
 
@@ -447,10 +472,15 @@ def find_name(name: object) -> Cell | None:
     return None if cell is None or cell.dead else cell
 
 
-def after_fork_in_child() -> None:
-    """Make the lock usable again; another thread of the parent may have held it."""
+def after_fork_in_child(current: Cell | None, forked: Callable[..., None]) -> None:
+    """Make every use of an actor an error, and the rest usable: another thread may have held the lock."""
     global _life  # noqa: PLW0603
-    _life = threading.Lock()
+    _life = threading.RLock()
+    for name in ("__init__", "put", "put_control", "monitor", "link", "unlink", "join"):
+        setattr(Cell, name, forked)
+    if current is not None:
+        # The actor that forked goes on with its message in both processes, with the next in the parent only.
+        current.dead = current.attention = True
 
 
 __all__ += [

@@ -14,6 +14,7 @@ from slither_actors import telemetry
 from slither_actors.actors import _runtime
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
+from slither_actors.actors._request import Request
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Child", "ChildCounts", "ChildInfo", "abandon", "stop_child", "stop_children", "tell"]
 
 logger = logging.getLogger("slither_actors.actors")
+
+clock = time.monotonic
+"""Seconds, for the restart limits of all supervisors; a test puts a clock of its own here."""
 
 _GRACE = 0.05
 """Seconds between a kill and giving an actor up: enough for one that is idle or returns."""
@@ -84,7 +88,7 @@ def stop_child(owner: Cell, child: Child) -> Any:
     if ref is None:
         return None
     deadline = _ask_to_end(owner, ref, child.spec)
-    _await_end(ref, deadline)
+    _await_end(owner, ref, deadline)
     tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, child.spec.id, ref, reason=ref.exit_reason)
     return ref.exit_reason
 
@@ -97,7 +101,7 @@ def stop_children(owner: Cell, children: list[Child]) -> None:
         if ref is not None:
             ending.append((child.spec, ref, _ask_to_end(owner, ref, child.spec)))
     for spec, ref, deadline in ending:
-        _await_end(ref, deadline)
+        _await_end(owner, ref, deadline)
         tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, spec.id, ref, reason=ref.exit_reason)
 
 
@@ -112,15 +116,19 @@ def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float | None:
     return None if spec.shutdown is None else time.monotonic() + spec.shutdown
 
 
-def _await_end(ref: Ref, deadline: float | None) -> None:
+def _await_end(owner: Cell, ref: Ref, deadline: float | None) -> None:
     if ref._cell.dead:
         return
     _runtime.blocking()
-    if ref._cell.join(None if deadline is None else deadline - time.monotonic()):
-        return
-    ref._cell.kill()
-    if not ref._cell.join(_GRACE):
-        abandon(ref._cell)
+    owner.waiting_on = Request(None, ref._cell)
+    try:
+        if ref._cell.join(None if deadline is None else deadline - time.monotonic()):
+            return
+        ref._cell.kill()
+        if not ref._cell.join(_GRACE):
+            abandon(ref._cell)
+    finally:
+        owner.waiting_on = None
 
 
 def abandon(cell: Cell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+import pykka
 
 from slither_actors.errors import OptionError
 
@@ -37,6 +38,11 @@ def _start(_: object, __: object, value: Any) -> None:
         raise OptionError("start", f"is {value!r:.200}; allowed is (server class, args, kwargs)")
 
 
+def _type(_: object, __: object, value: object) -> None:
+    if value not in ("worker", "supervisor"):
+        raise OptionError("type", f"is {value!r}; allowed are 'worker', 'supervisor'")
+
+
 @attrs.frozen(kw_only=True)
 class ChildSpec:
     """One child of a supervisor.
@@ -56,7 +62,7 @@ class ChildSpec:
     shutdown: Any = attrs.field(default=5.0, validator=_shutdown)
     """Seconds to end in before it is killed; ``"brutal_kill"`` at once; None waits without limit."""
 
-    type: Literal["worker", "supervisor"] = "worker"
+    type: Literal["worker", "supervisor"] = attrs.field(default="worker", validator=_type)
     """For `which_children` and `count_children`."""
 
     def launch(self, *extra: Any) -> Ref:
@@ -72,6 +78,9 @@ class ChildSpec:
             return child
         make = getattr(child, "child_spec", None)
         if make is None:
-            raise OptionError("children", f"has {child!r:.200}; allowed are child specs and server classes")
+            problem = f"has {child!r:.200}; allowed are child specs and server classes"
+            if isinstance(child, type) and issubclass(child, pykka.Actor):
+                problem += " (a Pykka actor has no start that can fail or be linked: make it a Server)"
+            raise OptionError("children", problem)
         spec: ChildSpec = make()
         return spec

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 from slither_actors import telemetry
+from slither_actors.actors import _child
 from slither_actors.actors._child import Child, ChildCounts, ChildInfo, stop_child, stop_children, tell
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
@@ -35,7 +35,7 @@ class DynamicSupervisorRef(Ref):
             ChildError: `max_children` is reached (reason ``"max_children"``).
             StartError: the child did not start.
         """
-        ref: Ref = self.call(("start_child", child, args), None)
+        ref: Ref = self.call(("start_child", ChildSpec.of(child), args), None)
         return ref
 
     def terminate_child(self, ref: Ref) -> None:
@@ -47,7 +47,7 @@ class DynamicSupervisorRef(Ref):
         self.call(("terminate_child", ref), None)
 
     def which_children(self) -> list[ChildInfo]:
-        """Return the children; ids are None."""
+        """Return the children, newest first; ids are None."""
         children: list[ChildInfo] = self.call(("which_children",), None)
         return children
 
@@ -64,6 +64,7 @@ class DynamicSupervisor(Server):
     """
 
     trap_exit = True
+    child_type = "supervisor"
     ref_class = DynamicSupervisorRef
 
     def init(self, *, max_children: int | None = None, max_restarts: int = 3, max_seconds: float = 5) -> None:
@@ -99,7 +100,7 @@ class DynamicSupervisor(Server):
             self._restart(child, message.reason)
 
     def _restart(self, child: Child, reason: Any) -> None:
-        if not self._intensity.record(time.monotonic()):
+        if not self._intensity.record(_child.clock()):
             logger.error(
                 "%s gives up: child %r ended again (%s), more than %d restarts within %g s",
                 self._cell.describe(), child.id, reason,
@@ -134,12 +135,12 @@ class DynamicSupervisor(Server):
         except SlitherError as error:
             return Failure(error)
 
-    def _do_start_child(self, child: Any, extra: tuple[Any, ...]) -> Ref | None:
+    def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
         count = len(self._running) + len(self._restarting)
         if self._max_children is not None and count >= self._max_children:
             msg = f"{self._cell.describe()} has {count} children, its max_children"
             raise ChildError(msg, "max_children")
-        new = Child(ChildSpec.of(child))
+        new = Child(spec)
         try:
             return self._launch(new, *extra)
         except Ignore:
@@ -160,7 +161,7 @@ class DynamicSupervisor(Server):
         children = [*self._running.values(), *self._restarting]
         return [
             ChildInfo(id=None, ref=c.ref, state="restarting" if c.restarting else "running", type=c.spec.type)
-            for c in children
+            for c in reversed(children)
         ]
 
     def _do_count_children(self) -> ChildCounts:

@@ -8,6 +8,7 @@ from typing import Any
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import await_name, find_name, stop_awaiting_name
 from slither_actors.actors._ref import Ref
+from slither_actors.actors._timers import Timer
 
 __all__ = ["when_named", "whereis"]
 
@@ -21,7 +22,7 @@ def whereis(name: object) -> Ref | None:
 class _Wait:
     """One wait for a name; the name and the clock race, the first one counts."""
 
-    __slots__ = ("argument", "done", "function", "message", "name", "waiter")
+    __slots__ = ("argument", "done", "function", "message", "name", "timer", "waiter")
 
     def __init__(
         self, name: object, waiter: Ref, function: Callable[[Any, Any], object], argument: Any
@@ -31,6 +32,7 @@ class _Wait:
         self.function = function
         self.argument = argument
         self.done = False
+        self.timer: Timer | None = None
         self.message = (_arrived, self)
 
 
@@ -48,12 +50,14 @@ def when_named(
     `function` finds out with `whereis` which of the two it was.
     """
     wait = _Wait(name, waiter, function, argument)
-    _runtime.timers.start(waiter._cell, timeout, (_arrived, wait))
+    wait.timer = _runtime.timers.start(waiter._cell, timeout, (_arrived, wait))
     await_name(name, waiter._cell, wait.message)
 
 
 def _arrived(actor: Any, wait: _Wait) -> None:
     if not wait.done:
         wait.done = True
+        if wait.timer is not None:
+            wait.timer.cancel()
         stop_awaiting_name(wait.name, wait.waiter._cell, wait.message)
         wait.function(actor, wait.argument)

@@ -61,11 +61,16 @@ class Crash:
 
 def _without_frames(exception: BaseException) -> BaseException:
     seen: set[int] = set()
-    link: BaseException | None = exception
-    while link is not None and id(link) not in seen:
+    links: list[BaseException | None] = [exception]
+    while links:
+        link = links.pop()
+        if link is None or id(link) in seen:
+            continue
         seen.add(id(link))
         link.__traceback__ = None
-        link = link.__cause__ or link.__context__
+        links += (link.__cause__, link.__context__)
+        if isinstance(link, BaseExceptionGroup):
+            links += link.exceptions
     return exception
 
 

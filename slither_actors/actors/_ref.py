@@ -13,7 +13,7 @@ from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, end
 from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN
 from slither_actors.actors._request import NO_REPLY, Failure, Request
-from slither_actors.errors import ActorExitError, CallCycleError, CallTimeoutError
+from slither_actors.errors import ActorExitError, CallTimeoutError
 
 __all__ = ["Ref"]
 
@@ -112,9 +112,12 @@ class Ref(pykka.ActorRef[Any]):
             raise ActorExitError(str(self), NOPROC)
         request = Request(message, cell)
         request.expect()
-        caller = _wait_for(cell)
+        caller = _runtime.wait_for(request)
         try:
             cell.put((handler, request))
+            if cell.dead:
+                # An actor that was abandoned is stuck in its handler and rejects nothing any more.
+                request.reject(cell.reason)
             return self._wait(request, timeout)
         finally:
             if caller is not None:
@@ -130,24 +133,27 @@ class Ref(pykka.ActorRef[Any]):
     def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
         """Run the call here and now: the server is idle and its token is ours."""
         request = Request(message, cell)
-        caller = _runtime.current_cell()
-        previous = None if caller is None else caller.waiting_on
-        if caller is not None:
-            caller.waiting_on = cell
-        try:
-            with _runtime.inline(cell):
-                try:
-                    _on_call(cell.actor, request)
-                except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
-                    cell.crash(error, (_on_call, request))
-            cell.release_inline()
-            if not request.answered:
-                request.expect()
-                return self._wait(request, timeout)
+        interrupt = None
+        with _runtime.inline(cell, request):
+            try:
+                _on_call(cell.actor, request)
+            except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
+                interrupt = _runtime.interrupt(error)
+                cell.crash(error, (_on_call, request))
+            if cell.attention:
+                cell.attend()
+        cell.release()
+        if interrupt is not None:
+            raise interrupt
+        if request.answered:
             return request.result()
+        request.expect()
+        caller = _runtime.wait_for(request)
+        try:
+            return self._wait(request, timeout)
         finally:
             if caller is not None:
-                caller.waiting_on = previous
+                caller.waiting_on = None
 
     # -- life ----------------------------------------------------------------
 
@@ -180,15 +186,17 @@ class Ref(pykka.ActorRef[Any]):
 
         Raises:
             CallTimeoutError: it still lived after `timeout` seconds.
+            CallCycleError: it waits, directly or not, for the caller.
         """
         cell = self._cell
         if cell.dead:
             return False
-        cell.put((_on_stop, reason))
         if not block:
+            cell.put((_on_stop, reason))
             return None
-        caller = _wait_for(cell)
+        caller = _runtime.wait_for(Request(None, cell))
         try:
+            cell.put((_on_stop, reason))
             if not self.join(timeout):
                 raise CallTimeoutError(str(self), timeout or 0.0)
         finally:
@@ -266,32 +274,23 @@ class Inbox:
         return not self._cell.inbox
 
 
-def _wait_for(target: Cell) -> Cell | None:
-    """Note that the current actor waits for `target`, unless that would wait for itself."""
-    caller = _runtime.current_cell()
-    if caller is None:
-        return None
-    caller.waiting_on = target
-    path, cell = [caller], target
-    while cell is not None and cell not in path:
-        path.append(cell)
-        cell = cell.waiting_on  # type: ignore[assignment]
-    if cell is caller:
-        caller.waiting_on = None
-        raise CallCycleError([c.describe() for c in [*path, caller]])
-    return caller
-
-
 def _on_call(server: Any, request: Request) -> None:
     if request.answered:
         return
+    cell = request.cell
+    cell.answering = request
     _answer(request, server.handle_call(request.message, request))
+    cell.answering = None
 
 
 def _on_run(server: Any, request: Request) -> None:
-    if not request.answered:
-        function, argument = request.message
-        _answer(request, function(server, argument))
+    if request.answered:
+        return
+    cell = request.cell
+    cell.answering = request
+    function, argument = request.message
+    _answer(request, function(server, argument))
+    cell.answering = None
 
 
 def _answer(request: Request, reply: Any) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
+import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slither_actors.actors import _cell, _scheduler
-from slither_actors.actors._reasons import SHUTDOWN
+from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._scheduler import Scheduler
 from slither_actors.actors._timers import TimerThread
+from slither_actors.errors import CallCycleError, ForkedRuntimeError
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
+    from slither_actors.actors._request import Request
 
-__all__ = ["blocking", "current_cell", "scheduler", "timers"]
+__all__ = ["blocking", "current_cell", "inline", "scheduler", "timers", "wait_for"]
+
+logger = logging.getLogger("slither_actors.actors")
 
 _EXIT_SECONDS = 5.0
 """How long the exit of the program waits for the actors that are still alive."""
@@ -31,14 +34,32 @@ timers = TimerThread()
 _local = _scheduler._local
 
 
-class InlineFrame:
-    """An actor that runs in a thread which is not (or already) running another one."""
+class inline:  # noqa: N801 - used as a function, and on a hot path
+    """Run a block as `cell`, whose token the caller holds, in a thread that may run another actor.
 
-    __slots__ = ("cell", "runner")
+    The other actor waits meanwhile for `request`, which is one to `cell`.
+    """
 
-    def __init__(self, cell: Cell, outer: Any) -> None:
+    __slots__ = ("_before", "_outer", "_request", "cell", "runner")
+
+    def __init__(self, cell: Cell, request: Request) -> None:
         self.cell = cell
-        self.runner = None if outer is None else outer.runner
+        self._request = request
+
+    def __enter__(self) -> None:
+        outer = self._outer = getattr(_local, "runner", None)
+        self.runner = None
+        if outer is not None:
+            self.runner = outer.runner
+            if outer.cell is not None:
+                self._before = outer.cell.waiting_on
+                outer.cell.waiting_on = self._request
+        _local.runner = self
+
+    def __exit__(self, *_: object) -> None:
+        outer = _local.runner = self._outer
+        if outer is not None and outer.cell is not None:
+            outer.cell.waiting_on = self._before
 
 
 def current_cell() -> Cell | None:
@@ -47,15 +68,29 @@ def current_cell() -> Cell | None:
     return None if frame is None else frame.cell
 
 
-@contextlib.contextmanager
-def inline(cell: Cell) -> Iterator[None]:
-    """Run what follows as `cell`, whose token the caller holds."""
-    outer = getattr(_local, "runner", None)
-    _local.runner = InlineFrame(cell, outer)
-    try:
-        yield
-    finally:
-        _local.runner = outer
+def wait_for(request: Request) -> Cell | None:
+    """Note that the current actor, which is returned, waits for the answer to `request`.
+
+    Raises:
+        CallCycleError: who is asked waits, directly or not, for the current actor.
+    """
+    caller = current_cell()
+    if caller is None:
+        return None
+    caller.waiting_on = request
+    path, link = [caller], request
+    while not link.answered and not link.cell.dead:
+        if link.cell in path:
+            if link.cell is not caller:
+                break
+            caller.waiting_on = None
+            raise CallCycleError([cell.describe() for cell in (*path, caller)])
+        path.append(link.cell)
+        following = link.cell.waiting_on
+        if following is None:
+            break
+        link = following
+    return caller
 
 
 def blocking() -> None:
@@ -69,20 +104,32 @@ def shut_down(timeout: float = _EXIT_SECONDS) -> None:
     """Stop what is alive, youngest first, then the threads. Runs at exit."""
     deadline = time.monotonic() + timeout
     for cell in reversed(_cell.live_cells()):
-        if not cell.dead and cell.parent is None:
+        if not cell.dead and (cell.parent is None or cell.parent.dead):
             cell.signal_ahead(None, SHUTDOWN)
-            cell.join(max(0.0, deadline - time.monotonic()))
+            # Half of what is left: one that does not end must not cost the others their last callback.
+            cell.join((deadline - time.monotonic()) / 2)
     for cell in _cell.live_cells():
         cell.kill()
     timers.close(max(0.0, deadline - time.monotonic()))
     scheduler.close(max(0.1, deadline - time.monotonic()))
+    for cell in _cell.live_cells():
+        logger.warning("%s did not end before the program", cell.describe())
+        cell.die(KILLED)
 
 
 def _after_fork_in_child() -> None:
-    _cell.after_fork_in_child()
-    scheduler.after_fork_in_child()
+    global inline  # noqa: PLW0603
+    inline = _forked  # type: ignore[assignment,misc]
+    _cell.after_fork_in_child(current_cell(), _forked)
+    for each in tuple(_scheduler.schedulers):
+        each.after_fork_in_child()
+    timers.after_fork_in_child()
     _local.__dict__.clear()
     atexit.unregister(shut_down)
+
+
+def _forked(*_args: object, **_kwargs: object) -> None:
+    raise ForkedRuntimeError(_scheduler.FORKED)
 
 
 atexit.register(shut_down)
@@ -92,9 +139,10 @@ if hasattr(os, "register_at_fork"):
 
 def own_scheduler(name: str) -> Scheduler:
     """Make a scheduler of one thread for an actor that asks for its own."""
-    return Scheduler(name=name, target=1, thread_limit=1)
+    return Scheduler(name=name, target=1, thread_limit=1, successor=scheduler)
 
 
-def main_thread() -> bool:
-    """Whether this is the thread that gets the signals."""
-    return threading.current_thread() is threading.main_thread()
+def interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return `error` if it is the user's Ctrl-C, which belongs to the main thread and not to an actor."""
+    main = threading.current_thread() is threading.main_thread()
+    return error if main and isinstance(error, KeyboardInterrupt) else None

@@ -15,7 +15,8 @@ handler and then attaches again or parks.
 
 There is no poll anywhere: an idle thread waits on its own lock, or in the
 poller where file descriptors are watched, and the monitor sleeps when nothing
-is attached.
+is attached. While all attached threads are busy, it is the monitor that looks
+at the descriptors.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import logging
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,7 @@ from slither_actors.errors import ForkedRuntimeError, NotRunningError
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
 
-__all__ = ["Runner", "Scheduler", "SchedulerStatistics", "current_runner"]
+__all__ = ["FORKED", "Runner", "Scheduler", "SchedulerStatistics", "current_runner", "schedulers"]
 
 logger = logging.getLogger("slither_actors.actors")
 
@@ -51,7 +53,12 @@ _SLICES_PER_POLL = 64
 _PARK_SECONDS = 10.0
 """How long a spare thread waits for work before it ends."""
 
+FORKED = "actors live in the parent process; this is a child made by os.fork()"
+
 _local = threading.local()
+
+schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+"""All of them, for the child of a fork."""
 
 
 def current_runner() -> Any:
@@ -134,31 +141,45 @@ class Scheduler:
     `ready` may be called from any thread; the rest belongs to the runtime.
     """
 
-    def __init__(self, *, name: str = "scheduler", target: int = 1, thread_limit: int = 512) -> None:
+    def __init__(
+        self,
+        *,
+        name: str = "scheduler",
+        target: int = 1,
+        thread_limit: int = 512,
+        successor: Scheduler | None = None,
+    ) -> None:
         self.name = name
         self.target = target
         self.thread_limit = thread_limit
+        self.successor = successor
+        """Where an actor goes on when this scheduler, which is its own, has ended with it."""
         self.run_queue: deque[Cell] = deque()
         self.poller = Poller()
         self.active = 0
         """Attached threads. `ready` reads it without the lock, after its append; a
         thread that detaches writes it before it looks at the queue again."""
-        self._lock = threading.Lock()
+        # Reentrant, because the collector may run a finalizer that sends a message at any place.
+        self._lock = threading.RLock()
         self._idle: list[Runner] = []
         self._polling: Runner | None = None
         """The idle thread that waits in the poller instead of on its lock."""
         self._runners: list[Runner] = []
         self._serial = 0
-        self._closed = False
+        self.closed = False
+        """No thread starts any more; those that run end when they have nothing to do."""
         self._forked = False
         self._hand_overs = 0
         self._stalls = 0
         self._longest_stall = 0.0
         self._slices_ended = 0
-        self._warned_limit = False
+        self._complaint = ""
+        """To be logged when the lock is free: a log handler may send messages, too."""
+        self._complained = False
         self._monitor: threading.Thread | None = None
         self._monitor_wake = threading.Condition(self._lock)
         self._monitor_asleep = False
+        schedulers.add(self)
 
     # -- any thread ----------------------------------------------------------
 
@@ -172,20 +193,26 @@ class Scheduler:
         with self._lock:
             if self.active < self.target:
                 self._wake_one()
+        self._complain()
+
+    def _complain(self) -> None:
+        if self._complaint:
+            text, self._complaint = self._complaint, ""
+            logger.critical("%s", text)
 
     def _wake_one(self) -> bool:
         """Attach a parked or new thread. The lock is held."""
-        if self._closed:
-            return False
         if self._forked:
-            msg = "actors live in the parent process; this is a child made by os.fork()"
-            raise ForkedRuntimeError(msg)
+            raise ForkedRuntimeError(FORKED)
+        if self.closed:
+            while self.successor is not None and self.run_queue:
+                self.successor.ready(self.run_queue.popleft())
+            return False
         if self._polling is not None:
             # Rather than a parked thread: a thread that polls beside one that runs would
             # fight it for the interpreter lock at every arrival.
-            self._idle.remove(self._polling)
-            self._attach(self._polling)
-            self._polling = None
+            runner, self._polling = self._polling, None
+            self._attach(runner)
             self.poller.wake()
             return True
         if self._idle:
@@ -197,18 +224,17 @@ class Scheduler:
 
     def _start_thread(self) -> bool:
         if len(self._runners) >= self.thread_limit:
-            if not self._warned_limit:
-                self._warned_limit = True
-                logger.critical(
-                    "all %d threads of %s are inside handlers that do not return; %d actors wait. "
-                    "Give blocking actors their own thread or raise the limit.",
-                    self.thread_limit, self.name, len(self.run_queue),
-                )  # fmt: skip
+            if self.successor is None and not self._complained:
+                self._complained = True
+                self._complaint = (
+                    f"all {self.thread_limit} threads of {self.name} are inside handlers that do not return; "
+                    f"{len(self.run_queue)} actors wait. Give actors that block a thread of their own."
+                )
             return False
         runner = Runner(self)
         self._serial += 1
         runner.thread = threading.Thread(
-            target=self._loop, args=(runner,), name=f"slither-{self.name}-{self._serial}", daemon=True
+            target=self._main, args=(runner,), name=f"slither-{self.name}-{self._serial}", daemon=True
         )
         self._runners.append(runner)
         self._attach(runner)
@@ -220,9 +246,9 @@ class Scheduler:
             if not self._runners:
                 msg = f"no scheduler thread could be started: {error}"
                 raise NotRunningError(msg) from error
-            logger.error("no further scheduler thread could be started: %s", error)
+            self._complaint = f"no further scheduler thread could be started: {error}"
             return False
-        if self._monitor is None:
+        if self._monitor is None and self.successor is None:
             self._monitor = threading.Thread(target=self._watch, name="slither-monitor", daemon=True)
             self._monitor.start()
         return True
@@ -238,8 +264,20 @@ class Scheduler:
 
     # -- scheduler threads ---------------------------------------------------
 
-    def _loop(self, runner: Runner) -> None:
+    def _main(self, runner: Runner) -> None:
+        """Body of a scheduler thread."""
         _local.runner = runner
+        while True:
+            try:
+                self._loop(runner)
+                return
+            except ForkedRuntimeError:
+                return
+            except BaseException:
+                # A slice never raises; if it did after all, one actor is lost and not all of them.
+                logger.critical("%s: an actor could not be run", self.name, exc_info=True)
+
+    def _loop(self, runner: Runner) -> None:
         take = self.run_queue.popleft
         poller = self.poller
         while True:
@@ -279,7 +317,7 @@ class Scheduler:
             elif runner.stalled_since:
                 self._longest_stall = max(self._longest_stall, time.monotonic() - runner.stalled_since)
                 runner.stalled_since = 0.0
-            if self._closed:
+            if self.closed:
                 return self._forget(runner)
             if self.active < self.target:
                 self._attach(runner)
@@ -299,12 +337,13 @@ class Scheduler:
             if self.run_queue and self.active < self.target:
                 self._attach(runner)
                 return True
-            if self._closed:
+            if self.closed:
                 return self._forget(runner)
-            self._idle.append(runner)
-            polls = self.poller.watching > 0 and self._polling is None
+            polls = self._unattended() and self.active < self.target
             if polls:
                 self._polling = runner
+            else:
+                self._idle.append(runner)
         return self._poll(runner) if polls else self._park(runner)
 
     def _poll(self, runner: Runner) -> bool:
@@ -312,7 +351,6 @@ class Scheduler:
         events = self.poller.wait(None)
         with self._lock:
             if not runner.attached:
-                self._idle.remove(runner)
                 self._polling = None
                 self._attach(runner)
         self.poller.deliver(events)
@@ -331,23 +369,27 @@ class Scheduler:
         """The thread of `runner` ends. The lock is held; returns False for the loop."""
         if runner in self._idle:
             self._idle.remove(runner)
-        self._runners.remove(runner)
+        if runner in self._runners:
+            self._runners.remove(runner)
         self._slices_ended += runner.slices
+        if self.closed and not self._runners:
+            self.poller.close()
         return False
 
     def watch_changed(self) -> None:
         """Make sure that somebody polls, after the first descriptor was registered."""
         with self._lock:
-            if self._closed or self._forked or self.active or self._polling is not None:
+            if self.closed or self._forked or self.active or self._polling is not None:
                 return
             self._wake_one()
+        self._complain()
 
     # -- blocking ------------------------------------------------------------
 
     def hand_over(self, runner: Runner) -> None:
         """Give up the run queue before the calling thread waits for something."""
         with self._lock:
-            if not runner.attached:
+            if not runner.attached or self.successor is not None:
                 return
             runner.attached = False
             runner.detached = True
@@ -355,6 +397,7 @@ class Scheduler:
             self._hand_overs += 1
             if self.active < self.target and (self.run_queue or self._unattended()):
                 self._wake_one()
+        self._complain()
 
     def _unattended(self) -> bool:
         return self.poller.watching > 0 and self._polling is None
@@ -362,8 +405,13 @@ class Scheduler:
     def _watch(self) -> None:
         """Body of the monitor thread."""
         tick, boost, calm, idle = _TICK, _BOOST_FACTOR, 0, 0
-        with self._lock:
-            while not self._closed:
+        while not self.closed:
+            with self._lock:
+                if idle >= _IDLE_TICKS and not self.active:
+                    self._monitor_asleep = True
+                    while self._monitor_asleep and not self.closed:
+                        self._monitor_wake.wait()
+                    idle = 0
                 self._monitor_wake.wait(tick)
                 stalled = self._detach_stalled()
                 if stalled and (self.run_queue or self._unattended()):
@@ -377,11 +425,10 @@ class Scheduler:
                     # A thread is found stalled at the second look at it: one quiet look means nothing.
                     tick, boost = _TICK, _BOOST_FACTOR
                 idle = 0 if self.active else idle + 1
-                if idle >= _IDLE_TICKS:
-                    self._monitor_asleep = True
-                    while self._monitor_asleep and not self._closed:
-                        self._monitor_wake.wait()
-                    idle = 0
+                busy = self.active and self._unattended()
+            self._complain()
+            if busy:
+                self._poll_now()
 
     def _detach_stalled(self) -> int:
         stalled = 0
@@ -405,18 +452,19 @@ class Scheduler:
         """End all threads that are not inside a handler. True if none is left."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return True
-            self._closed = True
+            self.closed = True
             threads = [r.thread for r in self._runners if r.thread is not threading.current_thread()]
             for runner in self._idle:
-                if runner is self._polling:
-                    self.poller.wake()
-                else:
-                    runner.park.release()
+                runner.park.release()
+            if self._polling is not None:
+                self.poller.wake()
             self._monitor_wake.notify_all()
             if self._monitor is not None:
                 threads.append(self._monitor)
+            if not self._runners:
+                self.poller.close()
         for thread in threads:
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -424,12 +472,14 @@ class Scheduler:
 
     def after_fork_in_child(self) -> None:
         """The threads are gone: make every use of the actors an error instead of a hang."""
-        self._lock = threading.Lock()
-        self._forked = True
+        self._lock = threading.RLock()
+        self._forked = self.closed = True
         self.active = -1
+        self.run_queue.clear()
         self._idle = []
         self._polling = None
         self._runners = []
+        self.poller.after_fork_in_child()
 
     def thread_of(self, cell: Cell) -> int | None:
         """Return the ident of the thread that runs `cell` now, for a look at its stack."""
@@ -448,7 +498,7 @@ class Scheduler:
                 threads=len(self._runners),
                 attached=self.active,
                 blocked=blocked,
-                parked=len(self._idle),
+                parked=len(self._idle) + (self._polling is not None),
                 slices=self._slices_ended + sum(r.slices for r in self._runners),
                 hand_overs=self._hand_overs,
                 stalls=self._stalls,

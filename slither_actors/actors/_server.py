@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pykka._envelope import Envelope
 
@@ -15,7 +15,7 @@ from slither_actors.actors._child_spec import ChildSpec, Restart
 from slither_actors.actors._reasons import NORMAL, Crash
 from slither_actors.actors._ref import Ref, _on_info
 from slither_actors.actors._request import Failure, Request
-from slither_actors.errors import NameTakenError, StartError
+from slither_actors.errors import ActorExitError, NameTakenError, NotRunningError, StartError
 
 if TYPE_CHECKING:
     from slither_actors.actors._timers import Timer
@@ -25,6 +25,8 @@ __all__ = ["Ignore", "Server"]
 logger = logging.getLogger("slither_actors.actors")
 
 S = TypeVar("S", bound="Server")
+
+_BY_KIND = object()
 
 
 class Ignore(Exception):  # noqa: N818 - not an error: OTP's ``:ignore``
@@ -43,6 +45,9 @@ class Server(Actor):
 
     ref_class: ClassVar[type[Ref]] = Ref
     """What `start` returns; a subclass may add methods to the ref of its kind."""
+
+    child_type: ClassVar[Literal["worker", "supervisor"]] = "worker"
+    """What `child_spec` says of the class."""
 
     # -- starting -------------------------------------------------------------
 
@@ -76,15 +81,23 @@ class Server(Actor):
         id: object = None,
         name: object = None,
         restart: Restart = "permanent",
-        shutdown: Any = 5.0,
+        shutdown: Any = _BY_KIND,
         **kwargs: Any,
     ) -> ChildSpec:
-        """Describe this server as a supervisor's child; the rest goes to `init`."""
+        """Describe this server as a supervisor's child; the rest goes to `init`.
+
+        `shutdown` is 5 seconds, and without limit for a supervisor: it needs as
+        long as its own children.
+        """
+        supervises = cls.child_type == "supervisor"
+        if shutdown is _BY_KIND:
+            shutdown = None if supervises else 5.0
         return ChildSpec(
             id=cls.__name__ if id is None else id,
             start=(cls, args, {**kwargs, **({} if name is None else {"name": name})}),
             restart=restart,
             shutdown=shutdown,
+            type=cls.child_type,
         )
 
     # -- callbacks --------------------------------------------------------------
@@ -159,15 +172,19 @@ class Server(Actor):
 
         It has to read until that would block, and then call `rearm`.
         """
-        if self._cell.watches is None:
-            self._cell.watches = set()
-        self._cell.watches.add(fd)
-        self._cell.scheduler.poller.watch(fd, self._cell, function)
-        self._cell.scheduler.watch_changed()
+        self._watch(self._cell.scheduler.poller.watch, fd, function)
 
     def watch_write(self, fd: int, function: Callable[[Any, int], object]) -> None:
-        """Have ``function(self, fd)`` run once, when the watched `fd` becomes writable."""
-        self._cell.scheduler.poller.watch_write(fd, self._cell, function)
+        """Have ``function(self, fd)`` run once, when `fd` becomes writable."""
+        self._watch(self._cell.scheduler.poller.watch_write, fd, function)
+
+    def _watch(self, watch: Callable[..., None], fd: int, function: Callable[[Any, int], object]) -> None:
+        cell = self._cell
+        watch(fd, cell, function)
+        if cell.watches is None:
+            cell.watches = set()
+        cell.watches.add(fd)
+        cell.scheduler.watch_changed()
 
     def rearm(self, fd: int) -> None:
         """Listen to `fd` again after it was read until that would block."""
@@ -177,7 +194,7 @@ class Server(Actor):
         """Stop listening; call it before the descriptor is closed."""
         if self._cell.watches is not None:
             self._cell.watches.discard(fd)
-        self._cell.scheduler.poller.unwatch(fd)
+        self._cell.scheduler.poller.unwatch(fd, self._cell)
 
     # -- what the cell asks -------------------------------------------------------
 
@@ -224,6 +241,7 @@ def _start(
     cell = bind(server, linked=linked)
     cell.ref = cls.ref_class(cell)
     cell.acquire(False)
+    server.__init__()  # type: ignore[misc]
     if name is not None:
         holder = register_name(name, cell)
         if holder is not None:
@@ -231,30 +249,31 @@ def _start(
     cell.admit()
     if cell.parent is not None:
         cell.link(cell.parent)
-    server.__init__()  # type: ignore[misc]
-    if cls.own_thread:
-        _begin_there(cell, args, kwargs)
-    else:
-        _begin_here(cell, args, kwargs)
+    failed = _begin_there(cell, args, kwargs) if cls.own_thread else _begin_here(cell, args, kwargs)
+    if failed is not None:
+        raise failed from failed.__cause__
     return cell.ref
 
 
-def _begin_here(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _begin_here(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
     """Run `init` in the starter's thread, which has to wait for it anyway."""
     error: BaseException | None = None
-    try:
-        with _runtime.inline(cell):
+    with _runtime.inline(cell, Request(None, cell)):
+        try:
             cell.actor._begin(args, kwargs)  # type: ignore[attr-defined]
-    except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
-        error = raised
+        except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
+            error = raised
+        failed = _start_failed(cell, error)
+        if failed is None and cell.attention:
+            cell.attend()
+    cell.release()
+    return _runtime.interrupt(error) or failed
+
+
+def _start_failed(cell: Cell, error: BaseException | None) -> BaseException | None:
+    """End a cell whose `init` raised or stopped, and return what the starter has to raise."""
     if error is None and cell.ending is None:
-        cell.release_inline()
-        return
-    _give_up(cell, error)
-
-
-def _give_up(cell: Cell, error: BaseException | None) -> None:
-    """End a cell whose start failed and raise to the starter."""
+        return None
     if isinstance(error, Ignore):
         reason: Any = NORMAL
     elif error is not None:
@@ -265,45 +284,41 @@ def _give_up(cell: Cell, error: BaseException | None) -> None:
         # The starter gets the error; it must not get an exit signal on top of it.
         cell.unlink(cell.parent)
     cell.die(reason)
-    cell.release()
-    if error is not None and not isinstance(error, Exception):
-        raise error
     if isinstance(error, Ignore):
-        raise error
-    raise StartError(cell.describe(), reason) from error
+        return error
+    failed = StartError(cell.describe(), reason)
+    failed.__cause__ = error
+    return failed
 
 
-def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
     """Run `init` in the actor's own thread and wait for it."""
-    request = Request(None, cell)
+    request = Request((args, kwargs), cell)
     request.expect()
-    cell.put((_begin, (request, args, kwargs)))
-    cell.release()
-    _runtime.blocking()
-    request.wait(None)
-    error = request.result()
-    if error is not None or cell.ending is not None:
-        _give_up_there(cell, error)
+    caller = _runtime.wait_for(request)
+    try:
+        cell.put((_begin, request))
+        cell.release()
+        _runtime.blocking()
+        request.wait(None)
+        failed: BaseException | None = request.result()
+    except NotRunningError as error:  # no thread could be started
+        return _start_failed(cell, error)
+    except ActorExitError as error:  # it was killed before or while it ran `init`
+        return StartError(cell.describe(), error.reason)
+    finally:
+        if caller is not None:
+            caller.waiting_on = None
+    return failed
 
 
-def _begin(server: Server, argument: tuple[Request, tuple[Any, ...], dict[str, Any]]) -> None:
-    request, args, kwargs = argument
+def _begin(server: Server, request: Request) -> None:
+    args, kwargs = request.message
+    server._cell.answering = request
+    error: BaseException | None = None
     try:
         server._begin(args, kwargs)
-    except BaseException as error:  # noqa: BLE001 - the start failed, whatever it is
-        _end_start(server._cell, error)
-        request.reply(error)
-        return
-    request.reply(None)
-
-
-def _end_start(cell: Cell, error: BaseException) -> None:
-    if cell.parent is not None:
-        cell.unlink(cell.parent)
-    cell.die(NORMAL if isinstance(error, Ignore) else Crash.of(error))
-
-
-def _give_up_there(cell: Cell, error: BaseException | None) -> None:
-    if error is not None and (isinstance(error, Ignore) or not isinstance(error, Exception)):
-        raise error
-    raise StartError(cell.describe(), cell.reason if error is not None else NORMAL) from error
+    except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
+        error = raised
+    server._cell.answering = None
+    request.reply(_start_failed(server._cell, error))

@@ -9,11 +9,11 @@ restart limit. When the limit is passed the supervisor ends with the reason
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import Any, Literal
 
 from slither_actors import telemetry
+from slither_actors.actors import _child
 from slither_actors.actors._child import Child, ChildCounts, ChildInfo, stop_child, tell
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
@@ -64,7 +64,7 @@ class SupervisorRef(Ref):
             ChildError: the id is taken (reason ``"already_started"`` or ``"already_present"``).
             StartError: the child did not start; its spec is not kept.
         """
-        ref: Ref = self.call(("start_child", child, args), None)
+        ref: Ref = self.call(("start_child", ChildSpec.of(child), args), None)
         return ref
 
     def restart_child(self, id: object) -> Ref:
@@ -107,6 +107,7 @@ class Supervisor(Server):
     """
 
     trap_exit = True
+    child_type = "supervisor"
     ref_class = SupervisorRef
 
     def init(
@@ -188,7 +189,7 @@ class Supervisor(Server):
             self._restart(child, message.reason)
 
     def _restart(self, child: Child, reason: Any) -> None:
-        if not self._intensity.record(time.monotonic()):
+        if not self._intensity.record(_child.clock()):
             self._give_up(child, reason)
             return
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
@@ -238,8 +239,7 @@ class Supervisor(Server):
             workers=len(self._children) - supervisors,
         )
 
-    def _do_start_child(self, child: Any, extra: tuple[Any, ...]) -> Ref | None:
-        spec = ChildSpec.of(child)
+    def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
         known = next((c for c in self._children if c.id == spec.id), None)
         if known is not None:
             running = known.ref is not None or known.restarting

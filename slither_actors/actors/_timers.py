@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from slither_actors.actors._scheduler import FORKED
+from slither_actors.errors import ForkedRuntimeError
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
     from slither_actors.actors._cell import Cell, Message
 
 __all__ = ["Timer", "TimerThread"]
+
+logger = logging.getLogger("slither_actors.actors")
 
 _COMPACT_AT = 1024
 
@@ -33,7 +39,7 @@ class Timer:
         self.thread = thread
         self.due = due
         self._cell: Cell | None = cell
-        self._message = message
+        self._message: Message | None = message
         self._period = period
 
     def cancel(self) -> bool:
@@ -41,6 +47,7 @@ class Timer:
         cell, self._cell = self._cell, None
         if cell is None:
             return False
+        self._message = None
         if cell.timers is not None:
             cell.timers.discard(self)
         self.thread.note_cancelled()
@@ -85,9 +92,11 @@ class TimerThread:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
-        self._condition = threading.Condition(threading.Lock())
+        # Its lock is reentrant: the collector may run a finalizer that uses actors at any place.
+        self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._forked = False
         self._cancelled = 0
 
     def start(self, cell: Cell, delay: float, message: Message, period: float | None = None) -> Timer:
@@ -101,13 +110,16 @@ class TimerThread:
 
     def add(self, timer: Timer) -> None:
         """Put a timer (again) on the heap."""
+        if self._forked:
+            raise ForkedRuntimeError(FORKED)
         with self._condition:
             if self._closed:
                 return
             heapq.heappush(self._heap, (timer.due, next(self._count), timer))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="slither-timer", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._loop, name="slither-timer", daemon=True)
+                thread.start()
+                self._thread = thread
             elif self._heap[0][2] is timer:
                 self._condition.notify()
 
@@ -121,6 +133,14 @@ class TimerThread:
                 self._cancelled = 0
 
     def _loop(self) -> None:
+        while (timer := self._next()) is not None:
+            try:
+                timer.fire()
+            except Exception as error:  # noqa: BLE001 - the other timers go on
+                logger.error("a timer's message could not be sent: %s", error)
+
+    def _next(self) -> Timer | None:
+        """Wait for the next timer that is due; None when the thread has to end."""
         with self._condition:
             while not self._closed:
                 if not self._heap:
@@ -132,7 +152,14 @@ class TimerThread:
                     self._condition.wait(delay)
                     continue
                 heapq.heappop(self._heap)
-                timer.fire()
+                return timer
+        return None
+
+    def after_fork_in_child(self) -> None:
+        """The thread is gone, and another may have held the lock."""
+        self._condition = threading.Condition()
+        self._forked = True
+        self._heap.clear()
 
     def close(self, timeout: float) -> None:
         """End the thread."""
