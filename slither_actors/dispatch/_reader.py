@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
 
-from slither_actors.actors import KILLED, NORMAL, Ref
+from slither_actors.actors import KILLED, NORMAL, Ref, blocking
+from slither_actors.dispatch._link import RunLink
 from slither_actors.item import Item
 from slither_actors.stages import Consumer, Subscription, ask
 
-__all__ = ["Ended", "Outlet", "Reader"]
+__all__ = ["Arrival", "Ended", "Outlet", "Reader"]
+
+
+Granted = Callable[[int], None]
+"""Tells where items came from that so many of them were consumed."""
 
 
 @attrs.frozen
@@ -20,6 +26,16 @@ class Ended:
     """The run has ended; nothing comes after this."""
 
     reason: Any
+
+
+@attrs.frozen
+class Arrival:
+    """Items that have reached the caller."""
+
+    items: Sequence[Item]
+
+    consumed: Granted
+    """To be called with their number when the caller is done with them."""
 
 
 class Outlet:
@@ -30,12 +46,12 @@ class Outlet:
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Sequence[Item] | Ended] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Arrival | Ended] = queue.SimpleQueue()
         self._finished = False
 
-    def put(self, items: Sequence[Item]) -> None:
+    def put(self, arrival: Arrival) -> None:
         """Pass items on."""
-        self._queue.put(items)
+        self._queue.put(arrival)
 
     def finish(self, reason: Any) -> None:
         """Say that the run has ended; only the first reason counts."""
@@ -43,18 +59,11 @@ class Outlet:
             self._finished = True
             self._queue.put(Ended(reason))
 
-    def get(self, timeout: float | None = None) -> Sequence[Item] | Ended:
-        """Wait for the next items or the end.
-
-        Raises:
-            queue.Empty: nothing came within `timeout` seconds.
-        """
-        return self._queue.get(timeout=timeout)
-
-    @property
-    def ready(self) -> bool:
-        """Whether `get` would return at once."""
-        return not self._queue.empty()
+    def get(self) -> Arrival | Ended:
+        """Wait in this thread, which may be an actor's, for the next items or the end."""
+        if self._queue.empty():
+            blocking()
+        return self._queue.get()
 
 
 class Reader(Consumer):
@@ -64,39 +73,46 @@ class Reader(Consumer):
     demand as it consumes, so a slow caller slows the whole run.
     """
 
-    def init(self, outlet: Outlet, sources: Sequence[Ref], *, demand: int, collect: bool) -> None:
-        """Subscribe to the last stage."""
+    def init(
+        self, outlet: Outlet, *, link: RunLink, demand: int, collect: bool, subscribe_to: Sequence[Any]
+    ) -> None:
+        """Subscribe to the last stage.
+
+        Args:
+            outlet: the way to the caller.
+            link: shared with the run's other stages.
+            demand: items of the last stage on their way at one time.
+            collect: keep the items until the end.
+            subscribe_to: the last stage.
+        """
+        self.subscribe_to = subscribe_to
         self._outlet = outlet
         self._collect = collect
         self._collected: list[Item] = []
-        self._source: Subscription | None = None
-        self.subscribe_to = [{"to": ref, "max_demand": demand, "cancel": "temporary"} for ref in sources]
         self._demand = demand
+        link.reader = self.ref
 
     def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str | None:
-        """Ask by hand when the caller grants the demand."""
-        self._source = source
-        return None if self._collect else "manual"
+        """Ask by hand: for a first share now, for more when the caller has consumed it."""
+        ask_soon = (source, self._demand)
+        self.ref.send(_ask, ask_soon)
+        return "manual"
 
     def handle_events(self, events: Sequence[Any], source: Subscription) -> None:
-        """Pass the items to the caller, or keep them until the end."""
+        """Take what the last stage emitted."""
+        self._take(events, partial(_ask_more, self.ref, source))
+
+    def take(self, argument: tuple[Ref, Sequence[Item]]) -> None:
+        """Take what left the run at an earlier stage."""
+        stage, items = argument
+        self._take(items, partial(stage.send, _grant))
+
+    def _take(self, items: Sequence[Item], consumed: Granted) -> None:
         if self._collect:
-            self._collected.extend(events)
+            self._collected.extend(items)
+            consumed(len(items))
         else:
-            self._outlet.put(events)
-
-    def begin(self, _: None = None) -> None:
-        """Grant the first demand."""
-        self.grant(self._demand)
-
-    def grant(self, count: int) -> None:
-        """Ask for `count` more items."""
-        if self._source is not None and not self._source.closed and not self._collect:
-            ask(self._source, count)
-
-    def take(self, items: Sequence[Item]) -> None:
-        """Items that left the run before the last stage."""
-        self.handle_events(items, self._source)  # type: ignore[arg-type]
+            self._outlet.put(Arrival(items, consumed))
 
     def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
         """The last stage has ended: so has the run."""
@@ -105,7 +121,7 @@ class Reader(Consumer):
     def abort(self, reason: Any) -> None:
         """Pass on what is collected, and the reason for which the run ends."""
         if self._collected:
-            self._outlet.put(self._collected)
+            self._outlet.put(Arrival(self._collected, _nobody))
             self._collected = []
         self._outlet.finish(reason)
         self.stop(NORMAL)
@@ -114,3 +130,21 @@ class Reader(Consumer):
         # However it ends, the caller must not wait for ever.
         self._outlet.finish(self._cell.reason if self._cell.reason != NORMAL else KILLED)
         super()._on_dead()
+
+
+def _ask(_: Reader, argument: tuple[Subscription, int]) -> None:
+    source, count = argument
+    if not source.closed:
+        ask(source, count)
+
+
+def _ask_more(reader: Ref, source: Subscription, count: int) -> None:
+    reader.send(_ask, (source, count))
+
+
+def _grant(stage: Any, count: int) -> None:
+    stage.granted(count)
+
+
+def _nobody(_: int) -> None:
+    """Collected items were paid for when they came."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -25,7 +25,9 @@ from slither_actors.actors import SHUTDOWN
 from slither_actors.context import Context
 from slither_actors.core import BatchingError, Ordering, Window, WindowStatistics, may_retry, retry_delay
 from slither_actors.dispatch._batch import Batch
+from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
+from slither_actors.dispatch._reader import Reader
 from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, Retry, Route, Skipping
 from slither_actors.stages import ProducerConsumer, Subscription, ask
@@ -93,7 +95,7 @@ class DispatchRunner(ProducerConsumer):
         context: Context,
         label: str = "dispatch",
         keep_skipped: bool = True,
-        deliver: Callable[[DispatchRunner, list[Item]], None] | None = None,
+        link: RunLink | None = None,
         subscribe_to: Sequence[Any] = (),
     ) -> None:
         """Prepare the executor.
@@ -103,7 +105,7 @@ class DispatchRunner(ProducerConsumer):
             context: the run's context.
             label: the stage in words, for errors.
             keep_skipped: whether skipped items go on, marked in their metadata.
-            deliver: takes routed items out of the flow; None emits them with the others.
+            link: the run's, where routed items leave it at once; None emits them with the others.
             subscribe_to: see `ProducerConsumer`.
         """
         self.subscribe_to = subscribe_to
@@ -112,7 +114,8 @@ class DispatchRunner(ProducerConsumer):
         self._context = context
         self._label = label
         self._keep_skipped = keep_skipped
-        self._deliver = deliver
+        self._link = link
+        self._side = None if link is None else SideOutput(link, self.ref, Reader.take)
         self._executor = options.make_executor()
         self._batcher = options.make_strategy().batcher()
         self._window: Window[_Result] = Window(options.max_in_flight, Ordering(options.ordering))
@@ -127,8 +130,14 @@ class DispatchRunner(ProducerConsumer):
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
+        self._cancel_running()
+        if self._link is not None:
+            self._link.finished[self._context.stage or self._label] = self.statistics()
+
+    def _cancel_running(self) -> None:
         for batch in self._running.values():
             self._executor.cancel(batch)
+        self._running.clear()
 
     def statistics(self) -> DispatchStatistics:
         """Return a snapshot; from outside through ``ref.run(DispatchRunner.snapshot)``."""
@@ -200,10 +209,10 @@ class DispatchRunner(ProducerConsumer):
     def _pump(self) -> None:
         """Start what may start, ask for what there is room for, end when all is done."""
         window = self._window
-        while self._ready and window.has_room and not self._halting:
-            self._start(self._ready.popleft())
-        if self._halting:
+        if self._halting or self._blocked:
             return
+        while self._ready and window.has_room:
+            self._start(self._ready.popleft())
         if self._input_ended:
             if not self._ready and window.is_empty:
                 self.complete(self._last_reason)
@@ -214,6 +223,16 @@ class DispatchRunner(ProducerConsumer):
                 for source in self._producers:
                     ask(source, missing)
                     break
+
+    @property
+    def _blocked(self) -> bool:
+        return self._side is not None and self._side.blocked
+
+    def granted(self, count: int) -> None:
+        """The caller has consumed routed items."""
+        if self._side is not None:
+            self._side.granted(count)
+            self._pump()
 
     def _make_batch(self, ref: int, items: list[Item], words: str) -> Batch:
         return Batch(
@@ -329,12 +348,12 @@ class DispatchRunner(ProducerConsumer):
                 error.__cause__ = batch.error
                 self._halt(batch, error)
                 return
-            (stay if self._deliver is None or routed.route == item.route else leave).append(routed)
+            (stay if self._side is None or routed.route == item.route else leave).append(routed)
         self._routed += len(batch.items)
         if stay:
             self._dispatch(stay)
-        if leave and self._deliver is not None:
-            self._deliver(self, leave)
+        if leave and self._side is not None:
+            self._side.send(leave)
 
     def _halt(self, batch: Batch, error: BaseException | None) -> None:
         self._halting = True
@@ -343,9 +362,8 @@ class DispatchRunner(ProducerConsumer):
         halted = Halted(
             error=error or RuntimeError("unknown"), batch=batch.description, stage=self._context.stage or ""
         )
-        self.terminate(SHUTDOWN)
+        self._cancel_running()
         self._ready.clear()
-        self._running.clear()
         self.complete((SHUTDOWN, halted))
 
 

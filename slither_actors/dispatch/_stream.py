@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from slither_actors.actors import NORMAL, SHUTDOWN, Crash, Ref, blocking
+from slither_actors.actors import NORMAL, SHUTDOWN, Crash, Ref
 from slither_actors.dispatch._default import pipes
-from slither_actors.dispatch._reader import Ended, Outlet, Reader
+from slither_actors.dispatch._reader import Arrival, Ended
 from slither_actors.dispatch._runner import Halted
 from slither_actors.dispatch._topology import RunPlan, RunSupervisor
 from slither_actors.errors import NotRunningError, SlitherError
@@ -49,9 +49,8 @@ class RunStream(Iterator[Item]):
         self._plan = plan
         self._fail = fail
         self._run: Ref | None = None
-        self._reader: Ref | None = None
         self._chunk: Iterator[Item] = iter(())
-        self._size = 0
+        self._arrival: Arrival | None = None
         self._closed = False
         self._finalizer: weakref.finalize[Any, Any] | None = None
 
@@ -68,28 +67,22 @@ class RunStream(Iterator[Item]):
         if self._closed:
             raise StopIteration
         if self._run is None:
-            self._start()
-        elif self._size and self._reader is not None:
-            self._reader.send(Reader.grant, self._size)
-            self._size = 0
+            self._run = start_run(self._plan)
+            self._finalizer = weakref.finalize(self, self._run.exit, SHUTDOWN)
+            self._finalizer.atexit = False
+        elif self._arrival is not None:
+            self._arrival.consumed(len(self._arrival.items))
+            self._arrival = None
         try:
-            arrived = wait_for(self._plan.outlet)
+            arrived = self._plan.outlet.get()
         except BaseException:
             self.close()
             raise
         if isinstance(arrived, Ended):
             self._end(arrived.reason)
         else:
-            self._size = len(arrived)
-            self._chunk = iter(arrived)
-
-    def _start(self) -> None:
-        self._run = start_run(self._plan)
-        self._finalizer = weakref.finalize(self, self._run.exit, SHUTDOWN)
-        self._finalizer.atexit = False
-        self._reader = self._run.run(reader_of, None, None)
-        if self._reader is not None:
-            self._reader.send(Reader.begin)
+            self._arrival = arrived
+            self._chunk = iter(arrived.items)
 
     def _end(self, reason: Any) -> None:
         self.close()
@@ -142,27 +135,15 @@ def collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
     items: list[Item] = []
     try:
         while True:
-            arrived = wait_for(plan.outlet)
+            arrived = plan.outlet.get()
             if isinstance(arrived, Ended):
                 run.join(_END_SECONDS)
                 return items, halted_by(arrived.reason)
-            items = arrived if not items and isinstance(arrived, list) else [*items, *arrived]
+            items += arrived.items
     except BaseException:
         run.exit(SHUTDOWN)
         run.join(_END_SECONDS)
         raise
-
-
-def wait_for(outlet: Outlet) -> Sequence[Item] | Ended:
-    """Wait in this thread, which may be an actor's, for what comes next."""
-    if not outlet.ready:
-        blocking()
-    return outlet.get()
-
-
-def reader_of(run: RunSupervisor, _: None) -> Ref | None:
-    """The reader of a run."""
-    return run.reader
 
 
 def stages_of(run: RunSupervisor, _: None) -> list[tuple[str, Ref]]:

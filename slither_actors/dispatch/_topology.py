@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
+from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Outlet, Reader
 
 __all__ = ["RunPlan", "RunSupervisor", "StagePlan"]
@@ -34,6 +35,7 @@ class RunPlan:
     label: str
     stages: Sequence[StagePlan]
     outlet: Outlet
+    link: RunLink = attrs.field(factory=RunLink)
     demand: int
     """Items on their way to the caller at one time."""
 
@@ -69,9 +71,13 @@ class RunSupervisor(Supervisor):
                 options["subscribe_to"] = [{"to": upstream, "max_demand": stage.max_demand}]
             upstream = self._launch(stage.name, stage.actor, stage.args, options)
         assert upstream is not None
-        self.reader = self._launch(
-            "reader", Reader, (plan.outlet, [upstream]), {"demand": plan.demand, "collect": plan.collect}
-        )
+        options = {
+            "link": plan.link,
+            "demand": plan.demand,
+            "collect": plan.collect,
+            "subscribe_to": [{"to": upstream, "max_demand": plan.demand, "cancel": "temporary"}],
+        }
+        self.reader = self._launch("reader", Reader, (plan.outlet,), options)
 
     def _launch(self, name: str, actor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Ref:
         spec = ChildSpec(id=name, start=(actor, args, options), restart="temporary")

@@ -1,0 +1,72 @@
+"""What the stages of one run share: the way out for routed items, and their last statistics."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from slither_actors.actors import Ref
+from slither_actors.item import Item
+
+__all__ = ["RunLink", "SideOutput"]
+
+_CREDIT = 1000
+"""Routed items of one stage on their way to the caller at one time."""
+
+
+class RunLink:
+    """One per run. The supervisor of the run sets `reader` before any demand flows."""
+
+    __slots__ = ("finished", "reader")
+
+    def __init__(self) -> None:
+        self.reader: Ref | None = None
+        self.finished: dict[str, Any] = {}
+        """Stage name to its last statistics, written when the stage ends."""
+
+
+class SideOutput:
+    """The output of one stage past the stages that follow it, straight to the reader.
+
+    It is a small subscription: the reader grants as many items as the caller
+    has consumed, and a stage whose `blocked` is true takes nothing new. Owned
+    by the stage's actor; `granted` arrives there as a message.
+    """
+
+    __slots__ = ("_credit", "_link", "_owner", "_receive", "_waiting", "sent")
+
+    def __init__(self, link: RunLink, owner: Ref, receive: Callable[[Any, Any], object]) -> None:
+        self._link = link
+        self._owner = owner
+        self._receive = receive
+        self._credit = _CREDIT
+        self._waiting: deque[list[Item]] = deque()
+        self.sent = 0
+        """Items that have left by this way."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether items wait for the reader."""
+        return bool(self._waiting)
+
+    def send(self, items: list[Item]) -> None:
+        """Pass items to the reader, in order, as far as it has granted."""
+        self._waiting.append(items)
+        self._flush()
+
+    def granted(self, count: int) -> None:
+        """The caller has consumed `count` items of this output."""
+        self._credit += count
+        self._flush()
+
+    def _flush(self) -> None:
+        reader = self._link.reader
+        while self._waiting and self._credit > 0 and reader is not None:
+            items = self._waiting.popleft()
+            if len(items) > self._credit:
+                self._waiting.appendleft(items[self._credit :])
+                items = items[: self._credit]
+            self._credit -= len(items)
+            self.sent += len(items)
+            reader.send(self._receive, (self._owner, items))
