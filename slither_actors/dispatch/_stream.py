@@ -38,6 +38,11 @@ def start_run(plan: RunPlan) -> Ref:
     return pipes().start_child(spec)
 
 
+def _end_run(run: Ref) -> None:
+    # Not by an exit signal: a supervisor traps those and heeds only its parent's.
+    run.stop(SHUTDOWN, block=False)
+
+
 class RunStream(Iterator[Item]):
     """The items of a run, as they come. The run starts at the first one asked for.
 
@@ -68,7 +73,7 @@ class RunStream(Iterator[Item]):
             raise StopIteration
         if self._run is None:
             self._run = start_run(self._plan)
-            self._finalizer = weakref.finalize(self, self._run.exit, SHUTDOWN)
+            self._finalizer = weakref.finalize(self, _end_run, self._run)
             self._finalizer.atexit = False
         elif self._arrival is not None:
             self._arrival.consumed(len(self._arrival.items))
@@ -100,7 +105,7 @@ class RunStream(Iterator[Item]):
         if self._finalizer is not None:
             self._finalizer.detach()
         if self._run is not None:
-            self._run.exit(SHUTDOWN)
+            _end_run(self._run)
             self._run.join(_END_SECONDS)
 
     def statistics(self) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
                 return items, halted_by(arrived.reason)
             items += arrived.items
     except BaseException:
-        run.exit(SHUTDOWN)
+        _end_run(run)
         run.join(_END_SECONDS)
         raise
 
