@@ -70,7 +70,7 @@ class ProducerConsumer(Emitter, Receiver):
         # counts only those that a consumer gets, so when the last consumer leaves demand behind, it
         # goes on for ever and buffers everything.
         self._wanted = max(0, self._wanted - len(events))
-        super()._dispatch(events)
+        Emitter._dispatch(self, events)
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """The end of a producer waits behind the events that it has sent."""
