@@ -43,8 +43,17 @@ class ProducerConsumer(Emitter, Receiver):
 
     def _demanded(self, demand: int) -> None:
         self._wanted += demand
+        if self._waiting:
+            self._go_on()
+
+    def _is_held(self) -> bool:
+        """Whether events must wait although they are wanted; a stage that says so calls `_go_on` later."""
+        return False
+
+    def _go_on(self) -> None:
+        """Handle what waits, as far as it is wanted."""
         waiting = self._waiting
-        while waiting and not self._is_over():
+        while waiting and not self._is_over() and not self._is_held():
             subscription, events, cause = waiting[0]
             if cause is None and self._wanted <= 0:
                 return
@@ -55,7 +64,7 @@ class ProducerConsumer(Emitter, Receiver):
                 super()._source_left(subscription, *cause)
 
     def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
-        if self._waiting or self._wanted <= 0:
+        if self._waiting or self._wanted <= 0 or self._is_held():
             self._waiting.append((subscription, events, None))
         else:
             Receiver._receive(self, subscription, events)
@@ -74,7 +83,7 @@ class ProducerConsumer(Emitter, Receiver):
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """The end of a producer waits behind the events that it has sent."""
-        if self._waiting:
+        if self._waiting or self._is_held():
             self._waiting.append((subscription, (), (kind, reason)))
         else:
             super()._source_left(subscription, kind, reason)
