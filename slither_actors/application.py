@@ -36,7 +36,7 @@ from slither_actors.actors import (
 from slither_actors.bridge import ViewRegistry, answer
 from slither_actors.dispatch import _default
 from slither_actors.errors import ChildError, NotRunningError, OptionError, PoolError, StartError
-from slither_actors.pipe import PipeSupervisor
+from slither_actors.pipe import STORES, PipeSupervisor
 from slither_actors.pool import Pool
 from slither_actors.store import Store, StoreSupervisor
 
@@ -115,7 +115,7 @@ class Application:
         children = [
             LoaderSupervisor.child_spec(name="slither.loaders"),
             ViewRegistry.child_spec(),
-            StoreSupervisor.child_spec(self._stores, shutdown=None),
+            StoreSupervisor.child_spec(self._stores, name=STORES, shutdown=None),
             PoolSupervisor.child_spec(
                 [_pool_spec(name, options) for name, options in pools.items()], name=_POOLS, shutdown=None
             ),

@@ -22,6 +22,7 @@ __all__ = [
     "DispatchError",
     "ForkedRuntimeError",
     "InputError",
+    "ItemError",
     "MailboxFullError",
     "NameTakenError",
     "NotRunningError",
@@ -320,6 +321,15 @@ class PipeDefinitionError(SlitherError):
         self.stage = stage
         where = f"{pipe}.{stage}" if stage else pipe
         super().__init__(f"pipe {where}: {problem}")
+
+
+class ItemError(SlitherError):
+    """A stage's handler said that one item failed; `reason` is what it gave."""
+
+    def __init__(self, item: str, problem: str, reason: object = None) -> None:
+        self.item = item
+        self.reason = reason
+        super().__init__(f"{item} {problem}")
 
 
 class PipeError(SlitherError):

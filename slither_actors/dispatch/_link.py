@@ -18,10 +18,12 @@ _CREDIT = 1000
 class RunLink:
     """One per run. The supervisor of the run sets `reader` before any demand flows."""
 
-    __slots__ = ("finished", "reader")
+    __slots__ = ("ended", "finished", "reader")
 
     def __init__(self) -> None:
         self.reader: Ref | None = None
+        self.ended: Any = None
+        """The reason with which the last stage ended; None while it runs, and for a run that was closed."""
         self.finished: dict[str, Any] = {}
         """Stage name to its last statistics, written when the stage ends."""
 

@@ -90,6 +90,7 @@ class Reader(Consumer):
         self._collect = collect
         self._collected: list[Item] = []
         self._demand = demand
+        self._link = link
         link.reader = self.ref
 
     def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str | None:
@@ -120,6 +121,7 @@ class Reader(Consumer):
 
     def abort(self, reason: Any) -> None:
         """Pass on what is collected, and the reason for which the run ends."""
+        self._link.ended = reason
         if self._collected:
             self._outlet.put(Arrival(self._collected, _nobody))
             self._collected = []

@@ -12,24 +12,38 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+import attrs
+
 from slither_actors.actors import SHUTDOWN
+from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._runner import Halted
 from slither_actors.item import Item
 from slither_actors.stages import Producer
 
-__all__ = ["ItemSource"]
+__all__ = ["ItemSource", "SourceStatistics"]
 
 _STROKE_SECONDS = 0.002
 _MAX_STROKE = 1024
 
 
+@attrs.frozen(kw_only=True)
+class SourceStatistics:
+    """What a source had done when it ended."""
+
+    items: int
+    """Items read from the input."""
+
+
 class ItemSource(Producer):
     """Emits the elements of an iterable as items and ends normally after the last one."""
 
-    def init(self, iterable: Callable[[], Iterable[Any]] | Iterable[Any], label: str = "the input") -> None:
-        """Take the iterable, or a function that opens it; nothing is read before the first demand."""
+    def init(
+        self, iterable: Callable[[], Iterable[Any]], *, label: str = "the input", link: RunLink | None = None
+    ) -> None:
+        """Take a function that returns the input; nothing is read before the first demand."""
         self._label = label
-        self._iterator: Iterator[Any] = iter(iterable() if callable(iterable) else iterable)
+        self._link = link
+        self._iterator: Iterator[Any] = iter(iterable())
         self._debt = 0
         self._reading = False
         self._stroke = 1
@@ -71,6 +85,8 @@ class ItemSource(Producer):
 
     def terminate(self, reason: Any) -> None:
         """Close an input that was not read to its end."""
+        if self._link is not None:
+            self._link.finished["source"] = SourceStatistics(items=self.count)
         close = getattr(self._iterator, "close", None)
         if close is not None:
             close()

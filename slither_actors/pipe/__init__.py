@@ -1,5 +1,39 @@
 """Pipes: declared stages over worker processes, run under one supervisor."""
 
+from slither_actors.pipe._definition import PipeDefinition, StageDefinition
+from slither_actors.pipe._pipe import Pipe
+from slither_actors.pipe._run import STORES, PipeOutputs, PipeStream, run_pipe, stream_pipe
+from slither_actors.pipe._stage_runner import StageRunner, StageStatistics
 from slither_actors.pipe._supervisor import PipeSupervisor
+from slither_actors.pipe.stage import (
+    PER_ITEM,
+    FunctionStage,
+    RouterStage,
+    Stage,
+    WorkerStage,
+    router,
+    stage,
+    workers,
+)
 
-__all__ = ["PipeSupervisor"]
+__all__ = [
+    "PER_ITEM",
+    "STORES",
+    "FunctionStage",
+    "Pipe",
+    "PipeDefinition",
+    "PipeOutputs",
+    "PipeStream",
+    "PipeSupervisor",
+    "RouterStage",
+    "Stage",
+    "StageDefinition",
+    "StageRunner",
+    "StageStatistics",
+    "WorkerStage",
+    "router",
+    "run_pipe",
+    "stage",
+    "stream_pipe",
+    "workers",
+]
