@@ -143,7 +143,7 @@ class _FunctionOfItems(Stage):
         if not declaration.takes_context:
             self._call = lambda value, _: function(value)
         if not self._batch:
-            self.handle_item = self._call  # type: ignore[method-assign]  # one call less per item
+            self.handle_item = self._call  # type: ignore[method-assign, assignment]  # one call less per item
 
     def handle_batch(self, items: Sequence[Item], ctx: Context) -> Any:
         """Call a batch function; leave the others to the items."""
