@@ -271,16 +271,23 @@ class Emitter(BaseStage):
             elif isinstance(decision, Reask):
                 self.ref.send(_protocol.reask, (decision.key, decision.count))
             elif isinstance(decision, DemandMismatch):
-                logger.warning(
-                    "%s expects asks of at most %d events, %r asked for %d and gets more than its share",
-                    self._cell.describe(), decision.expected, decision.key, decision.asked,
-                )  # fmt: skip
+                self._warn_of_mismatch(decision)
             elif isinstance(decision, Discarded):
                 lost[decision.partition, decision.reason] += decision.count
         for (partition, reason), count in lost.items():
             # "none": the hash function has dropped them on purpose.
             if reason != "none":
                 self._tell_discarded(count, f"of partition {partition!r} ({reason})")
+
+    def _warn_of_mismatch(self, mismatch: DemandMismatch[Subscription]) -> None:
+        # Once per subscription, and not for a consumer that has nobody to share with.
+        if mismatch.key.mismatched or len(self._consumers) < 2:
+            return
+        mismatch.key.mismatched = True
+        logger.warning(
+            "%s expects asks of at most %d events, %r asked for %d and gets more than its share",
+            self._cell.describe(), mismatch.expected, mismatch.key, mismatch.asked,
+        )  # fmt: skip
 
 
 def _finish(stage: Emitter, reason: Any) -> None:

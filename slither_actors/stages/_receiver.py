@@ -65,14 +65,13 @@ class Receiver(BaseStage):
 
     def _subscribe(self, options: SubscriptionOptions) -> Subscription:
         subscription = Subscription(self.ref, options)
-        subscription.manual = self._welcome("producer", subscription, "automatic", "manual") == "manual"
-        if self._cell.ending is not None:
-            return subscription
         self._producers.add(subscription)
         producer: Ref = options.to
         subscription.watch = self._watch_end(subscription, producer, self._source_ended)
+        # Before the callback: it may ask.
         producer.send(_protocol.subscribe, subscription)
-        if not subscription.manual:
+        subscription.manual = self._welcome("producer", subscription, "automatic", "manual") == "manual"
+        if not subscription.manual and self._cell.ending is None:
             producer.send(_protocol.ask, (subscription, subscription.demand.max_demand))
         return subscription
 

@@ -64,8 +64,8 @@ class SubscriptionOptions:
 class Subscription:
     """One subscription, known to both ends; the `source` of ``handle_events``.
 
-    Each side touches only its own fields: the producer `producer_watch`, the
-    consumer the rest.
+    Each side touches only its own fields: the producer `producer_watch` and
+    `mismatched`, the consumer the rest.
     """
 
     __slots__ = (
@@ -74,6 +74,7 @@ class Subscription:
         "consumer_put",
         "demand",
         "manual",
+        "mismatched",
         "options",
         "producer",
         "producer_put",
@@ -96,6 +97,8 @@ class Subscription:
         """The consumer's monitor of the producer."""
         self.producer_watch: Monitor | None = None
         """The producer's monitor of the consumer."""
+        self.mismatched = False
+        """Whether the producer has warned of asks larger than it expects."""
 
     def __repr__(self) -> str:
         return f"<Subscription of {self.consumer} to {self.producer}>"

@@ -231,8 +231,22 @@ def test_handle_subscribe_must_return_a_mode(mode: Any) -> None:
     assert seen(source, "demands") == []
 
 
-def test_stop_in_handle_subscribe_subscribes_to_nothing() -> None:
-    """The producer does not even hear of it."""
+def test_a_manual_consumer_may_ask_in_handle_subscribe() -> None:
+    """The producer knows the subscription by then."""
+
+    class Asking(Sink):
+        def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str:
+            ask(source, 3)
+            return "manual"
+
+    source, sink = Source.start(10, completes=False), Asking.start()
+    sync_subscribe(sink, to=source)
+    settle(source, sink)
+    assert seen(sink, "batches") == [[0, 1, 2]]
+
+
+def test_stop_in_handle_subscribe_asks_for_nothing() -> None:
+    """The producer sees a consumer that came and went."""
 
     class Refusing(Sink):
         def handle_subscribe(self, role: str, options: Any, source: Subscription) -> None:
@@ -241,4 +255,5 @@ def test_stop_in_handle_subscribe_subscribes_to_nothing() -> None:
     source, sink = Silent.start(), Refusing.start()
     async_subscribe(sink, to=source)
     assert ended(sink) == "not that one"
-    assert seen(source, "joined") == []
+    assert seen(source, "demands") == []
+    assert [kind for kind, _ in seen(source, "left")] == ["down"]

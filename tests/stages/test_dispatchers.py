@@ -51,16 +51,30 @@ def test_every_event_goes_to_one_consumer() -> None:
     assert all(shares)
 
 
-def test_an_ask_larger_than_the_first_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_asks_larger_than_the_first_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """That consumer gets more than its share."""
-    source = Silent.start()
+    source, greedy = Silent.start(), Sink.start(mode="manual")
     with caplog.at_level(logging.WARNING):
         sync_subscribe(Sink.start(), to=source, max_demand=5)
-        sync_subscribe(Sink.start(), to=source, max_demand=8)
+        subscription = sync_subscribe(greedy, to=source)
+        for count in (8, 9):
+            ask(subscription, count)
         settle(source)
     (record,) = caplog.records
     assert "expects asks of at most 5 events" in record.getMessage()
     assert "asked for 8" in record.getMessage()
+
+
+def test_a_consumer_without_rivals_may_ask_for_any_number(caplog: pytest.LogCaptureFixture) -> None:
+    """There is nobody to take a share from."""
+    source, sink = Silent.start(), Sink.start(mode="manual")
+    subscription = sync_subscribe(sink, to=source)
+    with caplog.at_level(logging.WARNING):
+        for count in (1, 8, 100):
+            ask(subscription, count)
+        settle(source)
+    assert seen(source, "demands") == [1, 8, 100]
+    assert not caplog.records
 
 
 def test_the_demand_fan_out_takes_options() -> None:
