@@ -30,6 +30,8 @@ _SIZE: Final = mmap.PAGESIZE
 _NOTE: Final = struct.Struct("<QdQ")  # batch reference, time.monotonic(), phase
 _REVOKED: Final = struct.Struct("<Q")
 _REVOKED_AT: Final = 64  # a cache line of its own: the other side writes it
+_BEGUN: Final = struct.Struct("<Q")
+_BEGUN_AT: Final = 48
 _PEAK: Final = struct.Struct("<Q")
 _PEAK_AT: Final = 32
 
@@ -100,6 +102,7 @@ class Board:
     def begin(self, ref: int, phase: Phase | int = Phase.RUNNING) -> bool:
         """Note that the batch begins; False if it was revoked and must not run."""
         _NOTE.pack_into(self._page, 0, ref, time.monotonic(), phase)
+        _BEGUN.pack_into(self._page, _BEGUN_AT, ref)
         with self._fence:  # orders the write above before the read below on every processor
             pass
         return bool(_REVOKED.unpack_from(self._page, _REVOKED_AT)[0] != ref)
@@ -121,8 +124,12 @@ class Board:
         return Reading(ref, since, Phase(phase) if phase <= Phase.RUNNING else Phase.IDLE, peak)
 
     def revoke(self, ref: int) -> bool:
-        """Take a batch back; True if it had not begun and will not."""
+        """Take a batch back; True if it had not begun and will not.
+
+        References grow in the order in which a worker gets them, so one that
+        is at most the last that began has begun, and may have ended by now.
+        """
         _REVOKED.pack_into(self._page, _REVOKED_AT, ref)
         with self._fence:
             pass
-        return bool(_NOTE.unpack_from(self._page, 0)[0] != ref)
+        return bool(_BEGUN.unpack_from(self._page, _BEGUN_AT)[0] < ref)

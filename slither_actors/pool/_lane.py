@@ -123,6 +123,10 @@ class Lane:
     """What is wrong with the worker, where its exit status does not tell."""
 
     begun_at: float = attrs.field(default=0.0, init=False)
+    revoked: int | None = attrs.field(default=None, init=False)
+    """A batch that was taken back and that the worker has not met yet. The board has room for one,
+    so until the worker says that it skipped it no second batch goes into the pipe."""
+
     reader: wire.FrameReader = attrs.field(factory=wire.FrameReader, init=False)
     _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
     _targets: Definitions = attrs.field(factory=Definitions, init=False)
@@ -134,7 +138,7 @@ class Lane:
         """Take a fresh process."""
         assert process.sock is not None
         self.process = process
-        self.doom = self.doomed_ref = self.ready_at = None
+        self.doom = self.doomed_ref = self.ready_at = self.revoked = None
         self.closed = self.writing = False
         self.problem = ""
         self.reader = wire.FrameReader()
@@ -149,7 +153,9 @@ class Lane:
     @property
     def room(self) -> int:
         """How many more batches may be sent."""
-        return 0 if self.closed else self.slot.room
+        if self.closed:
+            return 0
+        return self.slot.room if self.revoked is None else min(self.slot.room, 1 - len(self.slot.outstanding))
 
     @property
     def takes_second(self) -> bool:
@@ -229,6 +235,7 @@ class Lane:
         ref = outstanding[1]
         if not self.process.board.revoke(ref):
             return None
+        self.revoked = ref
         self.slot.withdraw(ref)
         return _reset(self.jobs.pop(ref))
 

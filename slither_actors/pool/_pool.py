@@ -125,6 +125,7 @@ class Pool(Server):
         self._crashes = self._timeouts = self._stolen = 0
         self._resources = _Resources()
         self._free = weakref.finalize(self, self._resources.close)
+        self._free.atexit = False  # the runtime stops us before, in its own order
         try:
             self._start_first()
         except BaseException:
@@ -324,9 +325,11 @@ class Pool(Server):
         elif kind == wire.CALL:
             self._on_call(lane, ref, body)
         elif kind == wire.SKIPPED:
+            if lane.revoked == ref:
+                lane.revoked = None
             if ref in lane.jobs:  # both sides saw the other's word: it did not run after all
                 self._requeue([lane.withdraw(ref)])
-                self._fill(lane)
+            self._fill(lane)
         elif kind == wire.READY:
             self._on_ready(lane)
         elif kind == wire.START_FAILED:

@@ -18,6 +18,9 @@ _SIGNAL_CAUSES: Final = {
     "SIGXCPU": "its limit of CPU time was reached",
 }
 
+_MUCH_MEMORY: Final = 512 * 2**20
+"""Below this the size of a worker is no evidence for a lack of memory."""
+
 
 def explain_exit(
     exitcode: int | None, *, stderr_tail: str = "", peak_memory: int = 0, started: bool = True
@@ -31,10 +34,16 @@ def explain_exit(
         started: whether the worker had said that it was ready.
     """
     text = _exit_text(exitcode, started=started)
+    if not started and "_fixup_main_from" in stderr_tail:
+        # multiprocessing imports the program's main module in each worker.
+        text += (
+            " while it imported the program's main module, as every worker does: "
+            "what starts a pool has to be under \"if __name__ == '__main__':\""
+        )
     where = _python_frame(stderr_tail)
     if where and (exitcode is None or exitcode < 0):
         text += f" in {where}"
-    if peak_memory and exitcode == -signal.SIGKILL:
+    if peak_memory >= _MUCH_MEMORY and exitcode == -signal.SIGKILL:
         text += f"; its memory had reached {peak_memory / 2**20:,.0f} MiB"
     return text
 

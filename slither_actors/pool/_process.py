@@ -10,21 +10,21 @@ that moment: a fork server makes it, or a fresh interpreter.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.process
-import multiprocessing.util  # its exit hook has to be registered before ours, so that ours runs first
 import os
 import select
 import signal
 import socket
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
 from multiprocessing import reduction
+from pathlib import Path
 from typing import Any, Final
 
 from slither_actors.pool import _worker
@@ -134,9 +134,10 @@ class WorkerProcess:
             )
             if method == "forkserver":
                 _prepare_fork_server(context)
-            with _sigint_blocked(method == "spawn"):
+            with _sigint_blocked(method == "spawn"), _unimportable_main_hidden():
                 process.start()
-            # multiprocessing would join it at exit, and poll it whenever any process is started.
+            # multiprocessing would join it at exit, and poll it whenever any process is started. At
+            # exit the runtime stops the pools, and what that leaves over is the guard's.
             getattr(multiprocessing.process, "_children", set()).discard(process)
             self._process = process
             self.pid = process.pid
@@ -258,23 +259,34 @@ def _sigint_blocked(wanted: bool) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def _close_all() -> None:
-    """End the workers that nobody ended. Runs at exit, before multiprocessing waits for its own."""
-    processes = list(_live)
-    for process in processes:
-        process.kill()
-    for process in processes:
-        process.close()
+_hiding_main = threading.Lock()
+
+
+@contextlib.contextmanager
+def _unimportable_main_hidden() -> Iterator[None]:
+    """Start a process of a program that is read from standard input.
+
+    Its ``__main__.__file__`` is ``"<stdin>"``, which multiprocessing would have each child run.
+    """
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if path is None or getattr(main, "__spec__", None) is not None or Path(path).exists():
+        yield
+        return
+    with _hiding_main:
+        del main.__file__
+        try:
+            yield
+        finally:
+            main.__file__ = path
 
 
 def _after_fork_in_child() -> None:
     for process in list(_live):
         process.forget_in_child()
     _live.clear()
-    atexit.unregister(_close_all)
 
 
-atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 

@@ -38,6 +38,7 @@ __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
 
 _LOST_DRIVER: Final = 0
 _NOT_RESULTS: Final = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
+_IGNORED: Final = (signal.SIGINT, signal.SIGTERM)
 _PEAK_EVERY: Final = 1.0
 _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
@@ -53,7 +54,9 @@ def main(sock: socket.socket, board_fd: int) -> None:
     os.dup2(devnull, 0)
     os.close(devnull)
     _current = Worker(sock, board)
-    os.register_at_fork(after_in_child=_current.after_fork_in_child)
+    os.register_at_fork(
+        before=_hold_signals, after_in_parent=_release_signals, after_in_child=_current.after_fork_in_child
+    )
     _current.serve()
 
 
@@ -199,9 +202,9 @@ class Worker:
             board.end()
             self._send(wire.SKIPPED, ref)
             return
-        kind = wire.DONE
+        kind, held = wire.DONE, None
         try:
-            answer = self._work(ref, body)
+            answer, held = self._work(ref, body)
         except BaseException as error:  # noqa: BLE001 - a SystemExit of the user's code ends the batch, not us
             kind, answer = wire.FAILED, ErrorRecord.of(error, own_files=_OWN_FILES).dumps()
         if self._forked:  # the user's code forked and the child came back with us
@@ -209,8 +212,10 @@ class Worker:
         _flush()
         self._send(kind, ref, answer)
         board.end()
+        del held  # what a destructor does here is nobody's batch
 
-    def _work(self, ref: int, body: bytes | bytearray) -> bytes:
+    def _work(self, ref: int, body: bytes | bytearray) -> tuple[bytes, object]:
+        """Run the batch; return the pickled results, and what to keep alive until they are sent."""
         target_index, context_index, payloads = loads(body, "the payloads", "worker")
         known = self._functions.get(target_index)
         if known is None:
@@ -228,7 +233,7 @@ class Worker:
             msg = f"{name} returned {len(results)} results for {count} payloads"
             raise ResultError(msg)
         self._note_peak()
-        return dumps(results, "result")
+        return dumps(results, "result"), (payloads, results)
 
     def _load(self, ref: int, index: int) -> tuple[str, Function]:
         # An import may take long; the board says so, since it is not the batch that is slow.
@@ -251,6 +256,16 @@ class Worker:
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _release_signals()
+
+
+def _hold_signals() -> None:
+    """Before a fork: what is sent to the child before it has its handlers has to wait, not to be ignored."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)
 
 
 class WorkerViews:

@@ -1,0 +1,169 @@
+"""Slots: a death costs what had begun and nothing else, and no worker is started in a hurry for ever."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from slither_actors.core._slot import DEPTH, TRANSITIONS, Slot, SlotEvent, SlotState, backoff
+
+
+def ready_slot() -> Slot:
+    slot = Slot(0)
+    slot.start()
+    slot.ready()
+    return slot
+
+
+def test_a_death_costs_the_batch_that_had_begun() -> None:
+    """The second batch, which waited in the pipe, is given back."""
+    slot = ready_slot()
+    slot.assign(1)
+    slot.assign(2)
+    death = slot.die(1)
+    assert (death.lost, death.given_back, death.delay) == (1, (2,), 0.0)
+
+
+def test_a_death_between_two_batches_costs_none() -> None:
+    """A worker that ends after its answer and before the next batch loses nothing."""
+    slot = ready_slot()
+    slot.assign(1)
+    slot.assign(2)
+    assert slot.finish(1) == 2
+    death = slot.die(None)
+    assert (death.lost, death.given_back) == (None, (2,))
+
+
+def test_workers_that_do_nothing_are_started_ever_more_slowly() -> None:
+    """The pause doubles from 0.05 s up to 5 s while workers end before they are of use."""
+    slot = Slot(0)
+    delays = []
+    for _ in range(10):
+        slot.start()
+        delays.append(slot.die(None).delay)
+    assert delays == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    slot.start()
+    slot.ready()
+    slot.assign(1)
+    slot.finish(1)
+    assert slot.die(None).delay == 0.0
+
+
+def test_a_worker_that_is_ready_and_then_does_nothing_failed() -> None:
+    """Being ready is not enough: it has to have run a batch, or to have lived for a while."""
+    slot = ready_slot()
+    assert slot.die(None).delay > 0
+    slot.start()
+    slot.ready()
+    assert slot.die(None, useful=True).delay == 0.0
+
+
+def test_a_killed_worker_that_never_was_ready_failed_to_start() -> None:
+    """One that is killed because it takes too long to start counts."""
+    slot = Slot(0)
+    slot.start()
+    slot.doom()
+    assert slot.die(None).delay > 0
+
+
+def test_a_stopped_slot_starts_nothing() -> None:
+    """After `stop` the death of the worker is the end."""
+    slot = ready_slot()
+    slot.stop()
+    slot.die(None)
+    assert slot.state is SlotState.STOPPED
+    with pytest.raises(RuntimeError, match="slot 0 is stopped: start is not possible"):
+        slot.start()
+
+
+def test_an_answer_out_of_turn_is_refused() -> None:
+    """A worker answers its batches in order; anything else means that it is out of step."""
+    slot = ready_slot()
+    slot.assign(1)
+    slot.assign(2)
+    with pytest.raises(ValueError, match="not 2"):
+        slot.finish(2)
+
+
+def test_backoff_never_overflows() -> None:
+    """Any number of failures gives the longest pause."""
+    assert backoff(10**6) == 5.0
+
+
+class SlotMachine(RuleBasedStateMachine):
+    """Any order of events; a model counts what has to come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slot = Slot(3)
+        self.next_ref = 1
+        self.held: list[int] = []
+
+    @precondition(lambda self: self.slot.state is SlotState.WAITING)
+    @rule()
+    def start(self) -> None:
+        self.slot.start()
+
+    @precondition(lambda self: self.slot.state is SlotState.STARTING)
+    @rule()
+    def ready(self) -> None:
+        self.slot.ready()
+
+    @precondition(lambda self: self.slot.room > 0)
+    @rule()
+    def assign(self) -> None:
+        self.slot.assign(self.next_ref)
+        self.held.append(self.next_ref)
+        self.next_ref += 1
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def finish(self) -> None:
+        following = self.slot.finish(self.held.pop(0))
+        assert following == (self.held[0] if self.held else None)
+
+    @precondition(lambda self: len(self.held) == DEPTH)
+    @rule()
+    def withdraw(self) -> None:
+        self.slot.withdraw(self.held.pop())
+
+    @precondition(lambda self: (self.slot.state, SlotEvent.DOOM) in TRANSITIONS)
+    @rule()
+    def doom(self) -> None:
+        self.slot.doom()
+
+    @precondition(lambda self: (self.slot.state, SlotEvent.DIE) in TRANSITIONS)
+    @rule(begun=st.sampled_from(["first", "none", "unknown"]), useful=st.booleans())
+    def die(self, begun: str, useful: bool) -> None:
+        ref = {"first": self.held[0] if self.held else None, "none": None, "unknown": 10**9}[begun]
+        death = self.slot.die(ref, useful=useful)
+        came_back = ([] if death.lost is None else [death.lost]) + list(death.given_back)
+        assert came_back == self.held
+        assert death.lost in (None, ref)
+        assert 0 <= death.delay <= 5.0
+        self.held = []
+
+    @precondition(lambda self: (self.slot.state, SlotEvent.STOP) in TRANSITIONS)
+    @rule()
+    def stop(self) -> None:
+        self.slot.stop()
+
+    @invariant()
+    def holds_what_it_was_given(self) -> None:
+        assert list(self.slot.outstanding) == self.held
+        assert len(self.held) <= DEPTH
+
+    @invariant()
+    def busy_means_holding(self) -> None:
+        if self.slot.state is SlotState.BUSY:
+            assert self.held
+        elif self.slot.state is not SlotState.STOPPING:
+            assert not self.held
+
+    @invariant()
+    def only_the_living_have_room(self) -> None:
+        assert self.slot.room == 0 or self.slot.is_live
+
+
+TestSlotMachine = SlotMachine.TestCase

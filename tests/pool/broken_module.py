@@ -1,0 +1,3 @@
+"""Raises when it is imported."""
+
+print(1 / 0)

@@ -1,0 +1,10 @@
+"""Takes long to import."""
+
+import time
+from typing import Any
+
+time.sleep(0.6)
+
+
+def echo(batch: list[Any]) -> list[Any]:
+    return batch

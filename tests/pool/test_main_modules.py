@@ -1,0 +1,92 @@
+"""However the program was started, functions of its __main__ run in workers, or the error says what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import queue, sys
+from slither_actors.actors import Server
+from slither_actors.pool import Job, Pool, Target
+
+class Inbox(Server):
+    def init(self, back):
+        self.back = back
+    def done(self, job):
+        self.back.put(job)
+
+def double(batch):
+    return [value * 2 for value in batch]
+
+def main():
+    back = queue.SimpleQueue()
+    pool = Pool.start("main", workers=1, start_method=METHOD)
+    pool.send(Pool.submit, Job(Target(double), [1, 2], Inbox.start(back), Inbox.done))
+    job = back.get(timeout=30)
+    print(job.results, "" if job.error is None else f"{type(job.error).__name__}: {job.error}")
+    pool.stop()
+"""
+
+GUARDED = f"{PROGRAM}\nif __name__ == '__main__':\n    main()\n"
+
+
+def run(arguments: list[str], cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        **options,
+    )
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("way", ["script", "module", "command", "standard input"])
+def test_functions_of_main_run_in_workers(way: str, method: str, tmp_path: Path) -> None:
+    """A script and a module by name; ``-c`` and standard input by value, with cloudpickle."""
+    pytest.importorskip("cloudpickle")
+    program = GUARDED.replace("METHOD", repr(method))
+    (tmp_path / "program.py").write_text(program)
+    match way:
+        case "script":
+            finished = run(["program.py"], tmp_path)
+        case "module":
+            finished = run(["-m", "program"], tmp_path)
+        case "command":
+            finished = run(["-c", program], tmp_path)
+        case _:
+            finished = run(["-"], tmp_path, input=program)
+    assert (finished.stdout.strip(), finished.stderr) == ("[2, 4]", "")
+
+
+@pytest.mark.timeout(60)
+def test_without_cloudpickle_an_interactive_main_is_explained(tmp_path: Path) -> None:
+    """The error says what to install, or where to put the function."""
+    program = "import sys; sys.modules['cloudpickle'] = None\n" + GUARDED.replace("METHOD", "'forkserver'")
+    finished = run(["-c", program], tmp_path)
+    assert "PayloadError: function __main__:double: workers cannot import the __main__" in finished.stdout
+    assert "pip install slither-actors[cloudpickle], or move the function to a module" in finished.stdout
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_main_without_a_guard_is_an_error_that_says_so(method: str, tmp_path: Path) -> None:
+    """Workers import __main__; one that starts a pool on import would start workers for ever."""
+    program = textwrap.dedent(PROGRAM).replace("METHOD", repr(method)) + "\nmain()\n"
+    (tmp_path / "program.py").write_text(program)
+    finished = run(["program.py"], tmp_path)
+    assert finished.returncode == 1
+    assert "WorkerStartError" in finished.stderr
+    assert "what starts a pool has to be under \"if __name__ == '__main__':\"" in finished.stderr

@@ -1,0 +1,90 @@
+"""Workers that do not start: the error says why, nothing hangs, and the machine is not kept busy."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from slither_actors.errors import StartError, WorkerStartError
+from slither_actors.pool import Pool
+from tests.pool import work
+from tests.pool.asking import asking, until
+
+
+def start_failure(**options: object) -> WorkerStartError:
+    with pytest.raises(StartError) as caught:
+        Pool.start("tests", workers=2, **options)
+    cause = caught.value.__cause__
+    assert isinstance(cause, WorkerStartError)
+    return cause
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_pool_whose_workers_die_at_start_does_not_start(method: str) -> None:
+    """The error has the exit status and the last lines of standard error."""
+    error = start_failure(init=work.die_at_start, start_method=method)
+    assert "it ended itself with exit status 13" in str(error)
+    assert "about to die" in str(error)
+
+
+def test_an_init_hook_that_raises_is_told_with_its_traceback() -> None:
+    """The pool does not start, and the error is the hook's."""
+    error = start_failure(init=work.fail_to_set_up)
+    assert "its init hook failed: builtins.RuntimeError: no model here" in str(error)
+    assert "in fail_to_set_up" in str(error)
+
+
+def test_an_init_hook_that_cannot_be_imported() -> None:
+    """As for a batch's function, the name and the search path are told."""
+    assert "a worker cannot import no_such_module:f" in str(start_failure(init="no_such_module:f"))
+
+
+def test_workers_that_are_never_ready() -> None:
+    """The start fails after its timeout, and they are killed."""
+    began = time.monotonic()
+    error = start_failure(init=work.hang_at_start, start_timeout=0.5)
+    assert "was ready within 0.5 s" in str(error)
+    assert time.monotonic() - began < 5
+
+
+def test_a_pool_whose_workers_stop_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some failures in a row, ever further apart, what waits fails and says why.
+
+    Once workers start again, so does the work.
+    """
+    switch = tmp_path / "die"
+    monkeypatch.setenv("SLITHER_TEST_DIE", str(switch))
+    with asking(init=work.die_at_start_if_told, start_method="spawn", max_failed_starts=3) as asker:
+        asker.run(work.increment, [1])
+        switch.touch()
+        job = asker.submit(work.do, ["_exit(42)"])
+        waiting = [asker.submit(work.increment, [1]) for _ in range(3)]
+        asker.wait(job, *waiting)
+        for each in waiting:
+            assert isinstance(each.error, WorkerStartError)
+            assert "it ended itself with exit status 14" in str(each.error)
+            assert "told to die" in str(each.error)
+        assert asker.statistics().slots[0].workers <= 1 + 3 + 1
+        switch.unlink()
+        again = asker.submit(work.increment, [5])
+        asker.wait(again)
+        assert again.results == [6]
+
+
+def test_a_broken_start_of_one_slot_does_not_fail_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as one worker is there, batches wait for it."""
+    switch = tmp_path / "die"
+    monkeypatch.setenv("SLITHER_TEST_DIE", str(switch))
+    options = {"init": work.die_at_start_if_told, "start_method": "spawn", "max_failed_starts": 1}
+    with asking(workers=2, **options) as asker:
+        until(lambda: all(slot.state == "idle" for slot in asker.statistics().slots))
+        switch.touch()
+        asker.wait(asker.submit(work.do, ["_exit(42)"]))
+        until(lambda: any(slot.workers >= 3 for slot in asker.statistics().slots))
+        jobs = [asker.submit(work.increment, [n]) for n in range(20)]
+        asker.wait(*jobs)
+        assert [job.error for job in jobs] == [None] * 20
