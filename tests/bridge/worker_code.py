@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from slither_actors.context import Context
@@ -141,7 +142,7 @@ def timed(payloads: list[Any], ctx: Context) -> list[Any]:
     """Seconds per call of each kind of call back."""
     table = Features.features
     keys = [f"user:{number}" for number in range(100)]
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "table get": lambda: table.get("user:42"),
         "scalar view": lambda: ctx.views.lookup(key="user:42"),
         "batch view of 100": lambda: ctx.views.lookup_many(keys=keys),
