@@ -130,7 +130,6 @@ class Slot:
 
     _stopping: bool = attrs.field(default=False, init=False)
     _worked: bool = attrs.field(default=False, init=False)
-    _was_ready: bool = attrs.field(default=False, init=False)
 
     @property
     def room(self) -> int:
@@ -146,12 +145,11 @@ class Slot:
         """A worker process is being started."""
         self._step(E.START)
         self.workers += 1
-        self._worked = self._was_ready = False
+        self._worked = False
 
     def ready(self) -> None:
         """The worker said that it takes batches."""
         self._step(E.READY)
-        self._was_ready = True
 
     def assign(self, ref: int) -> None:
         """A batch was sent to the worker."""
@@ -205,11 +203,10 @@ class Slot:
         lost = begun if begun is not None and begun in self.outstanding else None
         given_back = tuple(ref for ref in self.outstanding if ref != lost)
         self.outstanding.clear()
-        replaced = self.state is S.STOPPING and self._was_ready
         self._step(E.DIE)
         if lost is not None:
             self.batches += 1
-        if lost is not None or self._worked or useful or replaced:
+        if lost is not None or self._worked or useful:
             self.failed_starts = 0
         else:
             self.failed_starts += 1

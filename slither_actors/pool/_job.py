@@ -70,9 +70,10 @@ class Job:
     """The reference on the wire, 0 while it is queued; the pool's."""
 
     def succeed(self, results: list[Any]) -> None:
-        """Send the results."""
-        self.results = results
-        self._return()
+        """Send the results, unless the outcome is known already."""
+        if not self.returned:
+            self.results = results
+            self._return()
 
     def fail(self, error: SlitherError) -> None:
         """Send the error, unless the outcome is known already."""

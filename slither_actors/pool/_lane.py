@@ -30,6 +30,9 @@ ones the pipe's latency is nothing, and a batch behind a slow one would better g
 
 _SMOOTHING: Final = 0.3
 
+_EXIT_GRACE: Final = 0.25
+"""Seconds between the end of a worker's connection and our helping the process to end."""
+
 _READS: Final = 64
 """Receives in one go, so that one worker's large results do not keep the others waiting."""
 
@@ -205,7 +208,7 @@ class Lane:
         now = time.monotonic()
         self.begun_at = now
         job.started = True
-        self.due = math.inf if job.timeout is None else now + job.timeout
+        self._set_due(math.inf if job.timeout is None else now + job.timeout)
 
     def finish(self, ref: int) -> Job:
         """A batch has ended; return it. The next one in the pipe begins.
@@ -224,7 +227,7 @@ class Lane:
         if following is not None:
             self.begin(self.jobs[following])
         else:
-            self.due = math.inf
+            self._set_due(math.inf)
         return job
 
     def take_back(self) -> Job | None:
@@ -246,7 +249,7 @@ class Lane:
         if outstanding:
             self.begin(self.jobs[outstanding[0]])
         else:
-            self.due = math.inf
+            self._set_due(math.inf)
         return _reset(self.jobs.pop(ref))
 
     def die(self, begun: int | None, *, useful: bool) -> tuple[Job | None, list[Job], float]:
@@ -258,10 +261,24 @@ class Lane:
         self.due = math.inf
         return lost, back, death.delay
 
+    def _set_due(self, due: float) -> None:
+        if not self.closed:
+            self.due = due
+
+    def end(self) -> None:
+        """The connection is of no use any more.
+
+        The process is ending, as a rule. If it only closed its socket, the pool has to end it.
+        """
+        if not self.closed:
+            self.closed = True
+            if self.doom is None:
+                self.due = time.monotonic() + _EXIT_GRACE
+
     # -- the wire -------------------------------------------------------------------
 
     def read(self, handle: Callable[[Lane, int, int, bytes | bytearray], None]) -> bool:
-        """Call `handle` with each frame that has arrived; set `closed` when none can follow.
+        """Call `handle` with each frame that has arrived; `end` when none can follow.
 
         Returns:
             Whether there may be more at once.
@@ -285,7 +302,7 @@ class Lane:
             for kind, ref, body in frames:
                 handle(self, kind, ref, body)
             if reader.eof:
-                self.closed = True
+                self.end()
                 return False
             if not reader.may_have_more:
                 return False
@@ -303,7 +320,7 @@ class Lane:
         try:
             self.writing = not self._writer.send(kind, ref, body)
         except OSError:
-            self.closed = True  # its end is noticed elsewhere, with all that it had still sent
+            self.end()  # what it had still sent will be read
 
     def flush(self) -> None:
         """Go on writing; clears `writing` when all is out."""
@@ -312,7 +329,7 @@ class Lane:
         try:
             self.writing = not self._writer.flush()
         except OSError:
-            self.closed = True
+            self.end()
 
 
 def _reset(job: Job) -> Job:

@@ -56,9 +56,6 @@ STATISTICS: Final = "statistics"
 _STEAL_AFTER: Final = 0.02
 """Seconds after which a batch that waits behind another one is given to an idle worker."""
 
-_EXIT_GRACE: Final = 0.25
-"""Seconds between the end of a worker's connection and our helping the process to end."""
-
 _DEATH_GRACE: Final = 2.0
 """Seconds that a killed process may take to be gone, before its slot goes on without it."""
 
@@ -129,7 +126,7 @@ class Pool(Server):
         try:
             self._start_first()
         except BaseException:
-            self._free()
+            self._close()
             raise
 
     def _start_first(self) -> None:
@@ -163,13 +160,18 @@ class Pool(Server):
         for lane in self._lanes:
             if lane.process is not None and lane.process.wait(deadline - time.monotonic()):
                 self._on_death(lane)
-        self._free()
+        self._close()
 
     def _on_dead(self) -> None:
         """The actor is gone, killed perhaps: so are its workers, and its jobs go back."""
         if hasattr(self, "_free"):
             self._refuse_all()
             self._free()
+
+    def _close(self) -> None:
+        for fd in (*self._sockets, *self._stderrs, *self._sentinels):
+            self.unwatch(fd)
+        self._free()
 
     def _refuse_all(self) -> None:
         self._stopping = True
@@ -238,10 +240,7 @@ class Pool(Server):
             job.fail(error)
             self._list_idle(lane)
             return
-        if lane.writing:
-            self._want_write(lane)
-        if lane.due < self._timer_due:
-            self._arm(lane.due)
+        self._written(lane)
 
     def _fill(self, lane: Lane) -> None:
         """Give the lane what it has room for."""
@@ -303,15 +302,12 @@ class Pool(Server):
             self.rearm(fd)
 
     def _read(self, lane: Lane) -> bool:
-        was_closed = lane.closed
         try:
             more = lane.read(self._on_frame)
         except OutOfStepError as error:
             self._break(lane, str(error))
             return False
-        if lane.closed and not was_closed and lane.doom is None:
-            # The process is ending, as a rule. If it only closed its socket, it is of no use.
-            lane.due = time.monotonic() + _EXIT_GRACE
+        if lane.closed:
             self._arm(lane.due)
         return more
 
@@ -342,12 +338,14 @@ class Pool(Server):
         lane = self._sockets.get(fd)
         if lane is not None:
             lane.flush()
-            if lane.writing:
-                self._want_write(lane)
+            self._written(lane)
 
-    def _want_write(self, lane: Lane) -> None:
-        if lane.process is not None and lane.process.sock is not None:
+    def _written(self, lane: Lane) -> None:
+        """Something was written: perhaps not all of it, perhaps there is a new moment to look at the lane."""
+        if lane.writing and lane.process is not None and lane.process.sock is not None:
             self.watch_write(lane.process.sock.fileno(), Pool._on_writable)
+        if lane.due < self._timer_due:
+            self._arm(lane.due)
 
     def _on_stderr(self, fd: int) -> None:
         lane = self._stderrs.get(fd)
@@ -379,8 +377,7 @@ class Pool(Server):
         lane = self._lanes[answer.slot]
         if lane.pid == answer.pid:
             lane.write(answer.kind, answer.ref, answer.body)
-            if lane.writing:
-                self._want_write(lane)
+            self._written(lane)
 
     # -- workers ----------------------------------------------------------------------
 
@@ -407,7 +404,7 @@ class Pool(Server):
             self.watch(fd, handler)
         lane.write(wire.INIT, 0, pickle.dumps((self.pool, lane.slot.number, self._init_hook), PROTOCOL))
         lane.due = time.monotonic() + self.options.start_timeout
-        self._arm(lane.due)
+        self._written(lane)
 
     def _start_later(self, lane: Lane, delay: float) -> None:
         if delay > 0:
@@ -439,10 +436,10 @@ class Pool(Server):
 
     def _break(self, lane: Lane, problem: str) -> None:
         lane.problem = problem
-        self._doom(lane, Doom.BROKEN, lane.running)
+        self._doom(lane, Doom.BROKEN)
 
-    def _doom(self, lane: Lane, doom: Doom, job: Job | None) -> None:
-        """Kill the worker, for the sake of this job. The job comes back when the worker is dead."""
+    def _doom(self, lane: Lane, doom: Doom, job: Job | None = None) -> None:
+        """Kill the worker, perhaps for the sake of a job, which comes back when the worker is dead."""
         if lane.process is None or lane.doom is not None:
             return
         lane.doom, lane.doomed_ref = doom, None if job is None else job.ref
@@ -456,7 +453,7 @@ class Pool(Server):
         process = lane.process
         assert process is not None
         assert process.sock is not None
-        lane.closed = True  # it gets nothing more; what it had sent still counts
+        lane.end()  # it gets nothing more; what it had sent still counts
         while self._read(lane):
             pass
         for fd, lanes in (
@@ -551,7 +548,7 @@ class Pool(Server):
             self._break(lane, "it closed its connection to the driver")
         elif lane.slot.state is SlotState.STARTING:
             lane.problem = f"it was not ready within {self.options.start_timeout:g} s"
-            self._doom(lane, Doom.START, None)
+            self._doom(lane, Doom.START)
         else:
             self._expire(lane, now)
 

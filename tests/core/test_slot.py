@@ -59,12 +59,20 @@ def test_a_worker_that_is_ready_and_then_does_nothing_failed() -> None:
     assert slot.die(None, useful=True).delay == 0.0
 
 
-def test_a_killed_worker_that_never_was_ready_failed_to_start() -> None:
-    """One that is killed because it takes too long to start counts."""
+def test_a_worker_that_is_killed_before_it_worked_failed() -> None:
+    """One that takes too long to start, or breaks its connection, counts."""
     slot = Slot(0)
     slot.start()
     slot.doom()
     assert slot.die(None).delay > 0
+
+
+def test_a_worker_that_is_killed_for_its_batch_did_not_fail() -> None:
+    """After a timeout the next worker starts at once."""
+    slot = ready_slot()
+    slot.assign(1)
+    slot.doom()
+    assert slot.die(1).delay == 0.0
 
 
 def test_a_stopped_slot_starts_nothing() -> None:

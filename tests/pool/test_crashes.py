@@ -223,6 +223,42 @@ def test_a_worker_out_of_step_is_replaced(deed: str, cause: str) -> None:
         assert asker.run(work.increment, [1]) == [2]
 
 
+def test_a_worker_that_does_not_read_is_replaced() -> None:
+    """A batch that could not be sent has not begun: it goes to the next worker."""
+    with asking() as asker:
+        (first,) = asker.run(work.pids, [0])
+        asker.run(work.do, ["stop reading"])
+        (second,) = asker.run(work.pids, [0])
+        assert second != first
+        assert asker.statistics().crashes == 0
+
+
+def test_the_end_of_the_fork_server_is_survived(tmp_path: Path) -> None:
+    """Its workers count as dead and are killed; a new server starts new ones."""
+    with asking(workers=2, start_method="forkserver") as asker:
+        gate = tmp_path / "never"
+        job = asker.submit(work.wait_for_file, [str(gate)])
+        until(lambda: exists(gate))
+        pid = pid_of(exists(gate)[0])
+        server = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(server, signal.SIGKILL)
+        asker.wait(job)
+        assert isinstance(job.error, WorkerCrashError)
+        assert "fork server" in job.error.cause
+        until(lambda: not is_alive(pid))
+        asker.wait(*[asker.submit(work.increment, [1]) for _ in range(10)])
+
+
+def test_lack_of_memory_is_an_error_of_the_batch() -> None:
+    """A MemoryError is told, and the worker is reused."""
+    with asking() as asker:
+        with pytest.raises(RemoteError) as caught:
+            asker.run(work.allocate, [1_000_000_000])
+        assert isinstance(caught.value.__cause__, MemoryError)
+        assert asker.run(work.increment, [1]) == [2]
+        assert asker.statistics().restarts == 0
+
+
 # -- what a worker starts (X17) ------------------------------------------------------------------------
 
 

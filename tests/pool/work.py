@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -53,6 +54,17 @@ def close_all_descriptors() -> None:
     time.sleep(60)
 
 
+def stop_reading() -> None:
+    """Sockets only: what the driver sends from now on does not arrive."""
+    for fd in range(3, 64):
+        try:
+            sock = socket.socket(fileno=os.dup(fd))
+            sock.shutdown(socket.SHUT_RD)
+            sock.close()
+        except OSError:
+            continue
+
+
 def write_garbage() -> None:
     for fd in range(3, 64):
         try:
@@ -88,6 +100,7 @@ DEEDS = {
     "sys.exit(3)": lambda: sys.exit(3),
     "close descriptors": close_all_descriptors,
     "garbage": write_garbage,
+    "stop reading": stop_reading,
     "spin": spin,
     "native loop": burn_holding_the_lock,
     "sleep": lambda: time.sleep(600),
@@ -265,6 +278,13 @@ RAISES = {
 
 def raise_named(batch: list[str]) -> list[None]:
     return [RAISES[name]() for name in batch]
+
+
+def allocate(batch: list[int]) -> list[int]:
+    """Each payload is a number of bytes; there is room for 200 MB more than now."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, resource.RLIM_INFINITY))
+    return [len(bytearray(size)) for size in batch]
 
 
 # -- other processes -------------------------------------------------------------------
