@@ -118,7 +118,13 @@ class Poller:
     def wait(self, timeout: float | None) -> list[Ready]:
         """Wait for readiness; None waits until there is some or `wake` is called."""
         backend = self._backend
-        return [] if backend is None else backend.poll(timeout)
+        if backend is None:
+            return []
+        events = backend.poll(timeout)
+        if timeout == 0:
+            # A wake-up is for the thread that waits in here, not for one that passes by.
+            events = [event for event in events if event[0] != self._wake_read]
+        return events
 
     def deliver(self, events: list[Ready]) -> None:
         """Put the messages of what `wait` returned."""
@@ -159,8 +165,6 @@ class Poller:
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 65536)
-        if self._backend is not None:
-            self._backend.rearm(self._wake_read, write=False)
 
     def _open(self) -> _Epoll | _Selector:
         if self._backend is None:
@@ -171,7 +175,7 @@ class Poller:
                 self._wake_read, self._wake_write = os.pipe()
                 os.set_blocking(self._wake_read, False)
                 os.set_blocking(self._wake_write, False)
-            backend.set(self._wake_read, read=True, write=False)
+            backend.keep(self._wake_read)
             self._backend = backend
         return self._backend
 
@@ -210,6 +214,10 @@ class _Epoll:
             self._epoll.modify(fd, mask)
         self._masks[fd] = mask
 
+    def keep(self, fd: int) -> None:
+        """Report `fd` for as long as it is readable, to everybody who looks."""
+        self._epoll.register(fd, select.EPOLLIN)
+
     def remove(self, fd: int) -> None:
         self._masks.pop(fd, None)
         # A descriptor that was closed without a word has left the set by itself.
@@ -238,7 +246,13 @@ class _Selector:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._mask: dict[int, int] = {}
+        self._kept = -1
         self._lock = threading.RLock()
+
+    def keep(self, fd: int) -> None:
+        """Report `fd` for as long as it is readable, to everybody who looks."""
+        self._kept = fd
+        self._set(fd, selectors.EVENT_READ)
 
     def set(self, fd: int, *, read: bool, write: bool) -> None:
         self._set(fd, (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0))
@@ -255,7 +269,7 @@ class _Selector:
         for key, mask in self._selector.select(timeout):
             fd = key.fd
             readable, writable = bool(mask & selectors.EVENT_READ), bool(mask & selectors.EVENT_WRITE)
-            if readable:
+            if readable and fd != self._kept:
                 self._set(fd, self._mask.get(fd, 0) & ~selectors.EVENT_READ)
             ready.append((fd, readable, writable))
         return ready

@@ -164,6 +164,9 @@ class Scheduler:
         self._idle: list[Runner] = []
         self._polling: Runner | None = None
         """The idle thread that waits in the poller instead of on its lock."""
+        self._waking: Runner | None = None
+        """The thread that was woken in the poller and has not noticed yet. Nobody else polls
+        meanwhile: one who did might take the wake-up away."""
         self._runners: list[Runner] = []
         self._serial = 0
         self.closed = False
@@ -212,6 +215,7 @@ class Scheduler:
             # Rather than a parked thread: a thread that polls beside one that runs would
             # fight it for the interpreter lock at every arrival.
             runner, self._polling = self._polling, None
+            self._waking = runner
             self._attach(runner)
             self.poller.wake()
             return True
@@ -353,6 +357,8 @@ class Scheduler:
             if not runner.attached:
                 self._polling = None
                 self._attach(runner)
+            elif self._waking is runner:
+                self._waking = None
         self.poller.deliver(events)
         return True
 
@@ -400,7 +406,7 @@ class Scheduler:
         self._complain()
 
     def _unattended(self) -> bool:
-        return self.poller.watching > 0 and self._polling is None
+        return self.poller.watching > 0 and self._polling is None and self._waking is None
 
     def _watch(self) -> None:
         """Body of the monitor thread."""
@@ -477,7 +483,7 @@ class Scheduler:
         self.active = -1
         self.run_queue.clear()
         self._idle = []
-        self._polling = None
+        self._polling = self._waking = None
         self._runners = []
         self.poller.after_fork_in_child()
 
