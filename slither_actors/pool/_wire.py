@@ -112,12 +112,26 @@ class FrameReader:
     Not thread-safe: one owner reads.
     """
 
-    __slots__ = ("_body", "_buffer", "_filled", "_head", "_length", "_used", "_view", "eof", "max_body")
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_filled",
+        "_head",
+        "_length",
+        "_used",
+        "_view",
+        "eof",
+        "max_body",
+        "may_have_more",
+    )
 
     def __init__(self, max_body: int = MAX_BODY) -> None:
         self.max_body = max_body
         self.eof = False
         """The peer has closed; no frame follows."""
+        self.may_have_more = False
+        """The last `read` filled the room that it had: the source may hold more. A read that got
+        less has emptied it, and saves the one that would only say so."""
         self._buffer = bytearray(SMALL)
         self._view = memoryview(self._buffer)
         self._used = 0
@@ -143,17 +157,13 @@ class FrameReader:
         """
         if self._body is not None:
             return self._read_body(source, self._body)
-        received = source.recv_into(self._view[self._used :])
+        received = source.recv_into(self._view[self._used :] if self._used else self._view)
         if received == 0:
             self.eof = True
             return []
         self._used += received
+        self.may_have_more = self._used == SMALL
         return self._cut()
-
-    @property
-    def may_have_more(self) -> bool:
-        """Whether the last `read` filled the room that it had."""
-        return self._body is not None or self._used == SMALL
 
     def _cut(self) -> list[Frame]:
         frames: list[Frame] = []
@@ -190,6 +200,7 @@ class FrameReader:
             self.eof = True
             return []
         self._filled += received
+        self.may_have_more = self._filled == len(body)
         if self._filled < len(body):
             return []
         if len(body) < self._length:  # grow with what arrives, never to the announced size at once

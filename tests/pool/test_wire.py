@@ -114,6 +114,29 @@ def test_large_frames(size: int) -> None:
     assert frames == [(1, 2, body), (3, 4, b"after")]
 
 
+@given(
+    st.lists(
+        st.sampled_from(
+            [0, 1, 200, wire.SMALL - 17, wire.SMALL - 16, wire.SMALL - 15, wire.SMALL, 2**20, 2**20 + 7]
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_nothing_is_left_unread(sizes: list[int]) -> None:
+    """Reading while there may be more takes all that is there: an edge-triggered poller tells only once."""
+    source = Chunks(b"".join(encode(1, ref, bytes(size)) for ref, size in enumerate(sizes)))
+    reader = FrameReader()
+    frames = reader.read(source)
+    while reader.may_have_more:
+        try:
+            frames += reader.read(source)
+        except BlockingIOError:
+            break
+    assert not source.data
+    assert [len(body) for _, _, body in frames] == sizes
+
+
 def test_a_full_socket_keeps_the_rest() -> None:
     """What the socket does not take is kept, in order, and goes out with `flush`."""
     left, right = socket.socketpair()
