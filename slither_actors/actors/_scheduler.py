@@ -179,6 +179,8 @@ class Scheduler:
         self._complaint = ""
         """To be logged when the lock is free: a log handler may send messages, too."""
         self._complained = False
+        self._rush = False
+        """Whether the monitor adds threads now, because handlers block."""
         self._monitor: threading.Thread | None = None
         self._monitor_wake = threading.Condition(self._lock)
         self._monitor_asleep = False
@@ -260,7 +262,8 @@ class Scheduler:
     def _attach(self, runner: Runner) -> None:
         runner.attached = True
         runner.detached = False
-        runner.seen = -1
+        # While many block, the first slice of a new thread is taken to be seen already: it has one look to end.
+        runner.seen = runner.slices + 1 if self._rush else -1
         self.active += 1
         if self._monitor_asleep:
             self._monitor_asleep = False
@@ -421,9 +424,12 @@ class Scheduler:
                 self._monitor_wake.wait(tick)
                 stalled = self._detach_stalled()
                 if stalled and (self.run_queue or self._unattended()):
-                    for _ in range(max(1, min(boost, len(self.run_queue)))):
+                    self._rush = True
+                    # Those that were woken at the last look and have not begun yet will each take one, too.
+                    for _ in range(max(1, min(boost, len(self.run_queue)) - self.active)):
                         if not self._wake_one():
                             break
+                    self._rush = False
                     boost *= _BOOST_FACTOR
                     tick = max(_MIN_TICK, tick / 2)
                     calm = 0

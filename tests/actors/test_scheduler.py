@@ -182,8 +182,8 @@ class Sleeper(Quiet):
         message.release()
 
 
-def test_two_hundred_sleepers_are_done_within_half_a_second() -> None:
-    """Handlers that sleep 0.1 s each overlap, and meanwhile another actor answers within 50 ms."""
+def sleep_two_hundred_times() -> tuple[float, float]:
+    """Return the seconds for all of them and for the slowest answer of another actor meanwhile."""
     sleepers = [Sleeper.start() for _ in range(200)]
     other = Quiet.start()
     done = threading.Semaphore(0)
@@ -198,9 +198,20 @@ def test_two_hundred_sleepers_are_done_within_half_a_second() -> None:
         late = max(late, time.monotonic() - before)
         while slept < 200 and done.acquire(timeout=0.001):
             slept += 1
-    took = time.monotonic() - started
-    assert took < 0.5
-    assert late < 0.05
+    return time.monotonic() - started, late
+
+
+def test_two_hundred_sleepers_are_done_within_half_a_second() -> None:
+    """Handlers that sleep 0.1 s each overlap, and meanwhile another actor answers within 50 ms."""
+    # A machine that is busy with something else may need a second attempt; a scheduler that waits
+    # for the sleepers, or goes around them one by one, fails every one.
+    attempts = []
+    for _ in range(4):
+        attempts.append(sleep_two_hundred_times())
+        took, late = attempts[-1]
+        if took < 0.5 and late < 0.05:
+            return
+    pytest.fail(f"seconds until all were done, slowest answer: {attempts}")
 
 
 def test_a_wait_of_the_framework_hands_over_at_once(scheduler: Scheduler) -> None:
