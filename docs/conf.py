@@ -8,8 +8,27 @@ version = release = slither_actors.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = project
+myst_enable_extensions = ["deflist"]
 
 # Docstrings put names in single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+
+# Annotations name private modules, the standard library and Pykka, which this manual does not describe.
+nitpick_ignore_regex = [
+    ("py:.*", r"^(?!slither_actors\.).*"),
+    ("py:.*", r"^slither_actors\.(\w+\.)*_.*"),
+]
+
+
+def keep_first_line(app, what, name, obj, options, lines):
+    """Napoleon would take the words before a colon in an attribute's description for its type."""
+    if what in ("attribute", "property", "data"):
+        lines.insert(0, "")
+
+
+def setup(app):
+    # Before napoleon, which connects with 500.
+    app.connect("autodoc-process-docstring", keep_first_line, priority=400)
