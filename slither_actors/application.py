@@ -74,7 +74,7 @@ class Application:
     Args:
         stores: store classes, loaded in this order before anything else runs.
         pools: worker processes per named pool: a number, or a mapping of the pool's options.
-            By default one pool, ``"default"``, with a worker per processor.
+            By default one pool, ``"default"``, with a worker per processor; none if it is empty.
 
     Raises:
         OptionError: an option is wrong.
@@ -85,7 +85,8 @@ class Application:
         for store in self._stores:
             if not (isinstance(store, type) and issubclass(store, Store)):
                 raise OptionError("stores", f"has {store!r:.200}; allowed are subclasses of Store")
-        self._pools = {name: _pool_options(name, given) for name, given in (pools or {"default": {}}).items()}
+        given_pools = {"default": {}} if pools is None else pools
+        self._pools = {name: _pool_options(name, given) for name, given in given_pools.items()}
         self._lazy = False
         self._root: SupervisorRef | None = None
 

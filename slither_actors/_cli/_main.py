@@ -1,0 +1,88 @@
+"""From the arguments to the exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from slither_actors._cli._errors import NOT_READ, report, say
+from slither_actors._cli._example import example_command
+from slither_actors._cli._parser import make_parser
+from slither_actors._cli._run import run_command
+from slither_actors._cli._signals import Interrupted, Stopper
+
+__all__ = ["entry", "main"]
+
+_SIGNALLED = 128
+
+_COMMANDS = {"run": run_command, "example": example_command}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+    """
+    options = make_parser().parse_args(arguments)
+    _log_in_lines(options.traceback)
+    stopper = Stopper()
+    try:
+        with stopper.installed():
+            status = _COMMANDS[options.command](options, stopper)
+        _flush_stdout()
+    except Interrupted:
+        say(f"stopped: {stopper.reason}")
+        status = stopper.status
+    except BrokenPipeError:
+        status = NOT_READ
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one line
+        status = report(error, with_traceback=options.traceback)
+    if status == NOT_READ:
+        _forget_stdout()
+    return status
+
+
+def entry() -> int:
+    """Run the process's command: `main`, and an end that waits for nobody once it was interrupted."""
+    status = main()
+    if status > _SIGNALLED and status != NOT_READ:
+        # The application is stopped. What the interpreter would still wait for is a thread in a
+        # stage's handler that does not return.
+        with contextlib.suppress(OSError, ValueError):
+            _flush_stdout()
+        os._exit(status)
+    return status
+
+
+def _flush_stdout() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from complaining at its end that standard output is closed."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+class _OneLine(logging.Formatter):
+    """A record's first line; the rest is a traceback or a worker's last words."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return f"slither-actors: {record.levelname.lower()}: {record.getMessage()}".partition("\n")[0]
+
+
+def _log_in_lines(with_traceback: bool) -> None:
+    handler = logging.StreamHandler()
+    if not with_traceback:
+        handler.setFormatter(_OneLine())
+    logger = logging.getLogger("slither_actors")
+    if not logger.handlers:
+        logger.addHandler(handler)
+        logger.propagate = False

@@ -1,0 +1,143 @@
+"""The command line, and what ``--help`` says about it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from slither_actors import __version__
+from slither_actors._cli._records import FORMATS
+
+__all__ = ["make_parser"]
+
+_STATUSES: Final = """\
+exit status:
+  0    done
+  1    the run failed, or a proof does not hold
+  2    the command line or the input is wrong
+  129  stopped by SIGHUP      130  stopped by SIGINT (Ctrl-C)
+  143  stopped by SIGTERM     141  nobody reads standard output any more
+"""
+
+_RUN: Final = """\
+Run a pipe over the lines of a file or of standard input.
+
+The input is read only as fast as results are written, so its size does not
+matter. Every output of the pipe becomes a file OUTPUT.jsonl, also one that
+nothing comes out of; files of that name are overwritten.
+
+A signal stops the run: no more is read, what had been read has two seconds to
+come out, and the files hold whole lines of what was done. A second signal ends
+it at once.
+"""
+
+_EXAMPLES: Final = """\
+examples:
+  slither-actors run my_pipes:ScorePipe --input items.jsonl --output results
+  zcat log.gz | slither-actors run my_pipes:LogPipe --input - --output - | jq .payload
+
+"""
+
+_EXAMPLE: Final = """\
+Run an example and show what it proves. Without a name, list the examples.
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="slither-actors",
+        description="Supervised, demand-driven pipelines: actors coordinate, worker processes compute.",
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"slither-actors {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="worker processes of each pool (default: one per processor)",
+    )
+    common.add_argument("--traceback", action="store_true", help="show the traceback of an error")
+    _add_run(commands, common)
+    _add_example(commands, common)
+    return parser
+
+
+def _add_run(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser(
+        "run",
+        parents=[common],
+        help="run a pipe of yours over a file or standard input",
+        description=_RUN,
+        epilog=_EXAMPLES + _STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "pipe", metavar="module:PipeClass", help="the pipe; modules of the current folder are found"
+    )
+    parser.add_argument("--input", required=True, metavar="FILE|-", help="the input; - is standard input")
+    parser.add_argument(
+        "--format",
+        choices=sorted(FORMATS),
+        help="what a line is: text, a JSON value, or a row under a header, which becomes a mapping of"
+        " column to text (default: by the name of the file, else lines)",
+    )
+    parser.add_argument(
+        "--output",
+        default=".",
+        metavar="DIR|-",
+        help="folder of the outputs, made if missing (default: the current one); - writes all of them to"
+        ' standard output, each line as {"output": …, "payload": …}',
+    )
+    parser.add_argument(
+        "--on-bad-line",
+        choices=["halt", "skip"],
+        default="halt",
+        help="what a line does that is not UTF-8, JSON or a row: halt ends the run after what precedes it,"
+        " skip leaves it out and counts it (default: halt)",
+    )
+    parser.add_argument("--limit", type=_count, metavar="N", help="stop after N items of the input")
+
+
+def _add_example(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser(
+        "example",
+        parents=[common],
+        help="run an example, or list them",
+        description=_EXAMPLE,
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the example")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--input",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="text files, or folders of them, in place of the example's own input; a paragraph is a document",
+    )
+    source.add_argument(
+        "--synthetic", action="store_true", help="made-up input, the same on every machine: 5,000 documents"
+    )
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return count
