@@ -122,15 +122,18 @@ class Reader(Consumer):
     def abort(self, reason: Any) -> None:
         """Pass on what is collected, and the reason for which the run ends."""
         self._link.ended = reason
+        self._finish(reason)
+        self.stop(NORMAL)
+
+    def _finish(self, reason: Any) -> None:
         if self._collected:
             self._outlet.put(Arrival(self._collected, _nobody))
             self._collected = []
         self._outlet.finish(reason)
-        self.stop(NORMAL)
 
     def _on_dead(self) -> None:
-        # However it ends, the caller must not wait for ever.
-        self._outlet.finish(self._cell.reason if self._cell.reason != NORMAL else KILLED)
+        # However it ends, the caller must not wait for ever, and has a right to what is here.
+        self._finish(self._cell.reason if self._cell.reason != NORMAL else KILLED)
         super()._on_dead()
 
 

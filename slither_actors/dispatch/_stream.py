@@ -12,7 +12,7 @@ from slither_actors.dispatch._default import pipes
 from slither_actors.dispatch._reader import Arrival, Ended
 from slither_actors.dispatch._runner import Halted
 from slither_actors.dispatch._topology import RunPlan, RunSupervisor
-from slither_actors.errors import NotRunningError, SlitherError
+from slither_actors.errors import ActorExitError, NotRunningError, SlitherError
 from slither_actors.item import Item
 
 __all__ = ["RunStream", "collect", "halted_by"]
@@ -33,9 +33,20 @@ def halted_by(reason: Any) -> Halted | None:
 
 
 def start_run(plan: RunPlan) -> Ref:
-    """Start a run under the `PipeSupervisor`."""
-    spec = RunSupervisor.child_spec(plan, id=plan.label, restart="temporary", shutdown=_END_SECONDS)
-    return pipes().start_child(spec)
+    """Start a run under the `PipeSupervisor`.
+
+    Raises:
+        NotRunningError: the application stops.
+        NameTakenError: another run has the plan's name.
+    """
+    spec = RunSupervisor.child_spec(
+        plan, id=plan.label, name=plan.name, restart="temporary", shutdown=_END_SECONDS
+    )
+    try:
+        return pipes().start_child(spec)
+    except ActorExitError as error:
+        msg = "the application stops and takes no more runs"
+        raise NotRunningError(msg) from error
 
 
 def _end_run(run: Ref) -> None:

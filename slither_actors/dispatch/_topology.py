@@ -7,9 +7,11 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors import SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
+from slither_actors.actors import KILLED, SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Outlet, Reader
+from slither_actors.dispatch._runner import Halted
+from slither_actors.errors import StartError
 
 __all__ = ["RunPlan", "RunSupervisor", "StagePlan"]
 
@@ -33,6 +35,9 @@ class RunPlan:
     """What a `RunSupervisor` starts."""
 
     label: str
+    name: Any = None
+    """Registered for the run while it lives; no other run can have the same."""
+
     stages: Sequence[StagePlan]
     outlet: Outlet
     link: RunLink = attrs.field(factory=RunLink)
@@ -48,20 +53,32 @@ class RunPlan:
 
 
 class RunSupervisor(Supervisor):
-    """The supervisor of one run. Nothing in it is restarted: a run ends as a whole."""
+    """The supervisor of one run. Nothing in it is restarted: a run ends as a whole.
+
+    Its stages start after it, so that one that takes its time to set up (a
+    store to load, a model to read) holds up no other run. A start that fails is
+    the end of the run, and reaches the caller as such.
+    """
 
     def init(self, plan: RunPlan) -> None:  # type: ignore[override]
-        """Start the stages, the source first, and the reader at last."""
+        """Take the plan; the rest follows."""
         self.plan = plan
         self.reader: Ref | None = None
         super().init([])
-        if plan.on_start is not None:
-            plan.on_start(self)
+        self.continue_with()
+
+    def handle_continue(self, _: Any) -> None:
+        """Start the stages, the source first, and the reader at last."""
+        plan = self.plan
         try:
+            if plan.on_start is not None:
+                plan.on_start(self)
             self._start_stages(plan)
-        except BaseException:
-            self.terminate(SHUTDOWN)
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's
+            stage, cause = _first_cause(error)
+            plan.link.ended = (SHUTDOWN, Halted(error=cause, stage=stage))
+            plan.outlet.finish(plan.link.ended)
+            self.stop(SHUTDOWN)
 
     def _start_stages(self, plan: RunPlan) -> None:
         upstream: Ref | None = None
@@ -81,7 +98,10 @@ class RunSupervisor(Supervisor):
 
     def _launch(self, name: str, actor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Ref:
         spec = ChildSpec(id=name, start=(actor, args, options), restart="temporary")
-        ref = self._do_start_child(spec, ())
+        try:
+            ref = self._do_start_child(spec, ())
+        except StartError as error:
+            raise _StageStartError(name, error.reason) from error
         assert ref is not None
         return ref
 
@@ -98,3 +118,21 @@ class RunSupervisor(Supervisor):
         super().terminate(reason)
         if self.plan.on_end is not None:
             self.plan.on_end(self)
+
+    def _on_dead(self) -> None:
+        # However it ends, the caller must not wait for ever.
+        self.plan.outlet.finish(KILLED)
+        super()._on_dead()
+
+
+class _StageStartError(StartError):
+    """One stage did not start; its name is in `actor`."""
+
+
+def _first_cause(error: BaseException) -> tuple[str, BaseException]:
+    """What made the start of a run fail, and in which stage."""
+    stage = ""
+    while isinstance(error, StartError) and error.__cause__ is not None:
+        stage = error.actor if isinstance(error, _StageStartError) else stage
+        error = error.__cause__
+    return stage, error

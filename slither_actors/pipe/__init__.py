@@ -2,9 +2,12 @@
 
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._pipe import Pipe
-from slither_actors.pipe._run import STORES, PipeOutputs, PipeStream, run_pipe, stream_pipe
-from slither_actors.pipe._stage_runner import StageRunner, StageStatistics
+from slither_actors.pipe._run import PipeOutputs, PipeStream, run_pipe, stream_pipe
+from slither_actors.pipe._session import STORES
+from slither_actors.pipe._stage_runner import StageRunner
 from slither_actors.pipe._supervisor import PipeSupervisor
+from slither_actors.pipe._tally import StageStatistics
+from slither_actors.pipe._worker_runner import WorkerRunner
 from slither_actors.pipe.stage import (
     PER_ITEM,
     FunctionStage,
@@ -30,6 +33,7 @@ __all__ = [
     "StageDefinition",
     "StageRunner",
     "StageStatistics",
+    "WorkerRunner",
     "WorkerStage",
     "router",
     "run_pipe",

@@ -24,15 +24,20 @@ class StageDefinition:
     """``"function"``, ``"class"``, ``"router"`` or ``"workers"``."""
 
     on_error: Policy
-    """The policy that holds for it: its own, the pipe's for it, or the pipe's for all."""
+    """The policy that holds for it: the pipe's for it, its own, or the pipe's for all."""
 
-    declaration: StageDeclaration = attrs.field(eq=False)
+    declaration: StageDeclaration
     """What stood in the class body."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Outputs that it names itself."""
         return self.declaration.outputs
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What it was declared with besides its policy."""
+        return self.declaration.options
 
     def __str__(self) -> str:
         return (
@@ -42,7 +47,11 @@ class StageDefinition:
 
 @attrs.frozen(kw_only=True)
 class PipeDefinition:
-    """A whole pipe. ``print(ScorePipe.definition)`` shows it."""
+    """A whole pipe. ``print(ScorePipe.definition)`` shows it.
+
+    Two are equal if they have the same name and do the same: the same functions
+    with the same options, in the same order.
+    """
 
     name: str
     stages: tuple[StageDefinition, ...]
@@ -51,7 +60,7 @@ class PipeDefinition:
     outputs: tuple[str, ...]
     """Every output by name; ``"default"`` is the last."""
 
-    stores: Mapping[str, Any]
+    stores: Mapping[str, Any] = attrs.field(hash=False)
     """Store name to store class."""
 
     def stage(self, name: str) -> StageDefinition:

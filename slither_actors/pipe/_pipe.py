@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from slither_actors.errors import OptionError, PipeDefinitionError
 from slither_actors.item import DEFAULT_ROUTE
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
-from slither_actors.pipe.stage import StageDeclaration
+from slither_actors.pipe.stage import BrokenStage, ClassStage, Stage, StageDeclaration
 from slither_actors.policy import Halt, Policy, policy
-from slither_actors.store import Store
+from slither_actors.store import Store, views_of
 
 __all__ = ["Pipe"]
+
+_OPTIONS = ("stores", "outputs", "on_error")
+
+_RESERVED = ("source", "reader")
+"""Names of the two stages that every run has besides."""
+
+
+def _refuse_broken(pipe: str, name: str, value: Any) -> None:
+    if isinstance(value, BrokenStage):
+        raise PipeDefinitionError(pipe, str(value.error), stage=name) from value.error
 
 
 class _Body(dict[str, Any]):
@@ -25,6 +36,7 @@ class _Body(dict[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         if isinstance(self.get(name), StageDeclaration):
             raise PipeDefinitionError(self._pipe, "two stages have this name", stage=name)
+        _refuse_broken(self._pipe, name, value)
         super().__setitem__(name, value)
 
 
@@ -37,10 +49,6 @@ class _PipeMeta(type):
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any) -> _PipeMeta:
         return super().__new__(cls, name, bases, dict(body), **keywords)
-
-    def __str__(cls) -> str:
-        definition = cls.__dict__.get("definition")
-        return super().__str__() if definition is None else str(definition)
 
 
 class Pipe(metaclass=_PipeMeta):
@@ -57,8 +65,12 @@ class Pipe(metaclass=_PipeMeta):
             predict = workers("my_model:predict_batch", batch_size=32, on_error="skip")
             classify = router(accept=lambda item: item.payload["score"] >= 0.8)
 
-    Besides stages the body may set `stores`, `outputs` and `on_error`. Every
-    mistake is a `PipeDefinitionError` at the class statement.
+    Besides stages the body may set `stores`, `outputs` and `on_error`, and hold
+    classes and names that start with an underscore. Every mistake is a
+    `PipeDefinitionError` at the class statement.
+
+    A subclass has the stages of its bases, in their places, and then its own. One
+    of the same name takes the place of the base's; ``name = None`` takes it away.
     Source: ``Slither.Pipe``.
     """
 
@@ -104,78 +116,110 @@ def _declared(cls: type[Pipe]) -> dict[str, StageDeclaration]:
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
             if isinstance(value, StageDeclaration):
+                _refuse_broken(cls.__name__, name, value)
                 found[name] = value
-            elif name in found:
-                del found[name]
-            elif base is cls and not name.startswith("_") and name not in vars(Pipe):
-                _refuse(cls, name, value)
+            else:
+                found.pop(name, None)
     for name in found:
-        if name in vars(Pipe) or name in ("source", "reader"):
-            raise PipeDefinitionError(
-                cls.__name__, f"{name!r} is not free as the name of a stage", stage=name
-            )
+        if name in vars(Pipe) or name in _RESERVED:
+            problem = f"{name!r} is not free as the name of a stage"
+            raise PipeDefinitionError(cls.__name__, problem, stage=name)
+    _refuse_others(cls, found)
     return found
 
 
-def _refuse(cls: type[Pipe], name: str, value: Any) -> None:
+def _refuse_others(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> None:
     """Catch what was probably meant as a stage or an option."""
-    if callable(value) and not isinstance(value, type):
-        problem = "is a plain function; put @stage over it, or start its name with an underscore"
-        raise PipeDefinitionError(cls.__name__, problem, stage=name)
-    problem = f"unknown option {name!r}; known are stores, outputs, on_error and stages"
-    raise PipeDefinitionError(cls.__name__, problem)
+    used = {declaration.cls for declaration in declared.values() if isinstance(declaration, ClassStage)}
+    inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
+    for name, value in vars(cls).items():
+        if name in declared or name in inherited or name.startswith("_"):
+            continue
+        if isinstance(value, type):
+            if issubclass(value, Stage) and value not in used:
+                problem = f"is a Stage subclass that no stage uses; write a name = stage({name})"
+                raise PipeDefinitionError(cls.__name__, problem, stage=name)
+        elif callable(value):
+            problem = "is a plain function; put @stage over it, or start its name with an underscore"
+            raise PipeDefinitionError(cls.__name__, problem, stage=name)
+        else:
+            near = difflib.get_close_matches(name, _OPTIONS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            problem = f"option {name!r} is unknown{hint} Known: {', '.join(_OPTIONS)}, and stages"
+            raise PipeDefinitionError(cls.__name__, problem)
 
 
 def _policies(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict[str, Policy]:
     given = cls.on_error
     by_stage: Mapping[str, Any] = given if isinstance(given, Mapping) else {"*": given}
-    for name in by_stage:
+    stated: dict[str, Policy] = {}
+    for name, value in by_stage.items():
         if name != "*" and name not in declared:
             known = ", ".join(repr(stage) for stage in declared)
-            raise PipeDefinitionError(
-                cls.__name__, f"on_error names the stage {name!r}; known are {known} and '*'"
-            )
-    found: dict[str, Policy] = {}
-    for stage, declaration in declared.items():
-        chosen = by_stage.get(stage, declaration.on_error)
-        if chosen is None:
-            chosen = by_stage.get("*", Halt())
+            problem = f"on_error names the stage {name!r}; known are {known} and '*'"
+            raise PipeDefinitionError(cls.__name__, problem)
         try:
-            found[stage] = policy(chosen)
+            stated[name] = policy(value)
         except OptionError as error:
-            raise PipeDefinitionError(cls.__name__, str(error), stage=stage) from None
-    return found
+            at = "" if name == "*" else name
+            raise PipeDefinitionError(cls.__name__, str(error), stage=at) from error
+    general = stated.get("*", Halt())
+    return {
+        stage: stated.get(stage) or declaration.on_error or general for stage, declaration in declared.items()
+    }
 
 
 def _outputs(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> tuple[str, ...]:
-    stated = cls.outputs
-    if isinstance(stated, str):
-        raise PipeDefinitionError(cls.__name__, f"outputs is {stated!r}; allowed is a list of names")
-    names = list(stated or ())
+    names = _stated_outputs(cls)
+    stated = None if names is None else {*names, DEFAULT_ROUTE}
+    found = dict.fromkeys(names or ())
     for stage, declaration in declared.items():
         for output in declaration.outputs:
-            if stated is not None and output not in (*names, DEFAULT_ROUTE):
-                known = ", ".join(repr(name) for name in (*names, DEFAULT_ROUTE))
+            if stated is not None and output not in stated:
+                known = ", ".join(repr(name) for name in sorted(stated))
                 problem = f"routes to the output {output!r}, which is not declared; known are {known}"
                 raise PipeDefinitionError(cls.__name__, problem, stage=stage)
-            if output not in names:
-                names.append(output)
+            found[output] = None
+    return tuple(name for name in found if name != DEFAULT_ROUTE) + (DEFAULT_ROUTE,)
+
+
+def _stated_outputs(cls: type[Pipe]) -> list[str] | None:
+    stated = cls.outputs
+    if stated is None:
+        return None
+    if isinstance(stated, (str, bytes)) or not isinstance(stated, Iterable):
+        problem = f"option 'outputs' is {stated!r:.200}; allowed is a list of names"
+        raise PipeDefinitionError(cls.__name__, problem)
+    names = list(stated)
     for output in names:
         if not isinstance(output, str) or not output:
-            raise PipeDefinitionError(cls.__name__, f"outputs has {output!r}; allowed are names")
+            raise PipeDefinitionError(
+                cls.__name__, f"option 'outputs' has {output!r:.200}; allowed are names"
+            )
     if len(set(names)) < len(names):
-        raise PipeDefinitionError(cls.__name__, f"outputs has a name twice: {names}")
-    return tuple(name for name in names if name != DEFAULT_ROUTE) + (DEFAULT_ROUTE,)
+        raise PipeDefinitionError(cls.__name__, f"option 'outputs' has a name twice: {', '.join(names)}")
+    return names
 
 
 def _stores(cls: type[Pipe]) -> dict[str, Any]:
+    stated: Any = cls.stores
+    if isinstance(stated, type) or not isinstance(stated, Iterable):
+        hint = f": [{stated.__name__}]" if isinstance(stated, type) else ""
+        problem = f"option 'stores' is {stated!r:.200}; allowed is a list of Store subclasses{hint}"
+        raise PipeDefinitionError(cls.__name__, problem)
     found: dict[str, Any] = {}
-    for store in cls.stores:
+    views: dict[str, str] = {}
+    for store in stated:
         if not (isinstance(store, type) and issubclass(store, Store)):
-            raise PipeDefinitionError(
-                cls.__name__, f"stores has {store!r:.200}; allowed are subclasses of Store"
-            )
+            problem = f"option 'stores' has {store!r:.200}; allowed are subclasses of Store"
+            raise PipeDefinitionError(cls.__name__, problem)
         if store.__name__ in found:
-            raise PipeDefinitionError(cls.__name__, f"stores has two stores named {store.__name__!r}")
+            problem = f"option 'stores' has two stores named {store.__name__!r}"
+            raise PipeDefinitionError(cls.__name__, problem)
         found[store.__name__] = store
+        for view in views_of(store):
+            if view.name in views:
+                problem = f"the stores {views[view.name]} and {store.__name__} both have a view {view.name!r}"
+                raise PipeDefinitionError(cls.__name__, f"{problem}; rename one")
+            views[view.name] = store.__name__
     return found

@@ -6,6 +6,7 @@ to the package: `StageRunner` for the first three, `DispatchRunner` for workers.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, overload
@@ -14,13 +15,16 @@ import attrs
 
 from slither_actors.config import build
 from slither_actors.context import Context
-from slither_actors.dispatch import DispatchOptions
+from slither_actors.dispatch import DispatchOptions, FunctionExecutor, InlineExecutor
 from slither_actors.errors import OptionError
 from slither_actors.item import Item
+from slither_actors.outcome import RouteTo
 from slither_actors.policy import Policy, policy
 
 __all__ = [
     "PER_ITEM",
+    "BrokenStage",
+    "ClassStage",
     "FunctionStage",
     "RouterStage",
     "Stage",
@@ -61,8 +65,9 @@ class Stage:
     def handle_batch(self, items: Sequence[Item], ctx: Context) -> Any:
         """Handle the items that arrived together: return one result per item, or `PER_ITEM`.
 
-        A mapping of output to items routes them; a list of `Item` is emitted as
-        it is, however many there are. A raise fails all items of the batch.
+        A mapping of output to items routes them, at once; a list of `Item` is
+        taken as it is, however many there are, so an empty one drops them all.
+        A raise fails all items of the batch.
         """
         return PER_ITEM
 
@@ -104,6 +109,32 @@ class StageDeclaration:
         """Say in a line what it does."""
         return self.kind
 
+    def _same(self) -> Any:
+        """What makes two declarations equal."""
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._same() == other._same()
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.describe()}>"
+
+
+class BrokenStage(StageDeclaration):
+    """A declaration with a mistake. The pipe's class body, which knows the stage's name, raises it."""
+
+    kind = "broken"
+
+    def __init__(self, error: OptionError) -> None:
+        self.error = error
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Raise the mistake, as this was no pipe's class body."""
+        raise self.error
+
 
 class FunctionStage(StageDeclaration):
     """A step that calls a function in the driver, per item or per batch."""
@@ -112,8 +143,9 @@ class FunctionStage(StageDeclaration):
 
     def __init__(self, function: Callable[..., Any], *, batch: bool = False, **options: Any) -> None:
         checked = build(_StageOptions, options, where=f"@stage {_name(function)}")
-        if not callable(function):
-            raise OptionError("stage", f"is {function!r:.200}; allowed are a function and a Stage subclass")
+        _check_function(function)
+        if not isinstance(batch, bool):
+            raise OptionError("batch", f"is {batch!r}; allowed are True and False")
         self.function = function
         self.batch = batch
         self.on_error = checked.on_error
@@ -131,6 +163,9 @@ class FunctionStage(StageDeclaration):
     def describe(self) -> str:
         """Say in a line what it does."""
         return f"{_name(self.function)}{' on batches' if self.batch else ''}"
+
+    def _same(self) -> Any:
+        return self.function, self.batch, self.on_error
 
 
 class _FunctionOfItems(Stage):
@@ -157,6 +192,8 @@ class ClassStage(StageDeclaration):
 
     def __init__(self, cls: type[Stage], **options: Any) -> None:
         own = {name: options.pop(name) for name in ("on_error",) if name in options}
+        if cls is Stage:
+            raise OptionError("function", "is Stage itself; allowed is a subclass of it")
         self.on_error = build(_StageOptions, own, where=f"stage {cls.__name__}").on_error
         self.cls = cls
         self._options = options
@@ -182,25 +219,25 @@ class ClassStage(StageDeclaration):
         """Say in a line what it does."""
         return self.cls.__qualname__
 
+    def _same(self) -> Any:
+        return self.cls, self._options, self.on_error
+
 
 class RouterStage(StageDeclaration):
     """A step that sends items to named outputs: the first predicate that holds decides.
 
     An item that none holds for goes on to the next stage, and after the last
-    one leaves by ``"default"``.
+    one leaves by ``"default"``. One that is routed leaves at once.
     """
 
     kind = "router"
 
     def __init__(self, routes: Mapping[str, Callable[[Item], Any]], **options: Any) -> None:
         checked = build(_StageOptions, options, where="router")
-        if not routes:
-            raise OptionError("router", "has no routes; write router(accept=lambda item: …)")
+        if not isinstance(routes, Mapping) or not routes:
+            raise OptionError("routes", "has no routes; write router(accept=lambda item: …)", where="router")
         for output, predicate in routes.items():
-            if not callable(predicate):
-                raise OptionError(
-                    output, f"is {predicate!r:.200}; allowed is a predicate of an item", where="router"
-                )
+            _check_route(output, predicate)
         self.routes = dict(routes)
         self.on_error = checked.on_error
 
@@ -217,18 +254,21 @@ class RouterStage(StageDeclaration):
         """Say in a line what it does."""
         return f"to {', '.join(self.routes)}"
 
+    def _same(self) -> Any:
+        return tuple(self.routes.items()), self.on_error
+
 
 class _Routing(Stage):
-    """Runs a `RouterStage`: its results are the items themselves, with a route."""
+    """Runs a `RouterStage`."""
 
     def __init__(self, routes: Mapping[str, Callable[[Item], Any]]) -> None:
         self._routes = tuple(routes.items())
 
-    def handle_item(self, item: Item, ctx: Context) -> Item:
-        """Return the item, bound for the first output whose predicate holds."""
+    def handle_item(self, item: Item, ctx: Context) -> Item | RouteTo:
+        """Route the item to the first output whose predicate holds."""
         for output, predicate in self._routes:
             if predicate(item):
-                return item.put_route(output)
+                return RouteTo(output, item.payload)
         return item
 
 
@@ -238,6 +278,9 @@ class WorkerStage(StageDeclaration):
     kind = "workers"
 
     def __init__(self, executor: Any, **options: Any) -> None:
+        for name in ("executor", "context"):
+            if name in options:
+                raise OptionError(name, "is not for a stage: the first argument and the run say it")
         own_policy = options.get("on_error")
         given = {name: value for name, value in options.items() if name != "on_error" or value is not None}
         self.dispatch = build(DispatchOptions, {"executor": executor, **given}, where="workers")
@@ -252,9 +295,20 @@ class WorkerStage(StageDeclaration):
     def describe(self) -> str:
         """Say in a line what it does."""
         options = self.dispatch
-        name = options.make_executor().name
-        window = f"at most {options.max_in_flight} batches of {options.batch_size}"
-        return f"{name} in pool {options.pool!r}, {window}"
+        executor = options.make_executor()
+        where = ""
+        if isinstance(executor, FunctionExecutor):
+            where = f" in pool {executor.pool!r}"
+        elif isinstance(executor, InlineExecutor):
+            where = " in the driver"
+        return f"{executor.name}{where}, at most {options.max_in_flight} batches {self._strategy()}"
+
+    def _strategy(self) -> str:
+        strategy = self.dispatch.strategy
+        return f"of {self.dispatch.batch_size}" if strategy is None else f"by {type(strategy).__name__}"
+
+    def _same(self) -> Any:
+        return self.dispatch, self.on_error
 
 
 @overload
@@ -273,14 +327,14 @@ def stage(function: Any = None, /, **options: Any) -> Any:
     ``stage(TheClass, option=…)`` for a `Stage` subclass. A function's bare
     result is the new payload; `Ok`, `Skip`, `Fail`, `RouteTo` and `Many` say more.
 
-    Raises:
-        OptionError: an option is unknown or has a value that is not allowed.
+    A mistake, such as an unknown option, is raised by the pipe's class body,
+    which knows the name of the stage.
     """
-    if isinstance(function, type) and issubclass(function, Stage):
-        return ClassStage(function, **options)
     if function is None:
-        return lambda decorated: FunctionStage(decorated, **options)
-    return FunctionStage(function, **options)
+        return lambda decorated: stage(decorated, **options)
+    if isinstance(function, type) and issubclass(function, Stage):
+        return _declare(lambda: ClassStage(function, **options))
+    return _declare(lambda: FunctionStage(function, **options))
 
 
 def workers(function: Any, /, **options: Any) -> WorkerStage:
@@ -292,10 +346,10 @@ def workers(function: Any, /, **options: Any) -> WorkerStage:
         **options: what `dispatch.run` takes: ``pool``, ``batch_size``, ``max_in_flight``, ``ordering``,
             ``on_error``, ``timeout``, ``strategy``.
 
-    Raises:
-        OptionError: an option is unknown or has a value that is not allowed.
+    A mistake is raised by the pipe's class body, as with `stage`.
     """
-    return WorkerStage(function, **options)
+    declared: WorkerStage = _declare(lambda: WorkerStage(function, **options))
+    return declared
 
 
 def router(
@@ -308,12 +362,63 @@ def router(
     """Declare a step that sends items to named outputs by predicates, the first that holds.
 
     ``router(accept=lambda item: item.payload["score"] >= 0.8)``; a mapping does
-    for names that are no identifiers.
-
-    Raises:
-        OptionError: there is no route, or a predicate is not callable.
+    for names that are no identifiers. A mistake is raised by the pipe's class
+    body, as with `stage`.
     """
-    return RouterStage({**(routes or {}), **named}, on_error=on_error)
+
+    def make() -> RouterStage:
+        if routes is not None and not isinstance(routes, Mapping):
+            problem = f"is {routes!r:.200}; allowed is a mapping of output to predicate"
+            raise OptionError("routes", problem, where="router")
+        return RouterStage({**(routes or {}), **named}, on_error=on_error)
+
+    declared: RouterStage = _declare(make)
+    return declared
+
+
+def _declare(make: Callable[[], Any]) -> Any:
+    """Make a declaration, or keep the mistake until the pipe's class body can name the stage."""
+    try:
+        return make()
+    except OptionError as error:
+        return BrokenStage(error)
+
+
+def _check_route(output: Any, predicate: Any) -> None:
+    if not isinstance(output, str) or not output:
+        raise OptionError("routes", f"has the output {output!r}; allowed are names", where="router")
+    if not callable(predicate):
+        hint = "; did you mean 'on_error'?" if difflib.get_close_matches(output, ["on_error"]) else ""
+        problem = f"is {predicate!r:.200}; allowed is a predicate of an item{hint}"
+        raise OptionError(output, problem, where="router")
+
+
+def _check_function(function: Any) -> None:
+    """Refuse what would not do what it looks like."""
+    if not callable(function) or isinstance(function, type):
+        raise OptionError("function", f"is {function!r:.200}; allowed are a function and a Stage subclass")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise OptionError("function", "is asynchronous; a stage is called by an actor: make it a plain def")
+    if inspect.isgeneratorfunction(function):
+        raise OptionError("function", "is a generator; return Many(...) to make many items of one")
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return  # a builtin that does not tell
+    names = list(parameters)
+    if names and names[0] == "self":
+        raise OptionError("function", "has a parameter 'self'; it gets (item, ctx) or (item), and no self")
+    accepts = [count for count in (1, 2) if _accepts(function, count)]
+    if not accepts:
+        raise OptionError("function", f"takes ({', '.join(names)}); it gets (item, ctx) or (item)")
+
+
+def _accepts(function: Callable[..., Any], count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def _positional(function: Callable[..., Any]) -> int:

@@ -1,0 +1,125 @@
+"""What a stage returned, as items: those that go on, and those that leave the run.
+
+Naming an output (`RouteTo`, a mapping of a batch handler) sends an item there
+at once, also to ``"default"``. An `Item` that is returned as it is leaves if
+its route says so, and goes on if that is ``"default"``. Nothing is taken of a
+result in which anything is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from slither_actors.errors import ItemError, ResultError
+from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.outcome import Fail, Many, Ok, RouteTo, Skip
+
+__all__ = ["OUTCOMES", "Results", "Sorted"]
+
+OUTCOMES = frozenset({Ok, Skip, Fail, RouteTo, Many, Item})
+"""What is no bare payload."""
+
+Sorted = tuple[list[Item], list[Item]]
+"""Items that go on to the next stage, and items that leave here, each with its output as its route."""
+
+
+class Results:
+    """Reads the results of one stage. A value: no state, any thread."""
+
+    def __init__(self, stage: str, outputs: Iterable[str]) -> None:
+        self._stage = stage
+        self._outputs = frozenset(outputs)
+
+    def label(self, item: Item) -> str:
+        """How errors call an item."""
+        return f"item {item.id} of {self._stage}"
+
+    def sort(self, item: Item, result: Any) -> Sorted:
+        """Sort what a handler returned for one item.
+
+        Raises:
+            BaseException: the result is a `Fail`; its reason, or an `ItemError` with it.
+            ItemError: an output is not one of the pipe's.
+        """
+        if type(result) not in OUTCOMES:
+            return [item.update_payload(result)], []
+        if isinstance(result, Item):
+            return self.by_route([result])
+        if isinstance(result, Ok):
+            return self.by_route([_item(item, result.payload)])
+        if isinstance(result, Many):
+            return self.by_route([_one_of_many(item, payload) for payload in result.payloads])
+        if isinstance(result, RouteTo):
+            return [], [self._bound(_item(item, result.payload), result.output)]
+        if isinstance(result, Fail):
+            if isinstance(result.reason, BaseException):
+                raise result.reason
+            raise ItemError(self.label(item), f"failed: {result.reason}", result.reason)
+        return [], []
+
+    def sort_batch(self, items: Sequence[Item], results: Any) -> Sorted | list[Any]:
+        """Sort what a handler returned for a batch, or return a list with one result per item.
+
+        A mapping of output to items routes them; a list of items, of any
+        length, is taken as it is.
+
+        Raises:
+            ResultError: it is none of these.
+            ItemError: an output is not one of the pipe's.
+        """
+        if isinstance(results, Mapping):
+            return [], [
+                self._bound(self._checked(each), output)
+                for output, group in results.items()
+                for each in group
+            ]
+        if isinstance(results, (str, bytes)) or not isinstance(results, Iterable):
+            msg = f"{self._stage} returned {results!r:.100} for {len(items)} items; allowed are a list of as "
+            raise ResultError(
+                msg + "many results, a list of items, a mapping of output to items, and PER_ITEM"
+            )
+        found = list(results)
+        if all(type(each) is Item for each in found):
+            return self.by_route(found)
+        if len(found) != len(items):
+            msg = f"{self._stage} returned {len(found)} results for {len(items)} items"
+            raise ResultError(msg)
+        return found
+
+    def by_route(self, items: Iterable[Item]) -> Sorted:
+        """Sort items by their routes.
+
+        Raises:
+            ItemError: an output is not one of the pipe's.
+        """
+        stay: list[Item] = []
+        leave: list[Item] = []
+        for item in items:
+            if item.route == DEFAULT_ROUTE:
+                stay.append(item)
+            else:
+                leave.append(self._bound(item, item.route))
+        return stay, leave
+
+    def _bound(self, item: Item, output: str) -> Item:
+        if output not in self._outputs:
+            known = ", ".join(repr(name) for name in sorted(self._outputs))
+            problem = f"was routed to {output!r}, which is no output of the pipe; known are {known}"
+            raise ItemError(self.label(item), problem)
+        return item if item.route == output else item.put_route(output)
+
+    def _checked(self, value: Any) -> Item:
+        if type(value) is not Item:
+            msg = f"{self._stage} returned {value!r:.100} in a mapping; allowed are items, not payloads"
+            raise ResultError(msg)
+        return value
+
+
+def _item(item: Item, payload: Any) -> Item:
+    """Take the payload of an outcome, or the item that was put there instead of one."""
+    return payload if type(payload) is Item else item.update_payload(payload)
+
+
+def _one_of_many(item: Item, payload: Any) -> Item:
+    return payload if type(payload) is Item else item.spawn(payload)

@@ -1,0 +1,24 @@
+"""The first stage of a pipe's run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from slither_actors.dispatch._source import ItemSource
+from slither_actors.item import DEFAULT_ROUTE
+
+__all__ = ["PipeSource"]
+
+
+class PipeSource(ItemSource):
+    """Emits the input as items that are bound for no output yet.
+
+    What left another pipe by an output of that one is an input like any other.
+    """
+
+    def emit(self, events: Iterable[Any]) -> None:
+        """Emit items, with the default route."""
+        super().emit(
+            [each if each.route == DEFAULT_ROUTE else each.put_route(DEFAULT_ROUTE) for each in events]
+        )
