@@ -262,7 +262,7 @@ class Scheduler:
     def _attach(self, runner: Runner) -> None:
         runner.attached = True
         runner.detached = False
-        # While many block, the first slice of a new thread is taken to be seen already: it has one look to end.
+        # While many block, the first slice of a new thread counts as seen already: it has one look to end.
         runner.seen = runner.slices + 1 if self._rush else -1
         self.active += 1
         if self._monitor_asleep:
