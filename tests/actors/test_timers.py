@@ -1,0 +1,186 @@
+"""Messages that arrive later."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from slither_actors.actors import Ref, _runtime
+from slither_actors.actors._timers import TimerThread
+from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, settle
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def ref(log: Log) -> Ref:
+    return Quiet.start(log)
+
+
+def after(ref: Ref, seconds: float, message: Any, **more: Any) -> Any:
+    return ref.call(lambda probe: probe.send_after(seconds, message, **more))
+
+
+def heap_size() -> int:
+    return len(_runtime.timers._heap)
+
+
+def test_a_timer_is_a_message_not_before_its_time(ref: Ref, log: Log) -> None:
+    """`send_after` is handled by `handle_info`, once."""
+    before = time.monotonic()
+    timer = after(ref, 0.02, "now")
+    assert timer.active
+    assert log.get() == "now"
+    assert time.monotonic() - before >= 0.02
+    assert not timer.active
+    assert timer.cancel() is False
+
+
+def test_timers_arrive_in_the_order_of_their_times(ref: Ref, log: Log) -> None:
+    """Also if they were set in another order; equal times in the order in which they were set."""
+
+    def set_all(probe: Probe) -> None:
+        for number in (3, 1, 2):
+            probe.send_after(0.01 * number, number)
+
+    ref.call(set_all)
+    assert log.take(3) == [1, 2, 3]
+
+
+def test_a_cancelled_timer_does_not_arrive(ref: Ref, log: Log) -> None:
+    """`cancel` says whether it was in time."""
+    timer = after(ref, 0.01, "never")
+    after(ref, 0.02, "later")
+    assert timer.cancel() is True
+    assert timer.cancel() is False
+    assert log.get() == "later"
+
+
+def test_cancel_takes_back_a_message_that_is_on_its_way(ref: Ref, log: Log) -> None:
+    """A timer that has fired into the mailbox is dropped there."""
+    gate = Gate()
+
+    def held(probe: Probe) -> None:
+        timer = probe.send_after(0, "never")
+        gate()
+        timer.cancel()
+
+    ref.cast(held)
+    gate.wait()
+    while not ref._cell.inbox:
+        threading.Event().wait(0.001)
+    gate.open()
+    settle(ref)
+    assert log.rest() == []
+
+
+def test_a_period_repeats_until_it_is_cancelled(ref: Ref, log: Log) -> None:
+    """The timer arrives again and again."""
+    timer = after(ref, 0, "tick", period=0.002)
+    assert log.take(5) == ["tick"] * 5
+    assert timer.cancel() is True
+    settle(ref)
+    log.rest()
+    after(ref, 0.02, "end")
+    assert log.get() == "end"
+
+
+def test_a_busy_actor_gets_fewer_ticks_and_no_backlog(ref: Ref, log: Log) -> None:
+    """Periods that passed while the actor was busy are one message."""
+    gate = Gate()
+    timer = after(ref, 0, "tick", period=0.0001)
+    log.get()
+    ref.cast(gate)
+    gate.wait()
+    threading.Event().wait(0.05)
+    assert len(ref._cell.inbox) <= 1
+    gate.open()
+    timer.cancel()
+
+
+def test_a_dead_owner_gets_nothing_and_leaves_nothing(ref: Ref, log: Log) -> None:
+    """The end of an actor cancels its timers; a successor never sees them."""
+    timers = [after(ref, 0.01, "never") for _ in range(10)]
+    ref.kill()
+    assert ref.join(LONG)
+    assert not any(timer.active for timer in timers)
+    successor = Quiet.start(log)
+    after(successor, 0.03, "end")
+    assert log.get() == "end"
+
+
+def test_cancelled_timers_do_not_pile_up(ref: Ref) -> None:
+    """A timeout for each call that is nearly always cancelled costs no memory."""
+
+    def churn(probe: Probe) -> None:
+        for _ in range(20_000):
+            probe.send_after(3600, "timeout").cancel()
+
+    ref.call(churn, LONG)
+    assert heap_size() < 5000
+    assert not ref._cell.timers
+
+
+def test_a_timer_runs_a_function(ref: Ref, log: Log) -> None:
+    """`run_after` is for the library's own messages."""
+    ref.call(lambda probe: probe.run_after(0, lambda each, argument: each.log.add(argument), "ran"))
+    assert log.get() == "ran"
+
+
+def test_a_message_that_cannot_be_sent_stops_no_other(
+    ref: Ref, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The timer thread survives whatever `put` raises."""
+
+    class Unreachable:
+        timers = None
+
+        def put(self, _: Any) -> None:
+            raise MemoryError("no thread")
+
+    _runtime.timers.start(Unreachable(), 0, (print, None))  # type: ignore[arg-type]
+    after(ref, 0.01, "alive")
+    assert log.get() == "alive"
+    assert "a timer's message could not be sent: no thread" in caplog.text
+
+
+def test_a_closed_timer_thread_ends() -> None:
+    """Its thread is gone, and timers that are set then never fire."""
+    timers = TimerThread()
+    ref = Quiet.start()
+    timers.start(ref._cell, 3600, (print, None))
+    timers.close(LONG)
+    assert not timers._thread.is_alive()  # type: ignore[union-attr]
+    timers.start(ref._cell, 0, (print, None))
+
+
+def test_a_storm_of_timers_is_on_time(log: Log) -> None:
+    """Twenty thousand timers, half of them cancelled, all others once and not much too late."""
+
+    class Late(Quiet):
+        def handle_info(self, due: float) -> None:
+            self.log.add(time.monotonic() - due)
+
+    refs = [Late.start(log) for _ in range(20)]
+
+    def set_many(probe: Probe) -> None:
+        now = time.monotonic()
+        for number in range(1000):
+            due = 0.1 + number % 100 / 1000
+            probe.send_after(due, now + due)
+            probe.send_after(due, now + due).cancel()
+
+    for each in refs:
+        each.call(set_many, LONG)
+    lateness = sorted(log.take(20_000))
+    assert lateness[0] >= 0
+    assert lateness[len(lateness) // 2] < 0.5
+    for each in refs:
+        settle(each)
+    assert log.rest() == []
