@@ -12,6 +12,13 @@
 One application runs in a process at a time. A script that starts none gets a
 default one when it first needs it, with one pool of a worker per processor,
 which is started when the first batch needs it; it is stopped at exit.
+
+Signals. Ctrl-C is what it is in any program: a `KeyboardInterrupt` in the main
+thread, which leaves the ``with`` block, and an exit status of 130. SIGTERM
+becomes `Terminated` there while a ``with`` block runs, unless the program has
+a handler of its own: runs, pools and stores are stopped in order, and the exit
+status is 143. A second one of either kind does not wait for that any more.
+Workers heed neither signal; their driver ends them.
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from slither_actors.actors import (
     SHUTDOWN,
@@ -33,25 +40,42 @@ from slither_actors.actors import (
     TaskSupervisor,
     whereis,
 )
+from slither_actors.actors._runtime import current_cell
 from slither_actors.bridge import ViewRegistry, answer
+from slither_actors.config import build
 from slither_actors.dispatch import _default
 from slither_actors.errors import ChildError, NotRunningError, OptionError, PoolError, StartError
 from slither_actors.pipe import STORES, PipeSupervisor
-from slither_actors.pool import Pool
-from slither_actors.store import Store, StoreSupervisor
+from slither_actors.pool import Pool, PoolOptions
+from slither_actors.store import Store, StoreSupervisor, retire
+from slither_actors.store._store import pointer_of
 
-__all__ = ["Application"]
+__all__ = ["Application", "Terminated"]
 
 logger = logging.getLogger("slither_actors.application")
 
 _ROOT = "slither"
+_LOADERS = "slither.loaders"
 _POOLS = "slither.pools"
 _STOP_SECONDS = 15.0
+_WHERE = "Application"
 
 _lock = threading.RLock()
 """Guards which application runs. Held while one starts or stops."""
 
 _current: Application | None = None
+
+_exiting = False
+"""Set at exit: from then on no default application is started."""
+
+
+class Terminated(SystemExit, KeyboardInterrupt):
+    """The program was told to end by SIGTERM. Raised in the main thread, inside of ``with Application()``.
+
+    A `KeyboardInterrupt`, so that what handles Ctrl-C handles it; a
+    `SystemExit`, so that the program ends without a traceback and its status
+    is 143, which is 128 and the number of the signal.
+    """
 
 
 class SlitherSupervisor(Supervisor):
@@ -81,29 +105,29 @@ class Application:
     """
 
     def __init__(self, *, stores: Iterable[type[Store]] = (), pools: Mapping[str, Any] | None = None) -> None:
-        self._stores = list(stores)
-        for store in self._stores:
-            if not (isinstance(store, type) and issubclass(store, Store)):
-                raise OptionError("stores", f"has {store!r:.200}; allowed are subclasses of Store")
-        given_pools = {"default": {}} if pools is None else pools
-        self._pools = {name: _pool_options(name, given) for name, given in given_pools.items()}
+        self._stores = _checked_stores(stores)
+        self._pools = _checked_pools({"default": {}} if pools is None else pools)
         self._lazy = False
         self._root: SupervisorRef | None = None
+        self._signals = contextlib.ExitStack()
 
     # -- life ------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start the tree: stores first, then the pools.
+        """Start the tree: stores first, then the pools. If anything fails, nothing is left behind.
 
         Raises:
-            NotRunningError: another application runs.
+            NotRunningError: another application runs, or the program is ending.
             StoreLoadError: a store did not load.
             WorkerStartError: a pool could not start a worker.
         """
         global _current  # noqa: PLW0603 - one application per process
         with _lock:
+            if _exiting:
+                msg = "the program is ending and starts nothing any more"
+                raise NotRunningError(msg)
             if _current is not None:
-                if not _current._lazy:
+                if _current.running and not _current._lazy:
                     msg = "an application runs already in this process; stop it first"
                     raise NotRunningError(msg)
                 _current.stop()
@@ -114,34 +138,65 @@ class Application:
     def _start_tree(self) -> SupervisorRef:
         pools = {} if self._lazy else self._pools
         children = [
-            LoaderSupervisor.child_spec(name="slither.loaders"),
+            LoaderSupervisor.child_spec(name=_LOADERS),
             ViewRegistry.child_spec(),
-            StoreSupervisor.child_spec(self._stores, name=STORES, shutdown=None),
+            # A list of its own: stores that are started on demand are added to it.
+            StoreSupervisor.child_spec(list(self._stores), name=STORES),
             PoolSupervisor.child_spec(
-                [_pool_spec(name, options) for name, options in pools.items()], name=_POOLS, shutdown=None
+                [_pool_spec(name, given) for name, given in pools.items()], name=_POOLS
             ),
-            PipeSupervisor.child_spec(name=_default.PIPES, shutdown=None),
+            PipeSupervisor.child_spec(name=_default.PIPES),
         ]
         try:
             root = SlitherSupervisor.start(children, name=_ROOT)
         except StartError as error:
+            _retire_stores()
             raise _root_cause(error) from error
+        except KeyboardInterrupt:
+            self._await_remains()
+            raise
         assert isinstance(root, SupervisorRef)
         return root
 
+    def _await_remains(self) -> None:
+        """Wait for what had been started when a signal broke the start off."""
+        for name in (_default.PIPES, _POOLS, *map(_default.pool_name, self._pools), STORES, _LOADERS):
+            ref = whereis(name)
+            if ref is not None:
+                ref.join(_STOP_SECONDS)
+        _retire_stores()
+
     def stop(self, timeout: float = _STOP_SECONDS) -> None:
-        """Stop the runs, then the pools, then the stores. Stopping again does nothing."""
-        global _current  # noqa: PLW0603
-        with _lock:
-            root, self._root = self._root, None
-            if _current is self:
-                _current = None
-            if root is None or not root.is_alive():
-                return
+        """Stop the runs, then the pools, then the stores. Stopping again does nothing.
+
+        While another thread stops it, this waits for that. In an actor of the
+        tree, a stage for example, which cannot wait for its own end, it returns
+        at once and the rest follows.
+        """
+        root = self._root
+        if root is not None and _is_inside(root):
             root.stop(SHUTDOWN, block=False)
-            if not root.join(timeout):
-                logger.critical("the application did not stop within %g s and is left behind", timeout)
-                root.kill()
+            return
+        with _lock:
+            self._stop(timeout)
+
+    def _stop(self, timeout: float) -> None:
+        global _current  # noqa: PLW0603
+        root, self._root = self._root, None
+        if _current is self:
+            _current = None
+        if root is None:
+            return
+        root.stop(SHUTDOWN, block=False)
+        try:
+            ended = root.join(timeout)
+        except KeyboardInterrupt:
+            _kill(root)
+            raise
+        if not ended:
+            logger.critical("the application did not stop within %g s and is left behind", timeout)
+            _kill(root)
+        _retire_stores()
 
     @property
     def running(self) -> bool:
@@ -169,47 +224,102 @@ class Application:
         return _default.pool_of(name)
 
     def __enter__(self) -> Self:
-        return self.start()
+        with contextlib.ExitStack() as signals:
+            signals.enter_context(_terminated_by(signal.SIGTERM))
+            self.start()
+            self._signals = signals.pop_all()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        with self._signals:
+            self.stop()
 
 
 @contextlib.contextmanager
-def stop_on_signals(*signals: signal.Signals) -> Iterator[None]:
-    """Turn the given signals (SIGTERM by default) into `KeyboardInterrupt` while the block runs.
+def _terminated_by(number: signal.Signals) -> Iterator[None]:
+    """Turn the signal into `Terminated` while the block runs.
 
-    A program that is told to end then leaves its ``with Application(...)`` in
-    order. Outside of the main thread, or where the program has handlers of its
-    own, nothing is changed.
+    Outside of the main thread, and where the program has a handler of its own, nothing is changed.
     """
-    wanted = signals or (signal.SIGTERM,)
-    previous: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in wanted:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                previous[number] = signal.signal(number, _interrupt)
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(number) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(number, _terminate)
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        if signal.getsignal(number) is _terminate:
+            signal.signal(number, signal.SIG_DFL)
 
 
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+def _terminate(number: int, _: FrameType | None) -> NoReturn:
+    raise Terminated(128 + number)
 
 
-def _pool_options(name: str, given: Any) -> dict[str, Any]:
-    if isinstance(given, int) and not isinstance(given, bool):
-        return {"workers": given}
+def _is_inside(root: SupervisorRef) -> bool:
+    """Whether the code that asks runs in an actor of the tree."""
+    cell = current_cell()
+    while cell is not None and cell is not root._cell:
+        cell = cell.parent
+    return cell is not None
+
+
+def _kill(root: SupervisorRef) -> None:
+    """Do not wait for anybody: what the tree holds is ended as its owners die."""
+    pools = [ref for ref in (whereis(_POOLS), whereis(_default.PIPES)) if ref is not None]
+    for ref in (root, *pools):
+        ref.kill()
+
+
+def _retire_stores() -> None:
+    """Forget the tables of stores whose server has ended: they must not be read as if it still ran."""
+    waiting = list(Store.__subclasses__())
+    while waiting:
+        store = waiting.pop()
+        waiting += store.__subclasses__()
+        pointer = pointer_of(store)
+        if pointer.is_published and not pointer.server.is_alive():
+            retire(store)
+
+
+def _checked_stores(stores: Any) -> list[type[Store]]:
+    if isinstance(stores, type) or not isinstance(stores, Iterable):
+        raise OptionError(
+            "stores", f"is {stores!r:.200}; allowed is a list of Store subclasses", where=_WHERE
+        )
+    found: list[type[Store]] = []
+    for store in stores:
+        if not (isinstance(store, type) and issubclass(store, Store)):
+            raise OptionError("stores", f"has {store!r:.200}; allowed are subclasses of Store", where=_WHERE)
+        if store in found:
+            raise OptionError("stores", f"has {store.__name__} twice", where=_WHERE)
+        found.append(store)
+    return found
+
+
+def _checked_pools(pools: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(pools, Mapping):
+        raise OptionError(
+            "pools", f"is {pools!r:.200}; allowed is a mapping of names to workers", where=_WHERE
+        )
+    return {name: _pool_options(name, given) for name, given in pools.items()}
+
+
+def _pool_options(name: Any, given: Any) -> dict[str, Any]:
+    if not isinstance(name, str) or not name:
+        raise OptionError("pools", f"has the name {name!r:.200}; allowed are texts", where=_WHERE)
     if isinstance(given, Mapping):
-        return dict(given)
-    raise OptionError(
-        "pools", f"has {given!r:.200} for {name!r}; allowed are a number of workers or a mapping of options"
-    )
+        options = dict(given)
+    elif isinstance(given, int) and not isinstance(given, bool):
+        options = {"workers": given}
+    else:
+        problem = f"has {given!r:.200} for {name!r}; allowed are a number of workers or a mapping of options"
+        raise OptionError("pools", problem, where=_WHERE)
+    build(PoolOptions, options, where=f"{_WHERE}, pool {name!r}")
+    return options
 
 
 def _pool_spec(name: str, options: Mapping[str, Any]) -> Any:
@@ -231,13 +341,15 @@ def _root_cause(error: StartError) -> BaseException:
 
 def _start_default() -> None:
     with _lock:
-        if _current is None:
+        if _current is None or not _current.running:
             application = Application()
             application._lazy = True
             application.start()
 
 
 def _start_default_pool(name: str) -> None:
+    if _current is not None and not _current._lazy:
+        return  # without the lock: a stage that asks for a pool may be what a stop waits for
     with _lock:
         _start_default()
         application = _current
@@ -255,6 +367,8 @@ def _start_default_pool(name: str) -> None:
 
 
 def _stop_at_exit() -> None:
+    global _exiting  # noqa: PLW0603
+    _exiting = True
     if _current is not None:
         _current.stop()
 
