@@ -63,7 +63,6 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
     assert process is not None
     assert process.board is not None
     now = time.monotonic()
-    process.kill()  # whatever it had started goes with it
     process.stderr.finish()
     note = process.board.read()
     pid, exitcode, tail = process.pid, process.exitcode, process.stderr.text
@@ -75,7 +74,7 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
     begun = lane.doomed_ref if lane.doomed_ref in lane.jobs else note.ref or None
     useful = lane.ready_at is not None and now - lane.ready_at >= _USEFUL_AGE
     age = now - process.started_at
-    process.close(0)
+    process.close(0)  # whatever it had started goes with it
     lost, back, delay = lane.die(begun, useful=useful)
     error = (
         None if lost is None else _error(lane, lost, doom, pid=pid, exitcode=exitcode, cause=cause, tail=tail)

@@ -60,7 +60,8 @@ _DEATH_GRACE: Final = 2.0
 """Seconds that a killed process may take to be gone, before its slot goes on without it."""
 
 _SUSPENDED: Final = 1.0
-"""A timer this late means that this process did not run; then its workers may not have, either."""
+"""A timer this many seconds late means that this process did not run. Results may wait for us to read
+them, so nobody is blamed before as many seconds have passed again."""
 
 
 class _Resources:
@@ -525,7 +526,7 @@ class Pool(Server):
         self._timer, self._timer_due = None, math.inf
         for lane in self._lanes:
             if late > _SUSPENDED:
-                lane.due += late
+                lane.due = max(lane.due, now + _SUSPENDED)
             if lane.due <= now:
                 self._look_at(lane, now)
         if self._steal_due <= now:

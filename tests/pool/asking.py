@@ -14,7 +14,7 @@ from typing import Any
 from slither_actors.actors import Ref, Server
 from slither_actors.pool import STATISTICS, Job, Pool, PoolStatistics, Target
 
-__all__ = ["Asker", "asking", "exists", "is_alive", "until"]
+__all__ = ["Asker", "asking", "exists", "is_alive", "stand_still", "until"]
 
 PATIENCE = 20.0
 """Seconds that a test waits for what has to happen; far more than it takes."""
@@ -76,6 +76,11 @@ class Asker:
         found: PoolStatistics = self.pool.call(STATISTICS, timeout=PATIENCE)
         return found
 
+    def nothing_more(self) -> None:
+        """Nothing has come back since the last `wait`."""
+        self._inbox.stop()  # after what is in its mailbox
+        assert self._queue.empty()
+
     def close(self) -> None:
         self._inbox.stop()
 
@@ -90,6 +95,11 @@ def asking(workers: int = 1, **options: Any) -> Iterator[Asker]:
     finally:
         pool.stop(timeout=PATIENCE)
         asker.close()
+
+
+def stand_still(_: Pool, seconds: float) -> None:
+    """Have the pool do nothing for a while: ``asker.pool.send(stand_still, 0.5)``."""
+    time.sleep(seconds)
 
 
 def until(condition: Callable[[], object], what: str = "") -> None:

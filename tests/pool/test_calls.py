@@ -11,7 +11,7 @@ from slither_actors.context import Context
 from slither_actors.errors import NotRunningError, RemoteError, ViewError
 from slither_actors.pool import CallRequest, current_worker, in_worker
 from tests.pool import work
-from tests.pool.asking import asking, until
+from tests.pool.asking import asking
 
 
 def test_a_call_is_answered() -> None:
@@ -122,12 +122,16 @@ def test_an_answer_for_a_dead_worker_is_dropped() -> None:
     """Its successor does not get it."""
     requests: queue.SimpleQueue[CallRequest] = queue.SimpleQueue()
     with asking(calls=requests.put) as asker:
-        job = asker.submit(work.ask, ["x"], timeout=0.2)
-        request = requests.get(timeout=10)
-        asker.wait(job)
-        until(lambda: asker.statistics().slots[0].state == "idle")
-        request.reply("too late")
-        assert asker.run(work.increment, [1]) == [2]
+        first = asker.submit(work.ask, ["x"], timeout=0.2)
+        old = requests.get(timeout=10)
+        asker.wait(first)
+        second = asker.submit(work.ask, ["x"])
+        new = requests.get(timeout=10)
+        old.reply("for the dead")
+        assert asker.statistics().running, "it has had its chance"
+        new.reply("for the living")
+        asker.wait(second)
+        assert second.results == ["for the living"]
 
 
 def test_nobody_answers() -> None:

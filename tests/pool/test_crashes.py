@@ -14,7 +14,7 @@ import pytest
 from slither_actors.errors import RemoteError, WorkerCrashError
 from slither_actors.pool import Job
 from tests.pool import work
-from tests.pool.asking import Asker, asking, exists, is_alive, pid_of, until
+from tests.pool.asking import Asker, asking, exists, is_alive, pid_of, stand_still, until
 
 
 def hundred(asker: Asker, deed: str) -> list[Job]:
@@ -146,10 +146,11 @@ def test_death_while_a_large_batch_is_being_sent(tmp_path: Path) -> None:
 def test_death_while_a_large_result_is_being_sent() -> None:
     """Part of a result is not a result, and the next frame is read from the next worker."""
     with asking() as asker:
-        for _ in range(3):
-            job = asker.submit(work.blob_and_die, [400_000_000])
-            asker.wait(job)
-            assert isinstance(job.error, WorkerCrashError)
+        job = asker.submit(work.blob_and_die, [20_000_000])
+        until(lambda: asker.statistics().running)
+        asker.pool.send(stand_still, 0.6)  # so the worker is stuck in the middle of its answer
+        asker.wait(job)
+        assert isinstance(job.error, WorkerCrashError)
         assert asker.run(work.increment, [1]) == [2]
 
 

@@ -75,6 +75,12 @@ def test_an_exception_that_is_gone_here_is_still_told() -> None:
     assert error.__cause__ is None
 
 
+def test_the_round_trip_is_tried_where_the_exception_is_raised() -> None:
+    """One that pickles and does not unpickle is not sent at all."""
+    assert ErrorRecord.of(ValueError("fine")).original is not None
+    assert ErrorRecord.of(work.TwoArgumentsError(1, "odd")).original is None
+
+
 def test_our_own_errors_arrive_as_themselves() -> None:
     """A payload error is one on the other side as well."""
     error = ErrorRecord.loads(ErrorRecord.of(PayloadError("no")).dumps()).to_error()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 from pathlib import Path
@@ -357,6 +358,26 @@ def test_a_killed_pool_leaves_nothing(tmp_path: Path) -> None:
         assert all(isinstance(job.error, PoolStoppedError) for job in jobs)
         assert [job.started for job in jobs] == [True, True, False]
         assert not any(is_alive(pid_of(path)) for path in exists(gate))
+
+
+def test_a_result_that_comes_while_the_pool_stops_is_not_a_second_outcome() -> None:
+    """The batch was refused; what its worker had answered is dropped."""
+    with asking() as asker:
+        job = asker.submit(work.increment, [1])
+        asker.pool.send(stop_when_answered)
+        asker.wait(job)
+        assert isinstance(job.error, PoolStoppedError)
+        asker.pool.join(10)
+        asker.nothing_more()
+
+
+def stop_when_answered(pool: Pool, _: None) -> None:
+    """In the pool: wait for the answer without reading it, and then end."""
+    (lane,) = pool._lanes
+    assert lane.process is not None
+    assert lane.process.sock is not None
+    select.select([lane.process.sock], [], [], 10)
+    pool.stop()
 
 
 def test_stopping_does_not_wait_for_a_worker_that_hangs() -> None:
