@@ -125,13 +125,15 @@ def test_an_answer_for_a_dead_worker_is_dropped() -> None:
         first = asker.submit(work.ask, ["x"], timeout=0.2)
         old = requests.get(timeout=10)
         asker.wait(first)
-        second = asker.submit(work.ask, ["x"])
+        second = asker.submit(work.ask, ["x", "y"])
         new = requests.get(timeout=10)
         old.reply("for the dead")
-        assert asker.statistics().running, "it has had its chance"
+        with pytest.raises(queue.Empty):
+            requests.get(timeout=0.2)  # it still waits for its own answer, and does not go on to "y"
         new.reply("for the living")
+        requests.get(timeout=10).reply("and again")
         asker.wait(second)
-        assert second.results == ["for the living"]
+        assert second.results == ["for the living", "and again"]
 
 
 def test_nobody_answers() -> None:
