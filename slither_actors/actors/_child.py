@@ -14,13 +14,14 @@ from slither_actors import telemetry
 from slither_actors.actors import _runtime
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
-from slither_actors.actors._request import Request
+from slither_actors.actors._request import Failure, Request
+from slither_actors.errors import SlitherError
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._ref import Ref
 
-__all__ = ["Child", "ChildCounts", "ChildInfo", "abandon", "stop_child", "stop_children", "tell"]
+__all__ = ["Child", "ChildCounts", "ChildInfo", "abandon", "serve", "stop_child", "stop_children", "tell"]
 
 logger = logging.getLogger("slither_actors.actors")
 
@@ -80,6 +81,18 @@ class Child:
         elif self.restarting:
             state = "restarting"
         return ChildInfo(id=self.spec.id, ref=self.ref, state=state, type=self.spec.type)
+
+
+def serve(supervisor: Any, request: Any) -> Any:
+    """Do what a method of a supervisor's ref asks for; what it refuses is the caller's error."""
+    verb, arguments = (request[0], request[1:]) if isinstance(request, tuple) and request else (None, ())
+    method = getattr(supervisor, f"_do_{verb}", None)
+    if method is None:
+        return Failure(ValueError(f"{supervisor.ref} does not know the request {request!r:.200}"))
+    try:
+        return method(*arguments)
+    except SlitherError as error:
+        return Failure(error)
 
 
 def stop_child(owner: Cell, child: Child) -> Any:

@@ -7,11 +7,11 @@ from typing import Any
 
 from slither_actors import telemetry
 from slither_actors.actors import _child
-from slither_actors.actors._child import Child, ChildCounts, ChildInfo, stop_child, stop_children, tell
+from slither_actors.actors._child import Child, ChildCounts, ChildInfo, serve, stop_child, stop_children, tell
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._request import Failure, Request
+from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.errors import ChildError, SlitherError, StartError
@@ -129,11 +129,7 @@ class DynamicSupervisor(Server):
 
     def handle_call(self, request: Any, sender: Request) -> Any:
         """Serve the methods of `DynamicSupervisorRef`."""
-        verb, *arguments = request
-        try:
-            return getattr(self, f"_do_{verb}")(*arguments)
-        except SlitherError as error:
-            return Failure(error)
+        return serve(self, request)
 
     def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
         count = len(self._running) + len(self._restarting)

@@ -140,7 +140,7 @@ class Ref(pykka.ActorRef[Any]):
             except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
                 interrupt = _runtime.interrupt(error)
                 cell.crash(error, (_on_call, request))
-            if cell.attention:
+            if cell.ending is not None:
                 cell.attend()
         cell.release()
         if interrupt is not None:

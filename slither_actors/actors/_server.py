@@ -264,8 +264,7 @@ def _begin_here(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ba
         except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
             error = raised
         failed = _start_failed(cell, error)
-        if failed is None and cell.attention:
-            cell.attend()
+    # What `init` continues with, or a signal that came meanwhile, runs in the scheduler: the start is over.
     cell.release()
     return _runtime.interrupt(error) or failed
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from slither_actors import telemetry
 from slither_actors.actors import _child
-from slither_actors.actors._child import Child, ChildCounts, ChildInfo, stop_child, tell
+from slither_actors.actors._child import Child, ChildCounts, ChildInfo, serve, stop_child, tell
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._request import Failure, Request
+from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.core._strategy import RestartStrategy, restart_plan
@@ -221,11 +221,7 @@ class Supervisor(Server):
 
     def handle_call(self, request: Any, sender: Request) -> Any:
         """Serve the methods of `SupervisorRef`."""
-        verb, *arguments = request
-        try:
-            return getattr(self, f"_do_{verb}")(*arguments)
-        except SlitherError as error:
-            return Failure(error)
+        return serve(self, request)
 
     def _do_which_children(self) -> list[ChildInfo]:
         return [child.info() for child in reversed(self._children)]
