@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from slither_actors.errors import PayloadError
+from slither_actors.errors import NotRunningError, PayloadError
 from slither_actors.pool import _wire as wire
-from slither_actors.pool._payloads import ErrorRecord, dumps
+from slither_actors.pool._payloads import ErrorRecord, dumps, loads
 
 if TYPE_CHECKING:
     from slither_actors.actors import Ref
 
-__all__ = ["AnswerCalls", "CallAnswer", "CallRequest"]
+__all__ = ["AnswerCalls", "CallAnswer", "CallRequest", "take_call"]
 
 
 @attrs.frozen
@@ -78,3 +78,15 @@ class CallRequest:
 
 AnswerCalls = Callable[[CallRequest], object]
 """Answers a call back. It runs in the pool and must not block: it answers at once or hands the request on."""
+
+
+def take_call(request: CallRequest, body: bytes | bytearray, answer: AnswerCalls | None) -> None:
+    """Read the call of a worker and have it answered; whatever goes wrong is the worker's answer."""
+    try:
+        request.name, request.args, request.kwargs = loads(body, "the arguments of a call back", "driver")
+        if answer is None:
+            request.fail(NotRunningError("nobody answers calls from the workers of this pool"))
+        else:
+            answer(request)
+    except BaseException as error:  # noqa: BLE001 - it is the asking batch's; the pool goes on
+        request.fail(error)

@@ -21,29 +21,28 @@ import pickle
 import select
 import time
 import weakref
-from collections import deque
 from typing import Any, Final
 
-from slither_actors import config, telemetry
+from slither_actors import config
 from slither_actors.actors import Failure, Request, Server, Timer
 from slither_actors.core._slot import Slot, SlotState
 from slither_actors.errors import (
-    NotRunningError,
     PayloadError,
     PoolStoppedError,
-    SlitherError,
     WorkerStartError,
 )
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Phase
-from slither_actors.pool._burial import Burial, bury, cancelled
-from slither_actors.pool._calls import AnswerCalls, CallAnswer, CallRequest
-from slither_actors.pool._guard import guard
+from slither_actors.pool._burial import bury, cancelled
+from slither_actors.pool._calls import AnswerCalls, CallAnswer, CallRequest, take_call
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane, OutOfStepError
 from slither_actors.pool._options import PoolOptions
 from slither_actors.pool._payloads import PROTOCOL, ErrorRecord, loads
+from slither_actors.pool._placement import Placement
 from slither_actors.pool._process import WorkerProcess
+from slither_actors.pool._resources import Resources
+from slither_actors.pool._signals import tell_exit, tell_start
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
 
 __all__ = ["STATISTICS", "Pool"]
@@ -53,33 +52,12 @@ logger = logging.getLogger("slither_actors.pool")
 STATISTICS: Final = "statistics"
 """The request of a `PoolStatistics`: ``pool_ref.call(STATISTICS)``."""
 
-_STEAL_AFTER: Final = 0.02
-"""Seconds after which a batch that waits behind another one is given to an idle worker."""
-
 _DEATH_GRACE: Final = 2.0
 """Seconds that a killed process may take to be gone, before its slot goes on without it."""
 
 _SUSPENDED: Final = 1.0
 """A timer this many seconds late means that this process did not run. Results may wait for us to read
 them, so nobody is blamed before as many seconds have passed again."""
-
-
-class _Resources:
-    """The processes of a pool, apart from it, so that whoever ends the pool last can free them."""
-
-    def __init__(self) -> None:
-        self.processes: set[WorkerProcess] = set()
-        guard.hold()
-
-    def close(self) -> None:
-        """Kill every worker and free every descriptor. Called once, from any thread."""
-        processes, self.processes = self.processes, set()
-        for process in processes:
-            process.kill()
-        for process in processes:
-            if not process.close():
-                logger.error("worker %d was killed and does not end", process.pid)
-        guard.drop()
 
 
 class Pool(Server):
@@ -112,16 +90,13 @@ class Pool(Server):
         self._sockets: dict[int, Lane] = {}
         self._stderrs: dict[int, Lane] = {}
         self._sentinels: dict[int, Lane] = {}
-        self._queue: deque[Job] = deque()
-        self._idle: deque[Lane] = deque()
-        self._last_ref = 0
+        self._placement = Placement(self._lanes, self._written)
         self._stopping = False
         self._timer: Timer | None = None
         self._timer_due = math.inf
-        self._steal_due = math.inf
         self._problem = ""
-        self._crashes = self._timeouts = self._stolen = 0
-        self._resources = _Resources()
+        self._crashes = self._timeouts = 0
+        self._resources = Resources()
         self._free = weakref.finalize(self, self._resources.close)
         self._free.atexit = False  # the runtime stops us before, in its own order
         try:
@@ -176,9 +151,8 @@ class Pool(Server):
 
     def _refuse_all(self) -> None:
         self._stopping = True
-        jobs = [*(job for lane in self._lanes for job in lane.jobs.values()), *self._queue]
-        self._queue.clear()
-        for job in jobs:
+        held = [job for lane in self._lanes for job in lane.jobs.values()]
+        for job in held + self._placement.take_all():
             job.fail(PoolStoppedError(self.pool))
 
     def handle_call(self, request: Any, sender: Request) -> Any:
@@ -195,11 +169,7 @@ class Pool(Server):
         if self._stopping:
             job.fail(PoolStoppedError(self.pool))
             return
-        lane = None if self._queue else self._choose(job)
-        if lane is None:
-            self._queue.append(job)
-        else:
-            self._assign(lane, job)
+        self._placement.submit(job)
 
     def cancel(self, job: Job) -> None:
         """Take a job back: ``pool_ref.send(Pool.cancel, job)``.
@@ -210,8 +180,7 @@ class Pool(Server):
         if job.returned:
             return
         if job.ref == 0:
-            if job in self._queue:
-                self._queue.remove(job)
+            if self._placement.remove(job):
                 job.fail(cancelled(job))
             return
         lane = self._lanes[job.slot]
@@ -221,75 +190,11 @@ class Pool(Server):
         elif job.kill:
             self._doom(lane, Doom.CANCEL, job)
 
-    def _choose(self, job: Job) -> Lane | None:  # the job's session will count
-        """Choose the lane for a job that is first in the queue, if one has room."""
-        while self._idle:
-            lane = self._idle.popleft()
-            lane.listed = False
-            if lane.is_idle:
-                return lane
-        for lane in self._lanes:
-            if lane.takes_second:
-                return lane
-        return None
-
-    def _assign(self, lane: Lane, job: Job) -> None:
-        self._last_ref += 1
-        try:
-            lane.assign(job, self._last_ref)
-        except SlitherError as error:
-            job.fail(error)
-            self._list_idle(lane)
-            return
-        self._written(lane)
-
     def _fill(self, lane: Lane) -> None:
-        """Give the lane what it has room for."""
-        queue = self._queue
-        while queue and (lane.is_idle or lane.takes_second):
-            self._assign(lane, queue.popleft())
-        if not queue and lane.is_idle:
-            self._list_idle(lane)
-            self._plan_steal()
-
-    def _list_idle(self, lane: Lane) -> None:
-        if lane.is_idle and not lane.listed:
-            lane.listed = True
-            self._idle.append(lane)
-
-    def _drain_queue(self) -> None:
-        """Give queued jobs to whoever has room."""
-        while self._queue:
-            lane = self._choose(self._queue[0])
-            if lane is None:
-                return
-            self._assign(lane, self._queue.popleft())
-
-    def _requeue(self, jobs: list[Job]) -> None:
-        """Put jobs that were given back at the head of the queue."""
-        self._queue.extendleft(job for job in reversed(jobs) if not job.returned)
-
-    # -- stealing ---------------------------------------------------------------------
-
-    def _plan_steal(self) -> None:
-        """A batch behind a slow one is not to wait while somebody is idle: look again soon."""
-        if self._steal_due == math.inf and any(len(lane.slot.outstanding) > 1 for lane in self._lanes):
-            self._steal_due = time.monotonic() + _STEAL_AFTER
-            self._arm(self._steal_due)
-
-    def _steal(self, now: float) -> None:
-        self._steal_due = math.inf
-        idle = sum(lane.is_idle for lane in self._lanes)
-        for lane in self._lanes:
-            if idle and len(lane.slot.outstanding) > 1 and now - lane.begun_at >= _STEAL_AFTER:
-                job = lane.take_back()
-                if job is not None:
-                    self._stolen += 1
-                    self._queue.append(job)
-                    idle -= 1
-        self._drain_queue()
-        if idle:
-            self._plan_steal()
+        """The lane has room: give it what is queued."""
+        self._placement.fill(lane)
+        if self._placement.steal_due < self._timer_due:
+            self._arm(self._placement.steal_due)
 
     # -- frames -----------------------------------------------------------------------
 
@@ -325,7 +230,7 @@ class Pool(Server):
             if lane.revoked == ref:
                 lane.revoked = None
             if ref in lane.jobs:  # both sides saw the other's word: it did not run after all
-                self._requeue([lane.withdraw(ref)])
+                self._placement.give_back([lane.withdraw(ref)])
             self._fill(lane)
         elif kind == wire.READY:
             self._on_ready(lane)
@@ -362,17 +267,8 @@ class Pool(Server):
     def _on_call(self, lane: Lane, ref: int, body: bytes | bytearray) -> None:
         job = lane.running
         session = None if job is None or job.context is None else job.context.session_id
-        request = CallRequest(
-            session, pool=self.ref, send=Pool._on_answer, worker=(lane.slot.number, lane.pid, ref)
-        )
-        try:
-            request.name, request.args, request.kwargs = loads(body, "the arguments of a call back", "driver")
-            if self._calls is None:
-                request.fail(NotRunningError(f"nobody answers calls from the workers of pool {self.pool!r}"))
-            else:
-                self._calls(request)
-        except BaseException as error:  # noqa: BLE001 - the worker gets it; the pool goes on
-            request.fail(error)
+        worker = (lane.slot.number, lane.pid, ref)
+        take_call(CallRequest(session, pool=self.ref, send=Pool._on_answer, worker=worker), body, self._calls)
 
     def _on_answer(self, answer: CallAnswer) -> None:
         lane = self._lanes[answer.slot]
@@ -417,13 +313,7 @@ class Pool(Server):
         lane.slot.ready()
         lane.due = math.inf
         lane.ready_at = time.monotonic()
-        if telemetry.POOL_WORKER_START.receivers and lane.process is not None:
-            telemetry.emit(
-                telemetry.POOL_WORKER_START,
-                self.ref,
-                measurements={"duration": lane.ready_at - lane.process.started_at},
-                metadata={"pool": self.pool, "slot": lane.slot.number, "pid": lane.pid},
-            )
+        tell_start(self.ref, lane)
         self._fill(lane)
 
     def _on_sentinel(self, fd: int) -> None:
@@ -466,12 +356,12 @@ class Pool(Server):
             lanes.pop(fd, None)
         end = bury(lane, self._stopping)
         self._resources.processes.discard(process)
-        self._tell_exit(lane, end)
+        tell_exit(self.ref, lane, end)
         if end.lost is not None and end.error is not None:
             self._timeouts += end.error.__class__.__name__ == "BatchTimeoutError"
             self._crashes += not end.intended
             end.lost.fail(end.error)
-        self._requeue(end.given_back)
+        self._placement.give_back(end.given_back)
         if self._stopping:
             return
         if end.failed_start:
@@ -482,7 +372,7 @@ class Pool(Server):
                 self.pool, end.pid, lane.slot.number, end.cause,
             )  # fmt: skip
         self._start_later(lane, end.delay)
-        self._drain_queue()
+        self._placement.drain()
 
     def _after_failed_start(self, lane: Lane, explanation: str) -> None:
         """A worker ended before it was of use. If that goes on, nobody is to wait for ever."""
@@ -491,24 +381,8 @@ class Pool(Server):
         logger.error("%s", error)
         hopeless = not any(one.slot.is_live or one.slot.failed_starts == 0 for one in self._lanes)
         if hopeless and lane.slot.failed_starts >= self.options.max_failed_starts:
-            jobs, self._queue = self._queue, deque()
-            for job in jobs:
+            for job in self._placement.take_all():
                 job.fail(WorkerStartError(self.pool, lane.slot.number, explanation))
-
-    def _tell_exit(self, lane: Lane, end: Burial) -> None:
-        if telemetry.POOL_WORKER_EXIT.receivers:
-            telemetry.emit(
-                telemetry.POOL_WORKER_EXIT,
-                self.ref,
-                measurements={"duration": end.age},
-                metadata={
-                    "pool": self.pool,
-                    "slot": lane.slot.number,
-                    "pid": end.pid,
-                    "exitcode": end.exitcode,
-                    "cause": end.cause,
-                },
-            )
 
     # -- the clock --------------------------------------------------------------------
 
@@ -529,9 +403,9 @@ class Pool(Server):
                 lane.due = max(lane.due, now + _SUSPENDED)
             if lane.due <= now:
                 self._look_at(lane, now)
-        if self._steal_due <= now:
-            self._steal(now)
-        due = min(self._steal_due, *(lane.due for lane in self._lanes))
+        if self._placement.steal_due <= now:
+            self._placement.steal(now)
+        due = min(self._placement.steal_due, *(lane.due for lane in self._lanes))
         if due < math.inf:
             self._arm(due)
 
@@ -569,12 +443,12 @@ class Pool(Server):
                 return
         second = lane.take_back()
         if second is not None:
-            self._requeue([second])
+            self._placement.give_back([second])
         elif len(lane.slot.outstanding) > 1:
             lane.due = now + 0.01  # the second batch has begun, so the first one's result is on its way
             return
         self._doom(lane, Doom.TIMEOUT, job)
-        self._drain_queue()
+        self._placement.drain()
 
     # -- statistics -------------------------------------------------------------------
 
@@ -582,25 +456,14 @@ class Pool(Server):
         slots = [lane.slot for lane in self._lanes]
         return PoolStatistics(
             pool=self.pool,
-            slots=tuple(
-                SlotStatistics(
-                    slot=lane.slot.number,
-                    pid=lane.pid or None,
-                    state=lane.slot.state.value,
-                    batches=lane.slot.batches,
-                    outstanding=len(lane.slot.outstanding),
-                    workers=lane.slot.workers,
-                    seconds_per_batch=lane.pace,
-                )
-                for lane in self._lanes
-            ),
-            queued=len(self._queue),
+            slots=tuple(SlotStatistics.of(lane) for lane in self._lanes),
+            queued=self._placement.queued,
             running=sum(1 for slot in slots if slot.outstanding),
             batches=sum(slot.batches for slot in slots),
             crashes=self._crashes,
             restarts=sum(max(0, slot.workers - 1) for slot in slots),
             timeouts=self._timeouts,
-            stolen=self._stolen,
+            stolen=self._placement.stolen,
         )
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
+
+if TYPE_CHECKING:
+    from slither_actors.pool._lane import Lane
 
 __all__ = ["PoolStatistics", "SlotStatistics"]
 
@@ -29,6 +34,20 @@ class SlotStatistics:
 
     seconds_per_batch: float | None
     """Recent running time of a batch, smoothed; None before the first."""
+
+    @classmethod
+    def of(cls, lane: Lane) -> SlotStatistics:
+        """Read one lane."""
+        slot = lane.slot
+        return cls(
+            slot=slot.number,
+            pid=lane.pid or None,
+            state=slot.state.value,
+            batches=slot.batches,
+            outstanding=len(slot.outstanding),
+            workers=slot.workers,
+            seconds_per_batch=lane.pace,
+        )
 
 
 @attrs.frozen(kw_only=True)

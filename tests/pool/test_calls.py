@@ -138,7 +138,7 @@ def test_an_answer_for_a_dead_worker_is_dropped() -> None:
 
 def test_nobody_answers() -> None:
     """A pool without an answerer says so."""
-    with asking() as asker, pytest.raises(RemoteError, match="nobody answers calls from the workers of pool"):
+    with asking() as asker, pytest.raises(RemoteError, match="nobody answers calls from the workers"):
         asker.run(work.ask, [1])
 
 

@@ -275,8 +275,9 @@ def test_a_batch_behind_a_slow_one_goes_to_an_idle_worker(tmp_path: Path) -> Non
     """Work put into the pipe of a worker that turns out slow is taken back when another has nothing to do."""
     with asking(workers=2) as asker:
         gates = [tmp_path / "a", tmp_path / "b"]
-        asker.wait(*[asker.submit(work.increment, [1]) for _ in range(20)])
-        until(lambda: all((slot.seconds_per_batch or 1) < 0.01 for slot in asker.statistics().slots))
+        until(lambda: all(slot.state == "idle" for slot in asker.statistics().slots))
+        while not all((slot.seconds_per_batch or 1) < 0.01 for slot in asker.statistics().slots):
+            asker.wait(*[asker.submit(work.increment, [1]) for _ in range(2)])
         slow = [asker.submit(work.wait_for_file, [str(gate)]) for gate in gates]
         quick = [asker.submit(work.increment, [n]) for n in range(2)]
         until(lambda: len(exists(gates[0])) + len(exists(gates[1])) == 2)
