@@ -3,7 +3,8 @@
 An item that is routed leaves the run at once, past the stages that follow,
 through a side output with demand of its own; while that is blocked the stage
 takes nothing new. So is it while an item or a batch waits for its next
-attempt: what is behind it waits, and order is kept.
+attempt: what is behind it waits, and order is kept. And when an item has
+become many, those behind it wait until there is demand for what they become.
 """
 
 from __future__ import annotations
@@ -88,8 +89,11 @@ class StageRunner(ProducerConsumer):
         self._side = SideOutput(link, self.ref, Reader.take)
         self._tally = Tally()
         self._left: deque[_Work] = deque()
-        """What is not handled yet, while something waits for its next attempt."""
+        """What is not handled yet, while something waits for its next attempt or for demand."""
         self._waits = False
+        """Whether something waits for its next attempt."""
+        self._enough = False
+        """Whether more was made than is wanted, with something left to handle."""
         self._retrying: Item | None = None
         """The (first) item of what is tried again, and the number of attempts that it had."""
         self._attempts = 1
@@ -102,8 +106,9 @@ class StageRunner(ProducerConsumer):
 
     def terminate(self, reason: Any) -> None:
         """Shut the stage down and leave its statistics with the run."""
-        self._tally.failed += sum(len(events) for _, events, _ in self._waiting)
-        self._tally.failed += sum(len(what) for _, what in self._left)
+        waiting = sum(len(events) for _, events, _ in self._waiting)
+        self._tally.items_in += waiting
+        self._tally.failed += waiting + sum(len(what) for _, what in self._left)
         statistics = self.snapshot()
         self._link.finished[self._name] = statistics
         problem: Any = reason if is_abnormal(reason) or self._ended_with is not None else None
@@ -130,6 +135,20 @@ class StageRunner(ProducerConsumer):
         self._side.granted(count)
         self._unblock()
 
+    def _demanded(self, demand: int) -> None:
+        if self._enough:
+            self._wanted += demand
+            self._resume()
+        else:
+            super()._demanded(demand)
+
+    def _resume(self) -> None:
+        """Handle what is left, outside of `handle_events`."""
+        out = self._work()
+        if out:
+            self._dispatch(out)
+        self._unblock()
+
     def _unblock(self) -> None:
         if self._side.blocked:
             return
@@ -142,13 +161,14 @@ class StageRunner(ProducerConsumer):
         """Handle what arrived together."""
         self._tally.items_in += len(events)
         self._left.append((self._first_step, events))
-        return [] if self._waits else self._work()
+        return [] if self._waits or self._enough else self._work()
 
     def _work(self) -> list[Item]:
         """Handle what is left, up to something that has to wait; return what goes on."""
         flow = _Flow()
         left = self._left
-        while left and not self._waits and self._ended_with is None:
+        self._enough = False
+        while left and not self._waits and not self._enough and self._ended_with is None:
             step, what = left.popleft()
             step(what, flow)
         self._tally.emitted += len(flow.stay)
@@ -177,6 +197,10 @@ class StageRunner(ProducerConsumer):
             else:
                 self._tally.took(made)
                 flow.add(made)
+                if len(made[0]) > 1 and len(flow.stay) >= self._wanted and at + 1 < len(items):
+                    self._enough = True
+                    self._left.appendleft((self._handle_each, items[at + 1 :]))
+                    return
 
     def _handle_together(self, items: Sequence[Item], flow: _Flow) -> None:
         try:
@@ -299,7 +323,4 @@ def _last(policy: Policy) -> Policy:
 
 def _retry(runner: StageRunner, _: None) -> None:
     runner._waits = False
-    out = runner._work()
-    if out:
-        runner._dispatch(out)
-    runner._unblock()
+    runner._resume()
