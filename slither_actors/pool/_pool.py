@@ -125,13 +125,14 @@ class Pool(Server):
 
     def terminate(self, reason: Any) -> None:
         """End the workers: idle ones are told to, busy ones are killed. What is queued or runs is refused."""
-        self._refuse_all()
+        self._stopping = True
         for lane in self._lanes:
             if lane.process is not None and lane.is_idle:
                 lane.write(wire.STOP, 0)
             elif lane.process is not None:
                 lane.process.kill()
             lane.slot.stop()
+        self._refuse_all()
         deadline = time.monotonic() + self.options.stop_timeout
         for lane in self._lanes:
             if lane.process is not None and lane.process.wait(deadline - time.monotonic()):
@@ -141,8 +142,8 @@ class Pool(Server):
     def _on_dead(self) -> None:
         """The actor is gone, killed perhaps: so are its workers, and its jobs go back."""
         if hasattr(self, "_free"):
+            self._free()  # first: who is refused may try elsewhere, and nothing is to run twice at a time
             self._refuse_all()
-            self._free()
 
     def _close(self) -> None:
         for fd in (*self._sockets, *self._stderrs, *self._sentinels):

@@ -61,7 +61,7 @@ def test_the_clock_of_the_second_batch_starts_at_its_turn() -> None:
     """Waiting in the pipe behind another batch is not running."""
     with asking() as asker:
         asker.run(work.sleep, [0.0])  # from now on a second batch is put into the pipe
-        jobs = [asker.submit(work.sleep, [0.25], timeout=0.4) for _ in range(4)]
+        jobs = [asker.submit(work.sleep, [0.25], timeout=0.45) for _ in range(4)]
         asker.wait(*jobs)
         assert [job.error for job in jobs] == [None] * 4
 
