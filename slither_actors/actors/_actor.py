@@ -15,7 +15,6 @@ from slither_actors.actors._cell import Cell, Message, end
 from slither_actors.actors._future import Future
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
 from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_info
-from slither_actors.errors import NotRunningError
 
 __all__ = ["Actor"]
 
@@ -124,10 +123,10 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
 
     Raises:
         NotRunningError: the program is at its end and the runtime has stopped.
+        ForkedRuntimeError: this is the child of a fork.
     """
     if _runtime.scheduler.closed:
-        msg = f"{type(actor).__name__} cannot start: the program ends and its actors have stopped"
-        raise NotRunningError(msg)
+        raise _runtime.scheduler.refusal()
     current = _runtime.current_cell() if linked else None
     own = type(actor).own_thread
     scheduler = _runtime.own_scheduler(type(actor).__name__) if own else _runtime.scheduler

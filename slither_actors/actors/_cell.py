@@ -239,6 +239,10 @@ class Cell:
         else:
             self.put_control((_exit_signal, Exit(source, reason)))
 
+    def order_end(self, reason: Any) -> None:
+        """Have the actor end as if it had stopped itself, ahead of the mailbox, trapping or not."""
+        self.put_control((_ordered_end, reason))
+
     def kill(self) -> None:
         """End the actor at its next message boundary; no callback runs any more."""
         self.put_control((_kill, None))
@@ -407,6 +411,10 @@ def _show(message: Message) -> str:
 
 def _kill(actor: Actor, _: None) -> None:
     actor._cell.die(KILLED)
+
+
+def _ordered_end(actor: Actor, reason: Any) -> None:
+    end(actor._cell, reason)
 
 
 def _exit_signal(actor: Actor, signal: Exit) -> None:

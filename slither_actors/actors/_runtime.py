@@ -23,7 +23,7 @@ __all__ = ["blocking", "current_cell", "inline", "scheduler", "timers", "wait_fo
 
 logger = logging.getLogger("slither_actors.actors")
 
-_EXIT_SECONDS = 5.0
+EXIT_SECONDS = 5.0
 """How long the exit of the program waits for the actors that are still alive."""
 
 scheduler = Scheduler(target=_scheduler.default_target())
@@ -100,12 +100,12 @@ def blocking() -> None:
         frame.runner.scheduler.hand_over(frame.runner)
 
 
-def shut_down(timeout: float = _EXIT_SECONDS) -> None:
+def shut_down() -> None:
     """Stop what is alive, youngest first, then the threads. Runs at exit."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + EXIT_SECONDS
     for cell in reversed(_cell.live_cells()):
         if not cell.dead and (cell.parent is None or cell.parent.dead):
-            cell.signal_ahead(None, SHUTDOWN)
+            cell.order_end(SHUTDOWN)
             # Half of what is left: one that does not end must not cost the others their last callback.
             cell.join((deadline - time.monotonic()) / 2)
     for cell in _cell.live_cells():

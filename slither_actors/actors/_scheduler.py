@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from slither_actors.actors._poller import Poller
-from slither_actors.errors import ForkedRuntimeError, NotRunningError
+from slither_actors.errors import ForkedRuntimeError, NotRunningError, SlitherError
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
@@ -481,6 +481,12 @@ class Scheduler:
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread is not None and thread.is_alive() for thread in threads)
+
+    def refusal(self) -> SlitherError:
+        """Say why nothing can start here any more."""
+        if self._forked:
+            return ForkedRuntimeError(FORKED)
+        return NotRunningError("the program ends and its actors have stopped")
 
     def after_fork_in_child(self) -> None:
         """The threads are gone: make every use of the actors an error instead of a hang."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pykka
 import pytest
 
+import slither_actors
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import live_cells
 from slither_actors.actors._scheduler import Scheduler
@@ -51,3 +58,35 @@ def small_scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
 def wide_scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
     """As `scheduler`, with four threads that run actors at one time, as on a free-threaded build."""
     yield from _private(monkeypatch, Scheduler(name="scheduler-of-test", target=4))
+
+
+class Program:
+    """A program of a test's, run to its end."""
+
+    def __init__(self, body: str, *, timeout: float, code: int, arguments: tuple[str, ...]) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent)}
+        interval = os.environ.get("SLITHER_SWITCH_INTERVAL")
+        prelude = f"import sys; sys.setswitchinterval({interval})\n" if interval else ""
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, *arguments, "-c", prelude + textwrap.dedent(body)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        self.seconds = time.monotonic() - started
+        self.out = done.stdout.splitlines()
+        self.err = done.stderr
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def program() -> Callable[..., Program]:
+    """Run ``program(body)`` in an interpreter of its own; it has to end within `timeout` seconds."""
+
+    def run(body: str, *, timeout: float = LONG, code: int = 0, arguments: tuple[str, ...] = ()) -> Program:
+        return Program(body, timeout=timeout, code=code, arguments=arguments)
+
+    return run
