@@ -310,6 +310,12 @@ def test_a_flood_on_standard_error_disturbs_nothing(capsys: pytest.CaptureFixtur
     assert "\\xff\x00garbage" in capsys.readouterr().err
 
 
+def test_standard_input_is_empty() -> None:
+    """The terminal is the driver's; a batch that reads from it gets the end."""
+    with asking() as asker:
+        assert asker.run(work.read_standard_input, [0]) == [(b"", "")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_workers_ignore_what_is_meant_for_the_driver(number: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C and a service manager's SIGTERM reach every process; the driver decides."""

@@ -460,3 +460,10 @@ def wait_for_file(batch: list[str]) -> list[int]:
         while not Path(path).exists():
             time.sleep(0.005)
     return [os.getpid()] * len(batch)
+
+
+# -- standard input ---------------------------------------------------------------------------
+
+
+def read_standard_input(batch: list[Any]) -> list[Any]:
+    return [(os.read(0, 1), sys.stdin.read()) for _ in batch]
