@@ -34,7 +34,6 @@ for label in "abc":
 """)
     assert done.out == [f"terminate {label} shutdown" for label in "cba"]
     assert done.err == ""
-    assert done.seconds < 4
 
 
 def test_a_tree_stops_in_order_at_the_end(program: Run) -> None:
@@ -90,7 +89,6 @@ probe = Probe.start('a')
 """)
     assert "terminate a shutdown" in done.out
     assert done.err == ""
-    assert done.seconds < 5
 
 
 STUCK = {
@@ -118,7 +116,7 @@ stuck.cast(stick)
 begun.wait()
 """)
     assert "terminate server shutdown" in done.out
-    assert done.seconds < 4
+    assert done.seconds < 10
     if "never answered" in state and "crashed: ActorExitError" in done.err:
         return  # its server ended in time, so the call did; what it raised is a crash like any other
     (line,) = done.err.splitlines()

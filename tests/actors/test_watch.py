@@ -277,27 +277,30 @@ def test_what_cannot_be_watched_is_an_error(scheduler: Scheduler, log: Log) -> N
 def test_a_descriptor_is_seen_while_the_scheduler_is_busy(pipe: Pipe, log: Log) -> None:
     """Actors with endless work do not keep a message of a descriptor waiting."""
     over = threading.Event()
-    worker = Quiet.start()
 
     def work(probe: Probe) -> None:
-        end = time.perf_counter() + 0.001
+        end = time.perf_counter() + 0.003
         while time.perf_counter() < end:
             pass
         if not over.is_set():
             probe.ref.cast(work)
 
-    workers = [Quiet.start() for _ in range(10)]
     ref = watching(log, pipe.read)
-    for worker in workers:
+    waits = []
+    for worker in [Quiet.start() for _ in range(3)]:
         worker.cast(work)
     try:
-        before = time.monotonic()
-        pipe.send(b"seen")
-        assert data(log) == b"seen"
-        assert time.monotonic() - before < 0.5
+        for _ in range(10):
+            before = time.monotonic()
+            pipe.send(b"seen")
+            assert data(log) == b"seen"
+            waits.append(time.monotonic() - before)
     finally:
         over.set()
     ref.stop()
+    # The best of ten, for a machine that is busy with something else. A scheduler that looks only
+    # between every 64 slices needs 0.2 s each time.
+    assert min(waits) < 0.1
 
 
 def test_a_descriptor_is_seen_while_handlers_block(pipe: Pipe, log: Log) -> None:
