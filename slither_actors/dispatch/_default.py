@@ -6,6 +6,7 @@ gets a default application: the floor above provides it through `provide`.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,13 @@ def provide(*, pipes: Callable[[], object], pool: Callable[[str], object]) -> No
     _starters["pool"] = pool
 
 
+def _starter(kind: str) -> Callable[..., object]:
+    if kind not in _starters:
+        # By name: it is on a floor above, and nothing else may have imported it.
+        importlib.import_module("slither_actors.application")
+    return _starters[kind]
+
+
 def pool_name(pool: str) -> tuple[str, str]:
     """The name under which a pool is registered."""
     return ("slither.pool", pool)
@@ -46,8 +54,8 @@ def pool_of(pool: str) -> Ref:
         PoolError: there is no pool of that name.
     """
     found = find_pool(pool)
-    if found is None and "pool" in _starters:
-        _starters["pool"](pool)
+    if found is None:
+        _starter("pool")(pool)
         found = find_pool(pool)
     if found is None:
         msg = f"there is no pool {pool!r}: start one with Application(pools={{{pool!r}: 2}})"
@@ -67,8 +75,8 @@ def pipes() -> DynamicSupervisorRef:
         NotRunningError: there is none and none could be started.
     """
     found = whereis(PIPES)
-    if found is None and "pipes" in _starters:
-        _starters["pipes"]()
+    if found is None:
+        _starter("pipes")()
         found = whereis(PIPES)
     if not isinstance(found, DynamicSupervisorRef):
         msg = "no application runs: use `with Application(...):`"
