@@ -14,12 +14,18 @@ from typing import Any
 
 import attrs
 
-__all__ = ["DEFAULT_ROUTE", "Item"]
+__all__ = ["DEFAULT_ROUTE", "Item", "take_ids"]
 
 DEFAULT_ROUTE = "default"
 
-_next_id = itertools.count(1).__next__
+_ids = itertools.count(1)
+_next_id = _ids.__next__
 _NO_META: Mapping[str, Any] = {}
+
+
+def take_ids(count: int) -> list[int]:
+    """Return as many fresh ids, increasing: for items that are made later than their payloads came."""
+    return list(itertools.islice(_ids, count))
 
 
 @attrs.define

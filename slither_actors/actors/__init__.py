@@ -4,6 +4,7 @@ from slither_actors.actors._actor import Actor
 from slither_actors.actors._cell import Monitor
 from slither_actors.actors._child import ChildCounts, ChildInfo
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
+from slither_actors.actors._current import current_actors
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
@@ -46,6 +47,7 @@ __all__ = [
     "TaskSupervisorRef",
     "Timer",
     "blocking",
+    "current_actors",
     "is_abnormal",
     "scheduler",
     "when_named",

@@ -46,7 +46,7 @@ class WindowStatistics:
     """The largest ``running + held`` seen so far; never above the limit."""
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)  # three assignments a batch need no validator
 class Window(Generic[R]):
     """Track the batches of one dispatch run.
 

@@ -6,104 +6,184 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from slither_actors.context import Context
-from slither_actors.item import Item
+from slither_actors.errors import BatchError, ResultError
+from slither_actors.item import Item, take_ids
 
 if TYPE_CHECKING:
-    from slither_actors.actors import Ref
+    from slither_actors.actors import Ref, Timer
+    from slither_actors.dispatch.executor import Executor
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "BatchOrigin", "checked_results"]
+
+_NOT_RESULTS = (str, bytes, bytearray, memoryview, set, frozenset, dict)
+"""Iterable, and no list of results: as in the workers."""
+
+
+@attrs.frozen(kw_only=True)
+class BatchOrigin:
+    """What all batches of one runner have in common."""
+
+    context: Context
+    timeout: float | None
+    label: str
+    """The stage in words."""
+
+    reply_to: Ref
+    on_done: Callable[[Any, Batch], object]
 
 
 class Batch:
     """Items sent together. An executor answers it once, with `succeed` or `fail`, from any thread.
 
-    A second answer is dropped, so a late one can do no harm.
+    A second answer is dropped, so a late one can do no harm. It may hold bare
+    payloads, whose items are made when somebody wants them; their ids are taken
+    now, so they count in input order all the same.
     """
 
     __slots__ = (
         "_claim",
-        "_on_done",
-        "_reply_to",
+        "_ids",
+        "_items",
+        "_origin",
+        "_payloads",
         "attempt",
-        "context",
-        "description",
         "error",
         "handle",
-        "items",
         "ref",
         "results",
+        "size",
         "started_at",
-        "timeout",
+        "timer",
     )
 
     def __init__(
-        self,
-        ref: int,
-        items: list[Item],
-        *,
-        context: Context,
-        timeout: float | None,
-        description: str,
-        reply_to: Ref,
-        on_done: Callable[[Any, Batch], object],
+        self, ref: int, content: list[Any], origin: BatchOrigin, *, bare: bool = False, attempt: int = 1
     ) -> None:
         self.ref = ref
         """Counts up from zero in input order."""
-        self.items = items
-        self.context = context
-        self.timeout = timeout
-        self.description = description
-        """How errors call it, such as ``batch 37 of ScorePipe.predict``."""
-        self.attempt = 1
+        self.size = len(content)
+        """How many items."""
+        self.attempt = attempt
+        """Counts up from one."""
         self.results: list[Any] | None = None
         self.error: BaseException | None = None
         self.handle: Any = None
         """For the executor's own use."""
         self.started_at = 0.0
-        self._reply_to = reply_to
-        self._on_done = on_done
+        self.timer: Timer | None = None
+        """The runner's, where the executor does not keep the timeout by itself."""
+        self._origin = origin
+        self._items: list[Item] | None = None
+        self._payloads: list[Any] | None = None
+        self._ids: list[int] = []
+        if not bare:
+            self._items = content
+        else:
+            for kind in set(map(type, content)):
+                if issubclass(kind, Item):
+                    self._items = Item.wrap_many(content)
+                    break
+            else:
+                self._payloads = content
+                self._ids = take_ids(self.size)
         self._claim = threading.Lock().acquire
+
+    @property
+    def items(self) -> list[Item]:
+        """The items, in input order."""
+        if self._items is None:
+            self._items = list(map(Item, self._ids, self._payloads or ()))
+        return self._items
 
     @property
     def payloads(self) -> list[Any]:
         """The items' payloads, as a new list."""
+        if self._payloads is not None:
+            return self._payloads[:]
         return [item.payload for item in self.items]
+
+    @property
+    def context(self) -> Context:
+        """The run's context."""
+        return self._origin.context
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one attempt may take; None is no limit."""
+        return self._origin.timeout
+
+    @property
+    def name(self) -> str:
+        """How errors call it, such as ``batch 37 of ScorePipe.predict``."""
+        return f"batch {self.ref} of {self._origin.label}"
+
+    @property
+    def description(self) -> str:
+        """The name, and which attempt it is unless it is the first."""
+        return self.name if self.attempt == 1 else f"{self.name}, attempt {self.attempt}"
+
+    @property
+    def runner(self) -> Ref:
+        """The runner that waits for the batch."""
+        return self._origin.reply_to
+
+    @property
+    def outcomes(self) -> list[Item]:
+        """The items with the results as their payloads."""
+        results = self.results or []
+        if self._items is None:
+            return list(map(Item, self._ids, results))
+        return [Item(i.id, r, i.meta, i.route) for i, r in zip(self._items, results, strict=True)]
 
     def succeed(self, results: list[Any]) -> None:
         """Answer with one result per item, in their order."""
         if self._claim(False):
             self.results = results
-            self._reply_to.send(self._on_done, self)
+            self._origin.reply_to.send(self._origin.on_done, self)
 
     def fail(self, error: BaseException) -> None:
         """Answer with the reason for which there are no results."""
         if self._claim(False):
             self.error = error
-            self._reply_to.send(self._on_done, self)
+            self._origin.reply_to.send(self._origin.on_done, self)
 
     def settle(self, runner: Any, results: list[Any] | None, error: BaseException | None) -> None:
         """As `succeed` or `fail`, for an executor whose answer arrives in the runner's own actor."""
         if self._claim(False):
             self.results = results
             self.error = error
-            self._on_done(runner, self)
+            self._origin.on_done(runner, self)
 
-    @property
-    def runner(self) -> Ref:
-        """The runner that waits for the batch."""
-        return self._reply_to
+    def check(self, executor: Executor) -> None:
+        """Make what an executor answered an error if it is neither results for all items nor an error."""
+        if self.error is not None and not isinstance(self.error, BaseException):
+            self.error = BatchError(f"{self.description}: {self.error!r:.200}")
+        elif self.error is None and (type(self.results) is not list or len(self.results) != self.size):
+            try:
+                self.results = checked_results(self.results, self.size, executor.name)
+            except Exception as error:  # noqa: BLE001 - the results may be an iterable of the user's
+                self.results, self.error = None, error
 
     def next_attempt(self) -> Batch:
-        """Return the batch as it is run again, under the same reference."""
-        again = Batch(
-            self.ref,
-            self.items,
-            context=self.context,
-            timeout=self.timeout,
-            description=self.description,
-            reply_to=self._reply_to,
-            on_done=self._on_done,
-        )
-        again.attempt = self.attempt + 1
-        return again
+        """Return the batch as it is run again, under the same reference and with the same items."""
+        return Batch(self.ref, self.items, self._origin, attempt=self.attempt + 1)
+
+
+def checked_results(results: Any, expected: int, name: str) -> list[Any]:
+    """Take what a batch function returned as a list of `expected` results.
+
+    Raises:
+        ResultError: it is no sequence of results, or has another length.
+    """
+    if isinstance(results, _NOT_RESULTS) or not hasattr(results, "__iter__"):
+        kind = "None" if results is None else f"a {type(results).__qualname__}"
+        msg = f"{name} returned {kind} for {expected} payloads; one result per payload, in a list, is wanted"
+        raise ResultError(msg)
+    made = results if isinstance(results, list) else list(results)
+    if len(made) != expected:
+        msg = f"{name} returned {len(made)} results for {expected} payloads"
+        raise ResultError(msg)
+    return made

@@ -1,31 +1,65 @@
-"""What the stages of one run share: the way out for routed items, and their last statistics."""
+"""What the stages and the caller of one run share.
+
+The way out for routed items, the stages' last statistics, and the word that
+the run is to end, which has to reach also those who do not listen: an actor of
+the run that reads another run waits for that one, not for its own mailbox.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from slither_actors.actors import Ref
+from slither_actors.actors import Ref, current_actors
 from slither_actors.item import Item
 
-__all__ = ["RunLink", "SideOutput"]
+__all__ = ["RunLink", "SideOutput", "enclosing_run"]
 
 _CREDIT = 1000
 """Routed items of one stage on their way to the caller at one time."""
 
 
+class Wait(Protocol):
+    """Somebody's wait for the items of another run."""
+
+    def interrupt(self, run: RunLink) -> None:
+        """Make the wait end, if an actor of `run` waits."""
+        ...
+
+
 class RunLink:
     """One per run. The supervisor of the run sets `reader` before any demand flows."""
 
-    __slots__ = ("ended", "finished", "reader")
+    __slots__ = ("closing", "ended", "finished", "reader", "run", "waits")
 
     def __init__(self) -> None:
+        self.run: Ref | None = None
+        """The supervisor of the run, once it has started."""
         self.reader: Ref | None = None
         self.ended: Any = None
         """The reason with which the last stage ended; None while it runs, and for a run that was closed."""
         self.finished: dict[str, Any] = {}
         """Stage name to its last statistics, written when the stage ends."""
+        self.closing = False
+        """Whether nobody wants anything of the run any more."""
+        self.waits: set[Wait] = set()
+        """What the actors of this run wait for in other runs."""
+
+    def close(self) -> None:
+        """Say that the run is to end. From any thread, a finalizer included."""
+        self.closing = True
+        for wait in tuple(self.waits):
+            wait.interrupt(self)
+
+
+def enclosing_run() -> RunLink | None:
+    """The run whose actor runs in this thread."""
+    for actor in current_actors():
+        link = getattr(actor, "run_link", None)
+        if link is not None:
+            return link  # type: ignore[no-any-return]
+    return None
 
 
 class SideOutput:

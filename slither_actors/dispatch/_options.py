@@ -64,4 +64,4 @@ class DispatchOptions:
     def __attrs_post_init__(self) -> None:
         """Check what the converters of attrs cannot name."""
         self.make_executor()
-        self.make_strategy()
+        self.make_strategy().batcher()

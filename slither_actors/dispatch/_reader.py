@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import KILLED, NORMAL, Ref, blocking
-from slither_actors.dispatch._link import RunLink
+from slither_actors.dispatch._link import RunLink, enclosing_run
+from slither_actors.errors import NotRunningError
 from slither_actors.item import Item
 from slither_actors.stages import Consumer, Subscription, ask
 
@@ -38,6 +39,13 @@ class Arrival:
     """To be called with their number when the caller is done with them."""
 
 
+@attrs.frozen
+class _Interrupt:
+    """The run whose actor reads is to end."""
+
+    run: RunLink
+
+
 class Outlet:
     """A queue from a run to the one thread that reads it.
 
@@ -46,7 +54,7 @@ class Outlet:
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Arrival | Ended] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Arrival | Ended | _Interrupt] = queue.SimpleQueue()
         self._finished = False
 
     def put(self, arrival: Arrival) -> None:
@@ -59,11 +67,32 @@ class Outlet:
             self._finished = True
             self._queue.put(Ended(reason))
 
+    def interrupt(self, run: RunLink) -> None:
+        """End a wait of one of `run`'s actors."""
+        self._queue.put(_Interrupt(run))
+
     def get(self) -> Arrival | Ended:
-        """Wait in this thread, which may be an actor's, for the next items or the end."""
-        if self._queue.empty():
-            blocking()
-        return self._queue.get()
+        """Wait in this thread, which may be an actor's, for the next items or the end.
+
+        Raises:
+            NotRunningError: the calling actor is part of another run, and that one is to end.
+        """
+        run = enclosing_run()
+        if run is not None:
+            run.waits.add(self)
+        try:
+            while True:
+                if run is not None and run.closing:
+                    msg = "the run that reads this one ends"
+                    raise NotRunningError(msg)
+                if self._queue.empty():
+                    blocking()
+                got = self._queue.get()
+                if not isinstance(got, _Interrupt):
+                    return got
+        finally:
+            if run is not None:
+                run.waits.discard(self)
 
 
 class Reader(Consumer):
@@ -90,30 +119,39 @@ class Reader(Consumer):
         self._collect = collect
         self._collected: list[Item] = []
         self._demand = demand
+        self._consumed = 0
         self._link = link
         link.reader = self.ref
 
     def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str | None:
         """Ask by hand: for a first share now, for more when the caller has consumed it."""
-        ask_soon = (source, self._demand)
-        self.ref.send(_ask, ask_soon)
+        self.ref.send(Reader._ask, (source, self._demand))
         return "manual"
 
     def handle_events(self, events: Sequence[Any], source: Subscription) -> None:
         """Take what the last stage emitted."""
-        self._take(events, partial(_ask_more, self.ref, source))
+        if self._collect:
+            self._collected.extend(events)
+            self._ask((source, len(events)))
+        else:
+            self._outlet.put(Arrival(events, partial(_ask_more, self.ref, source)))
 
     def take(self, argument: tuple[Ref, Sequence[Item]]) -> None:
         """Take what left the run at an earlier stage."""
         stage, items = argument
-        self._take(items, partial(stage.send, _grant))
-
-    def _take(self, items: Sequence[Item], consumed: Granted) -> None:
         if self._collect:
             self._collected.extend(items)
-            consumed(len(items))
+            stage.send(_grant, len(items))
         else:
-            self._outlet.put(Arrival(items, consumed))
+            self._outlet.put(Arrival(items, partial(stage.send, _grant)))
+
+    def _ask(self, consumed: tuple[Subscription, int]) -> None:
+        """Ask for as many more as were consumed, but not for each list by itself."""
+        source, count = consumed
+        self._consumed += count
+        if 2 * self._consumed >= self._demand and not source.closed:
+            count, self._consumed = self._consumed, 0
+            ask(source, count)
 
     def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
         """The last stage has ended: so has the run."""
@@ -137,14 +175,8 @@ class Reader(Consumer):
         super()._on_dead()
 
 
-def _ask(_: Reader, argument: tuple[Subscription, int]) -> None:
-    source, count = argument
-    if not source.closed:
-        ask(source, count)
-
-
 def _ask_more(reader: Ref, source: Subscription, count: int) -> None:
-    reader.send(_ask, (source, count))
+    reader.send(Reader._ask, (source, count))
 
 
 def _grant(stage: Any, count: int) -> None:

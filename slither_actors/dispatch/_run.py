@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
 from slither_actors.config import build
 from slither_actors.context import Context
+from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.dispatch._source import ItemSource
 from slither_actors.dispatch._stream import RunStream, collect
 from slither_actors.dispatch._topology import RunPlan, StagePlan
-from slither_actors.errors import DispatchError
+from slither_actors.dispatch.strategy import FixedBatch
+from slither_actors.errors import DispatchError, OptionError
 from slither_actors.item import Item
 
 __all__ = ["call_batch", "run", "stream"]
+
+_NOT_FOR_ONE_BATCH = frozenset({"strategy", "batch_size", "max_in_flight", "ordering"})
+
+_MAX_DEMAND = 100_000
+"""The most items on their way to the caller at one time."""
 
 
 def run(items: Iterable[Any], *, executor: Any, **options: Any) -> list[Item]:
@@ -42,10 +49,7 @@ def run(items: Iterable[Any], *, executor: Any, **options: Any) -> list[Item]:
             ``ordering="preserve"`` exactly the batches before it.
     """
     checked = build(DispatchOptions, {"executor": executor, **options}, where="dispatch.run")
-    found, halted = collect(_plan(lambda: items, checked, collect_all=True))
-    if halted is not None:
-        raise _error(halted, found) from halted.error
-    return found
+    return _collected(_plan(_checked(items, "dispatch.run"), checked, collect_all=True))
 
 
 def stream(items: Iterable[Any], *, executor: Any, **options: Any) -> RunStream:
@@ -55,7 +59,7 @@ def stream(items: Iterable[Any], *, executor: Any, **options: Any) -> RunStream:
     input need no more memory than the window holds. Takes what `run` takes.
     """
     checked = build(DispatchOptions, {"executor": executor, **options}, where="dispatch.stream")
-    return RunStream(_plan(lambda: items, checked, collect_all=False), _error)
+    return RunStream(_plan(_checked(items, "dispatch.stream"), checked, collect_all=False), _error)
 
 
 def call_batch(items: Iterable[Any], *, executor: Any, **options: Any) -> list[Item]:
@@ -64,31 +68,56 @@ def call_batch(items: Iterable[Any], *, executor: Any, **options: Any) -> list[I
     Takes what `run` takes, except ``strategy``, ``batch_size``, ``max_in_flight``
     and ``ordering``.
     """
-    batch = Item.wrap_many(items)
+    for name in _NOT_FOR_ONE_BATCH & options.keys():
+        raise OptionError(name, "has no meaning for one batch", where="dispatch.call_batch")
+    checked = build(DispatchOptions, {"executor": executor, **options}, where="dispatch.call_batch")
+    batch = list(_checked(items, "dispatch.call_batch"))
     if not batch:
         return []
-    allowed = {"executor": executor, **options}
-    checked = build(DispatchOptions, allowed, where="dispatch.call_batch")
-    checked = attrs.evolve(checked, strategy=None, batch_size=len(batch), max_in_flight=1)
-    found, halted = collect(_plan(lambda: batch, checked, collect_all=True))
-    if halted is not None:
-        raise _error(halted, found) from halted.error
-    return found
+    checked = attrs.evolve(checked, batch_size=len(batch), max_in_flight=1)
+    return _collected(_plan(batch, checked, collect_all=True))
 
 
-def _plan(source: Callable[[], Iterable[Any]], options: DispatchOptions, *, collect_all: bool) -> RunPlan:
-    context = options.context or Context()
-    window = options.batch_size * options.max_in_flight
+def _checked(items: Iterable[Any], where: str) -> Iterable[Any]:
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        raise OptionError("items", f"is {items!r:.200}; allowed is an iterable of payloads", where=where)
+    return items
+
+
+def _plan(items: Iterable[Any], options: DispatchOptions, *, collect_all: bool) -> RunPlan:
+    link = RunLink()
+    # Most strategies look at items. Where none does, an item is made once, with its result.
+    bare = isinstance(options.make_strategy(), FixedBatch)
+    runner = {
+        "context": options.context or Context(),
+        "link": link,
+        "side_output": False,
+        "bare": bare,
+    }
     return RunPlan(
         label="dispatch",
         stages=[
-            StagePlan(name="source", actor=ItemSource, args=(source,), takes_input=False),
-            StagePlan(name="dispatch", actor=DispatchRunner, args=(options,), options={"context": context}),
+            StagePlan(
+                name="source",
+                actor=ItemSource,
+                args=(lambda: items,),
+                options={"link": link, "wrap": not bare},
+                takes_input=False,
+            ),
+            StagePlan(name="dispatch", actor=DispatchRunner, args=(options,), options=runner),
         ],
         outlet=Outlet(),
-        demand=max(1, min(window, 100_000)),
+        link=link,
+        demand=_MAX_DEMAND if collect_all else min(options.batch_size * options.max_in_flight, _MAX_DEMAND),
         collect=collect_all,
     )
+
+
+def _collected(plan: RunPlan) -> list[Item]:
+    found, halted = collect(plan)
+    if halted is not None:
+        raise _error(halted, found) from halted.error
+    return found
 
 
 def _error(halted: Halted, partial: list[Item]) -> DispatchError:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from slither_actors.actors import NORMAL, SHUTDOWN, Crash, Ref
 from slither_actors.dispatch._default import pipes
+from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Arrival, Ended
 from slither_actors.dispatch._runner import Halted
 from slither_actors.dispatch._topology import RunPlan, RunSupervisor
@@ -49,9 +50,19 @@ def start_run(plan: RunPlan) -> Ref:
         raise NotRunningError(msg) from error
 
 
-def _end_run(run: Ref) -> None:
-    # Not by an exit signal: a supervisor traps those and heeds only its parent's.
-    run.stop(SHUTDOWN, block=False)
+def _end_run(link: RunLink) -> None:
+    """Have a run end, whether it has started, is about to, or has ended."""
+    link.close()
+    if link.run is not None:
+        # Not by an exit signal: a supervisor traps those and heeds only its parent's.
+        link.run.stop(SHUTDOWN, block=False)
+
+
+def _close_run(link: RunLink) -> None:
+    """End a run and wait until nothing of it is left."""
+    _end_run(link)
+    if link.run is not None:
+        link.run.join(_END_SECONDS)
 
 
 class RunStream(Iterator[Item]):
@@ -64,7 +75,7 @@ class RunStream(Iterator[Item]):
     def __init__(self, plan: RunPlan, fail: Callable[[Halted, list[Item]], SlitherError]) -> None:
         self._plan = plan
         self._fail = fail
-        self._run: Ref | None = None
+        self._started = False
         self._chunk: Iterator[Item] = iter(())
         self._arrival: Arrival | None = None
         self._closed = False
@@ -82,23 +93,29 @@ class RunStream(Iterator[Item]):
     def _next_chunk(self) -> None:
         if self._closed:
             raise StopIteration
-        if self._run is None:
-            self._run = start_run(self._plan)
-            self._finalizer = weakref.finalize(self, _end_run, self._run)
-            self._finalizer.atexit = False
-        elif self._arrival is not None:
-            self._arrival.consumed(len(self._arrival.items))
-            self._arrival = None
         try:
+            if not self._started:
+                self._start()
+            elif self._arrival is not None:
+                self._arrival.consumed(len(self._arrival.items))
+                self._arrival = None
             arrived = self._plan.outlet.get()
         except BaseException:
             self.close()
             raise
+        if self._closed:
+            raise StopIteration  # another thread has closed it
         if isinstance(arrived, Ended):
             self._end(arrived.reason)
         else:
             self._arrival = arrived
             self._chunk = iter(arrived.items)
+
+    def _start(self) -> None:
+        self._started = True
+        self._finalizer = weakref.finalize(self, _end_run, self._plan.link)
+        self._finalizer.atexit = False
+        start_run(self._plan)
 
     def _end(self, reason: Any) -> None:
         self.close()
@@ -113,27 +130,30 @@ class RunStream(Iterator[Item]):
             return
         self._closed = True
         self._chunk = iter(())
+        self._arrival = None
+        if self._started:
+            _close_run(self._plan.link)
         if self._finalizer is not None:
             self._finalizer.detach()
-        if self._run is not None:
-            _end_run(self._run)
-            self._run.join(_END_SECONDS)
 
     def statistics(self) -> dict[str, Any]:
-        """Return the statistics of each stage of the run that has some, by stage name.
+        """Return the statistics of each stage that has some, by stage name; the last ones after the end.
 
         Raises:
-            NotRunningError: the run has not started or has ended.
+            NotRunningError: the run has not started.
         """
-        if self._run is None or self._closed:
-            msg = "the run is not running: read from it first, and before it ends"
+        run = self._plan.link.run
+        if run is None:
+            msg = "the run has not started: read from it first"
             raise NotRunningError(msg)
-        children: list[tuple[str, Ref]] = self._run.run(stages_of)
-        found = {}
-        for name, ref in children:
-            snapshot = getattr(ref.actor_class, "snapshot", None)
-            if snapshot is not None:
-                found[name] = ref.run(snapshot)
+        found = dict(self._plan.link.finished)
+        try:
+            for name, ref in run.run(stages_of):
+                snapshot = getattr(ref.actor_class, "snapshot", None)
+                if snapshot is not None:
+                    found[name] = ref.run(snapshot)
+        except ActorExitError:
+            found |= self._plan.link.finished  # it has ended, just now or before
         return found
 
     def __enter__(self) -> Self:
@@ -147,9 +167,9 @@ class RunStream(Iterator[Item]):
 
 def collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
     """Run to the end; return the items in the order in which they came out, and why it ended early."""
-    run = start_run(plan)
     items: list[Item] = []
     try:
+        run = start_run(plan)
         while True:
             arrived = plan.outlet.get()
             if isinstance(arrived, Ended):
@@ -157,8 +177,7 @@ def collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
                 return items, halted_by(arrived.reason)
             items += arrived.items
     except BaseException:
-        _end_run(run)
-        run.join(_END_SECONDS)
+        _close_run(plan.link)
         raise
 
 

@@ -63,13 +63,19 @@ class RunSupervisor(Supervisor):
     def init(self, plan: RunPlan) -> None:  # type: ignore[override]
         """Take the plan; the rest follows."""
         self.plan = plan
+        self.run_link = plan.link
+        """Found by the actors of the run, see `enclosing_run`."""
         self.reader: Ref | None = None
         super().init([])
+        plan.link.run = self.ref
         self.continue_with()
 
     def handle_continue(self, _: Any) -> None:
         """Start the stages, the source first, and the reader at last."""
         plan = self.plan
+        if plan.link.closing:
+            self.stop(SHUTDOWN)
+            return
         try:
             if plan.on_start is not None:
                 plan.on_start(self)
@@ -115,6 +121,7 @@ class RunSupervisor(Supervisor):
 
     def terminate(self, reason: Any) -> None:
         """Stop what still runs, then clean up."""
+        self.run_link.close()
         super().terminate(reason)
         if self.plan.on_end is not None:
             self.plan.on_end(self)

@@ -1,27 +1,49 @@
 """Where batches run.
 
 An executor takes a batch and answers it later; it decides nothing about order,
-room or failures, which are the runner's. Write one by subclassing `Executor`.
+room or failures, which are the runner's. Write one by subclassing `Executor`::
+
+    class OnThreads(Executor):
+        def __init__(self, function, threads):
+            self._function = function
+            self._threads = ThreadPoolExecutor(threads)
+
+        def submit(self, batch):
+            batch.handle = self._threads.submit(self._run, batch)
+
+        def _run(self, batch):
+            try:
+                batch.succeed(self._function(batch.payloads))
+            except Exception as error:
+                batch.fail(error)
+
+        def cancel(self, batch):
+            batch.handle.cancel()
+
+What it answers is checked: another number of results, or an answer that is no
+exception where one is due, fails the batch and not the run.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slither_actors.dispatch._batch import Batch, checked_results
 from slither_actors.dispatch._default import find_pool, on_pool, pool_of
-from slither_actors.errors import OptionError, PoolError, PoolStoppedError, ResultError
+from slither_actors.errors import OptionError, PoolError, PoolStoppedError
 from slither_actors.pool import Job, Pool, Target, adapt
 
-if TYPE_CHECKING:
-    from slither_actors.dispatch._batch import Batch
-
-__all__ = ["Executor", "FunctionExecutor", "InlineExecutor", "checked_results", "executor_of"]
+__all__ = ["Executor", "FunctionExecutor", "InlineExecutor", "executor_of"]
 
 
 class Executor(abc.ABC):
     """Runs batches. One instance serves one run after the other or several at one time."""
+
+    keeps_time = False
+    """Whether it fails a batch that is past its `Batch.timeout` by itself. For one that does not, the
+    runner does: it fails the batch and calls `cancel`; the timeout then counts from `submit`."""
 
     @abc.abstractmethod
     def submit(self, batch: Batch) -> None:
@@ -31,7 +53,7 @@ class Executor(abc.ABC):
         """
 
     def cancel(self, batch: Batch) -> None:  # noqa: B027 - most have nothing to take back
-        """Nobody waits for `batch` any more: do not start it. Running on is fine."""
+        """Nobody waits for `batch` any more: do not start it. Running on is fine. In the runner's actor."""
 
     def open(self) -> None:  # noqa: B027 - most need none
         """Prepare before the first batch of a run; a raise fails the start of the run."""
@@ -53,6 +75,8 @@ class FunctionExecutor(Executor):
         pool: name of the pool.
     """
 
+    keeps_time = True
+
     def __init__(self, function: str | Callable[..., Sequence[Any]], *, pool: str = "default") -> None:
         self.target = Target(function)
         self.pool = pool
@@ -67,7 +91,11 @@ class FunctionExecutor(Executor):
         pool_of(self.pool)
 
     def submit(self, batch: Batch) -> None:
-        """Hand the batch to the pool."""
+        """Hand the batch to the pool; if it is being restarted, as soon as it is back."""
+        pool = find_pool(self.pool)
+        if pool is None:
+            on_pool(self.pool, batch.runner, _submit_again, (self, batch))
+            return
         batch.handle = Job(
             target=self.target,
             payloads=batch.payloads,
@@ -75,11 +103,11 @@ class FunctionExecutor(Executor):
             on_done=_job_done,
             context=batch.context,
             timeout=batch.timeout,
-            description=batch.description,
+            description=batch.name,
             attempt=batch.attempt,
             tag=(self, batch),
         )
-        pool_of(self.pool).send(Pool.submit, batch.handle)
+        pool.send(Pool.submit, batch.handle)
 
     def cancel(self, batch: Batch) -> None:
         """Take the batch back if no worker has begun it."""
@@ -99,16 +127,24 @@ def _job_done(runner: Any, job: Job) -> None:
     batch.settle(runner, job.results, job.error)
 
 
-def _submit_again(_: Any, tag: tuple[FunctionExecutor, Batch]) -> None:
+def _submit_again(runner: Any, tag: tuple[FunctionExecutor, Batch]) -> None:
     executor, batch = tag
-    try:
+    if not runner.waits_for(batch):
+        return
+    if find_pool(executor.pool) is None:
+        batch.fail(PoolError(f"pool {executor.pool!r} has ended and did not come back"))
+    else:
         executor.submit(batch)
-    except PoolError as error:
-        batch.fail(error)
 
 
 class InlineExecutor(Executor):
-    """Runs a function in the runner's own actor: for tests, and for work too small for a process."""
+    """Runs a function in the runner's own actor: for tests, and for work too small for a process.
+
+    Towards policies it is as `FunctionExecutor`, except that a failure is the
+    function's own exception. It cannot keep a timeout.
+    """
+
+    keeps_time = True
 
     def __init__(self, function: Callable[..., Sequence[Any]]) -> None:
         if not callable(function):
@@ -123,27 +159,14 @@ class InlineExecutor(Executor):
 
     def submit(self, batch: Batch) -> None:
         """Run the batch here and now."""
-        payloads = batch.payloads
-        results = self._call(payloads, batch.context)
-        batch.succeed(checked_results(results, len(payloads), self.name))
-
-
-def checked_results(results: Any, expected: int, name: str) -> list[Any]:
-    """Take what a batch function returned as a list of `expected` results.
-
-    Raises:
-        ResultError: it is no sequence of results, or has another length.
-    """
-    if isinstance(results, (str, bytes, dict)) or not hasattr(results, "__iter__"):
-        msg = (
-            f"{name} returned {results!r:.100} for {expected} payloads; expected is a list of as many results"
-        )
-        raise ResultError(msg)
-    made = results if isinstance(results, list) else list(results)
-    if len(made) != expected:
-        msg = f"{name} returned {len(made)} results for {expected} payloads"
-        raise ResultError(msg)
-    return made
+        try:
+            results = self._call(batch.payloads, batch.context)
+            if type(results) is not list or len(results) != batch.size:
+                results = checked_results(results, batch.size, self.name)
+        except BaseException as error:  # noqa: BLE001 - a SystemExit is the batch's too, as in a worker
+            batch.fail(error)
+        else:
+            batch.succeed(results)
 
 
 def executor_of(value: object, pool: str) -> Executor:
@@ -151,7 +174,10 @@ def executor_of(value: object, pool: str) -> Executor:
     if isinstance(value, Executor):
         return value
     if isinstance(value, str) or (callable(value) and not isinstance(value, type)):
-        return FunctionExecutor(value, pool=pool)
+        try:
+            return FunctionExecutor(value, pool=pool)
+        except OptionError:
+            pass  # what is wrong is the same, but the option has another name here
     raise OptionError(
         "executor", f'is {value!r:.200}; allowed are an Executor, a callable and "module:function"'
     )

@@ -1,0 +1,21 @@
+"""Which actor runs in this thread, and below whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from slither_actors.actors import _runtime
+
+if TYPE_CHECKING:
+    from slither_actors.actors._actor import Actor
+
+__all__ = ["current_actors"]
+
+
+def current_actors() -> Iterator[Actor]:
+    """Yield the actor whose callback runs in this thread, its parent, and so on; none in a plain thread."""
+    cell = _runtime.current_cell()
+    while cell is not None:
+        yield cell.actor
+        cell = cell.parent
