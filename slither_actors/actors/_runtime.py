@@ -119,6 +119,10 @@ def shut_down() -> None:
 
 def _after_fork_in_child() -> None:
     global inline  # noqa: PLW0603
+    if not scheduler.started and not _cell.live_cells():
+        # Nothing ran in the parent, so nothing is lost here: a fork server that had the package
+        # imported, say, whose children have a runtime of their own.
+        return
     inline = _forked  # type: ignore[assignment,misc]
     _cell.after_fork_in_child(current_cell(), _forked)
     for each in tuple(_scheduler.schedulers):

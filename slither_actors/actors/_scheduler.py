@@ -488,6 +488,11 @@ class Scheduler:
             return ForkedRuntimeError(FORKED)
         return NotRunningError("the program ends and its actors have stopped")
 
+    @property
+    def started(self) -> bool:
+        """Whether the scheduler ever had a thread."""
+        return self._serial > 0
+
     def after_fork_in_child(self) -> None:
         """The threads are gone: make every use of the actors an error instead of a hang."""
         self._lock = threading.RLock()

@@ -193,3 +193,20 @@ print(start(), probe.call(start, 20))
     )
     assert done.out == ["ran", "ran", "0 0", "terminate in parent"]
     assert done.err == ""
+
+
+def test_a_fork_before_any_actor_ran(program: Run) -> None:
+    """A child of a process that only imported the package, such as a fork server, has its own actors."""
+    done = program(
+        f"""{ACTORS}
+pid = os.fork()
+if not pid:
+    print(Inline.start().call("in the child"), flush=True)
+    sys.exit(0)
+await_child(pid)
+print(Inline.start().call("in the parent"), flush=True)
+""",
+        arguments=QUIET,
+    )
+    assert done.out == ["in the child", "child ended with 0", "in the parent"]
+    assert done.err == ""
