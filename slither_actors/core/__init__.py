@@ -23,8 +23,12 @@ from slither_actors.core._fan_out import (
 )
 from slither_actors.core._histogram import Histogram, HistogramStatistics
 from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
+from slither_actors.core._partitions import Partitions, Resize
+from slither_actors.core._registrations import Registration, Registrations
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
+from slither_actors.core._task_window import TaskWindow
 from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
@@ -47,16 +51,22 @@ __all__ = [
     "HistogramStatistics",
     "Keep",
     "KeyBatcher",
+    "LockQueue",
     "Ordering",
     "PartitionFanOut",
     "PartitionHash",
+    "Partitions",
     "Reask",
+    "Registration",
+    "Registrations",
+    "Resize",
     "RestartIntensity",
     "RestartPlan",
     "RestartStrategy",
     "SubscriptionDemand",
     "SubscriptionRefusedError",
     "WeightedBatcher",
+    "TaskWindow",
     "Window",
     "WindowStatistics",
     "check_demand",
