@@ -25,6 +25,7 @@ __all__ = [
     "ItemError",
     "MailboxFullError",
     "NameTakenError",
+    "NotRegisteredError",
     "NotRunningError",
     "OptionError",
     "PayloadError",
@@ -134,10 +135,21 @@ class MailboxFullError(ActorError):
 class NameTakenError(ActorError):
     """An actor is already registered under this name."""
 
-    def __init__(self, name: object, holder: str) -> None:
+    def __init__(self, name: object, holder: str, ref: object = None) -> None:
         self.name = name
         self.holder = holder
+        self.ref = ref
+        """The holder's ref, where a `Registry` said so; else None."""
         super().__init__(f"the name {name!r} is taken by {holder}")
+
+
+class NotRegisteredError(ActorError, LookupError):
+    """An actor wanted to change an entry of a registry that it does not have."""
+
+    def __init__(self, key: object, actor: str) -> None:
+        self.key = key
+        self.actor = actor
+        super().__init__(f"{actor} is not registered under {key!r}")
 
 
 class SubscriptionError(ActorError):

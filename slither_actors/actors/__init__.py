@@ -9,6 +9,7 @@ from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorR
 from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
+from slither_actors.actors._registry import Registered, Registry, RegistryRef, Unregistered
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._runtime import blocking, scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics
@@ -37,6 +38,9 @@ __all__ = [
     "Ignore",
     "Monitor",
     "Ref",
+    "Registered",
+    "Registry",
+    "RegistryRef",
     "Request",
     "SchedulerStatistics",
     "Server",
@@ -46,6 +50,7 @@ __all__ = [
     "TaskSupervisor",
     "TaskSupervisorRef",
     "Timer",
+    "Unregistered",
     "blocking",
     "current_actors",
     "is_abnormal",

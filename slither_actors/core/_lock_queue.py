@@ -52,6 +52,10 @@ class LockQueue(Generic[C]):
         queue = self._claims.get(key)
         return queue[0] if queue else None
 
+    def claims(self) -> list[C]:
+        """Return every claim, held or waiting, the oldest first."""
+        return list(self._keys)
+
     def __len__(self) -> int:
         """How many claims there are, held and waiting."""
         return len(self._keys)

@@ -55,6 +55,7 @@ class LockQueueMachine(RuleBasedStateMachine):
     def the_first_claim_holds(self) -> None:
         for key, queue in self.queues.items():
             assert self.locks.holder(key) == (queue[0] if queue else None)
+        assert self.locks.claims() == sorted(sum(self.queues.values(), []))
         assert len(self.locks) == sum(map(len, self.queues.values()))
 
 
