@@ -1,63 +1,40 @@
-"""The application: the tree that pipes, dispatch runs, stores and views live in.
-
-::
-
-    SlitherSupervisor                 one_for_one
-    ├── LoaderSupervisor              tasks of store loads
-    ├── ViewRegistry                  session to views
-    ├── StoreSupervisor               a StoreServer per store
-    ├── PoolSupervisor                a Pool per named pool
-    └── PipeSupervisor                a supervisor per run
-
-One application runs in a process at a time. A script that starts none gets a
-default one when it first needs it, with one pool of a worker per processor,
-which is started when the first batch needs it; it is stopped at exit.
-
-Signals. Ctrl-C is what it is in any program: a `KeyboardInterrupt` in the main
-thread, which leaves the ``with`` block, and an exit status of 130. SIGTERM
-becomes `Terminated` there while a ``with`` block runs, unless the program has
-a handler of its own: runs, pools and stores are stopped in order, and the exit
-status is 143. A second one of either kind does not wait for that any more.
-Workers heed neither signal; their driver ends them.
-"""
+"""`Application`, and the default one of scripts."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import logging
-import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from types import FrameType, TracebackType
-from typing import Any, NoReturn, Self
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
 
-from slither_actors.actors import (
-    SHUTDOWN,
-    Ref,
-    Supervisor,
-    SupervisorRef,
-    TaskSupervisor,
-    whereis,
+from slither_actors.actors import SHUTDOWN, Ref, SupervisorRef, whereis
+from slither_actors.application._signals import SignalGuard
+from slither_actors.application._tree import (
+    POOLS,
+    ROOT,
+    SlitherSupervisor,
+    await_remains,
+    children,
+    is_inside,
+    kill,
+    pool_spec,
+    root_cause,
 )
-from slither_actors.actors._runtime import current_cell
-from slither_actors.bridge import ViewRegistry, answer
 from slither_actors.config import build
 from slither_actors.dispatch import _default
 from slither_actors.errors import ChildError, NotRunningError, OptionError, PoolError, StartError
-from slither_actors.pipe import STORES, PipeSupervisor
-from slither_actors.pool import Pool, PoolOptions
-from slither_actors.store import Store, StoreSupervisor, retire
-from slither_actors.store._store import pointer_of
+from slither_actors.pool import PoolOptions
+from slither_actors.store import Store
 
-__all__ = ["Application", "Terminated"]
+__all__ = ["Application"]
 
 logger = logging.getLogger("slither_actors.application")
 
-_ROOT = "slither"
-_LOADERS = "slither.loaders"
-_POOLS = "slither.pools"
 _STOP_SECONDS = 15.0
+_HURRY_SECONDS = 1.0
 _WHERE = "Application"
 
 _lock = threading.RLock()
@@ -67,27 +44,6 @@ _current: Application | None = None
 
 _exiting = False
 """Set at exit: from then on no default application is started."""
-
-
-class Terminated(SystemExit, KeyboardInterrupt):
-    """The program was told to end by SIGTERM. Raised in the main thread, inside of ``with Application()``.
-
-    A `KeyboardInterrupt`, so that what handles Ctrl-C handles it; a
-    `SystemExit`, so that the program ends without a traceback and its status
-    is 143, which is 128 and the number of the signal.
-    """
-
-
-class SlitherSupervisor(Supervisor):
-    """The root of the tree."""
-
-
-class LoaderSupervisor(TaskSupervisor):
-    """Runs the loads of stores."""
-
-
-class PoolSupervisor(Supervisor):
-    """Holds a `Pool` per named pool."""
 
 
 class Application:
@@ -109,7 +65,7 @@ class Application:
         self._pools = _checked_pools({"default": {}} if pools is None else pools)
         self._lazy = False
         self._root: SupervisorRef | None = None
-        self._signals = contextlib.ExitStack()
+        self._signals = SignalGuard()
 
     # -- life ------------------------------------------------------------------------
 
@@ -137,34 +93,16 @@ class Application:
 
     def _start_tree(self) -> SupervisorRef:
         pools = {} if self._lazy else self._pools
-        children = [
-            LoaderSupervisor.child_spec(name=_LOADERS),
-            ViewRegistry.child_spec(),
-            # A list of its own: stores that are started on demand are added to it.
-            StoreSupervisor.child_spec(list(self._stores), name=STORES),
-            PoolSupervisor.child_spec(
-                [_pool_spec(name, given) for name, given in pools.items()], name=_POOLS
-            ),
-            PipeSupervisor.child_spec(name=_default.PIPES),
-        ]
         try:
-            root = SlitherSupervisor.start(children, name=_ROOT)
+            root = SlitherSupervisor.start(children(self._stores, pools), name=ROOT)
         except StartError as error:
-            _retire_stores()
-            raise _root_cause(error) from error
+            await_remains(pools, _STOP_SECONDS)
+            raise root_cause(error) from error
         except KeyboardInterrupt:
-            self._await_remains()
+            await_remains(pools, _HURRY_SECONDS if self._signals.hurried else _STOP_SECONDS)
             raise
         assert isinstance(root, SupervisorRef)
         return root
-
-    def _await_remains(self) -> None:
-        """Wait for what had been started when a signal broke the start off."""
-        for name in (_default.PIPES, _POOLS, *map(_default.pool_name, self._pools), STORES, _LOADERS):
-            ref = whereis(name)
-            if ref is not None:
-                ref.join(_STOP_SECONDS)
-        _retire_stores()
 
     def stop(self, timeout: float = _STOP_SECONDS) -> None:
         """Stop the runs, then the pools, then the stores. Stopping again does nothing.
@@ -174,7 +112,7 @@ class Application:
         at once and the rest follows.
         """
         root = self._root
-        if root is not None and _is_inside(root):
+        if root is not None and is_inside(root):
             root.stop(SHUTDOWN, block=False)
             return
         with _lock:
@@ -189,14 +127,15 @@ class Application:
             return
         root.stop(SHUTDOWN, block=False)
         try:
-            ended = root.join(timeout)
+            ended = root.join(0.0 if self._signals.hurried else timeout)
         except KeyboardInterrupt:
-            _kill(root)
+            kill(root)
             raise
         if not ended:
-            logger.critical("the application did not stop within %g s and is left behind", timeout)
-            _kill(root)
-        _retire_stores()
+            kill(root)
+            if not self._signals.hurried:
+                logger.critical("the application did not stop within %g s and is killed", timeout)
+        await_remains(self._pools, _HURRY_SECONDS)
 
     @property
     def running(self) -> bool:
@@ -224,65 +163,20 @@ class Application:
         return _default.pool_of(name)
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as signals:
-            signals.enter_context(_terminated_by(signal.SIGTERM))
-            self.start()
-            self._signals = signals.pop_all()
-        return self
+        self._signals.install()
+        try:
+            return self.start()
+        except BaseException:
+            self._signals.restore()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._signals:
+        try:
             self.stop()
-
-
-@contextlib.contextmanager
-def _terminated_by(number: signal.Signals) -> Iterator[None]:
-    """Turn the signal into `Terminated` while the block runs.
-
-    Outside of the main thread, and where the program has a handler of its own, nothing is changed.
-    """
-    is_ours = threading.current_thread() is threading.main_thread()
-    if not is_ours or signal.getsignal(number) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(number, _terminate)
-    try:
-        yield
-    finally:
-        if signal.getsignal(number) is _terminate:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _terminate(number: int, _: FrameType | None) -> NoReturn:
-    raise Terminated(128 + number)
-
-
-def _is_inside(root: SupervisorRef) -> bool:
-    """Whether the code that asks runs in an actor of the tree."""
-    cell = current_cell()
-    while cell is not None and cell is not root._cell:
-        cell = cell.parent
-    return cell is not None
-
-
-def _kill(root: SupervisorRef) -> None:
-    """Do not wait for anybody: what the tree holds is ended as its owners die."""
-    pools = [ref for ref in (whereis(_POOLS), whereis(_default.PIPES)) if ref is not None]
-    for ref in (root, *pools):
-        ref.kill()
-
-
-def _retire_stores() -> None:
-    """Forget the tables of stores whose server has ended: they must not be read as if it still ran."""
-    waiting = list(Store.__subclasses__())
-    while waiting:
-        store = waiting.pop()
-        waiting += store.__subclasses__()
-        pointer = pointer_of(store)
-        if pointer.is_published and not pointer.server.is_alive():
-            retire(store)
+        finally:
+            self._signals.restore()
 
 
 def _checked_stores(stores: Any) -> list[type[Store]]:
@@ -322,20 +216,6 @@ def _pool_options(name: Any, given: Any) -> dict[str, Any]:
     return options
 
 
-def _pool_spec(name: str, options: Mapping[str, Any]) -> Any:
-    return Pool.child_spec(
-        name, id=name, name=_default.pool_name(name), calls=answer, shutdown=None, **options
-    )
-
-
-def _root_cause(error: StartError) -> BaseException:
-    """The failure of the child that made the tree's start fail."""
-    cause: BaseException = error
-    while isinstance(cause, StartError) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    return cause
-
-
 # -- the default application ---------------------------------------------------------
 
 
@@ -353,7 +233,7 @@ def _start_default_pool(name: str) -> None:
     with _lock:
         _start_default()
         application = _current
-        pools = whereis(_POOLS)
+        pools = whereis(POOLS)
         if application is None or not application._lazy or not isinstance(pools, SupervisorRef):
             return
         if name not in application._pools:
@@ -363,7 +243,7 @@ def _start_default_pool(name: str) -> None:
             )
             raise PoolError(msg)
         with contextlib.suppress(ChildError):
-            pools.start_child(_pool_spec(name, application._pools[name]))
+            pools.start_child(pool_spec(name, application._pools[name]))
 
 
 def _stop_at_exit() -> None:
