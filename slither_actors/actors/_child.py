@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._ref import Ref
 
-__all__ = ["Child", "ChildCounts", "ChildInfo", "abandon", "serve", "stop_child", "stop_children", "tell"]
+__all__ = [
+    "Child",
+    "ChildCounts",
+    "ChildInfo",
+    "abandon",
+    "prepare_to_wait",
+    "serve",
+    "stop_child",
+    "stop_children",
+    "tell",
+]
 
 logger = logging.getLogger("slither_actors.actors")
 
@@ -93,6 +103,15 @@ def serve(supervisor: Any, request: Any) -> Any:
         return method(*arguments)
     except SlitherError as error:
         return Failure(error)
+
+
+def prepare_to_wait(owner: Cell) -> None:
+    """Have a thread for every supervisor above and one for the children, also while the program exits."""
+    depth = 2
+    above = owner.parent
+    while above is not None:
+        depth, above = depth + 1, above.parent
+    owner.scheduler.reserve(depth)
 
 
 def stop_child(owner: Cell, child: Child) -> Any:

@@ -7,7 +7,16 @@ from typing import Any
 
 from slither_actors import telemetry
 from slither_actors.actors import _child
-from slither_actors.actors._child import Child, ChildCounts, ChildInfo, serve, stop_child, stop_children, tell
+from slither_actors.actors._child import (
+    Child,
+    ChildCounts,
+    ChildInfo,
+    prepare_to_wait,
+    serve,
+    stop_child,
+    stop_children,
+    tell,
+)
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
@@ -75,6 +84,7 @@ class DynamicSupervisor(Server):
             max_restarts: restarts allowed within `max_seconds`; one more ends the supervisor.
             max_seconds: the window of `max_restarts`.
         """
+        prepare_to_wait(self._cell)
         self._max_children = max_children
         self._intensity = RestartIntensity(max_restarts, max_seconds)
         self._running: dict[Ref, Child] = {}

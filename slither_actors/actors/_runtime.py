@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from slither_actors.actors import _cell, _scheduler
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
-from slither_actors.actors._scheduler import Scheduler
+from slither_actors.actors._scheduler import Runner, Scheduler
 from slither_actors.actors._timers import TimerThread
-from slither_actors.errors import CallCycleError, ForkedRuntimeError
+from slither_actors.errors import CallCycleError, ForkedRuntimeError, NotRunningError
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
@@ -105,7 +105,11 @@ def shut_down() -> None:
     deadline = time.monotonic() + EXIT_SECONDS
     for cell in reversed(_cell.live_cells()):
         if not cell.dead and (cell.parent is None or cell.parent.dead):
-            cell.order_end(SHUTDOWN)
+            try:
+                cell.order_end(SHUTDOWN)
+            except NotRunningError:
+                # There never was a thread, and Python starts none any more: there is this one.
+                _run_here()
             # Half of what is left: one that does not end must not cost the others their last callback.
             cell.join((deadline - time.monotonic()) / 2)
     for cell in _cell.live_cells():
@@ -115,6 +119,17 @@ def shut_down() -> None:
     for cell in _cell.live_cells():
         logger.warning("%s did not end before the program", cell.describe())
         cell.die(KILLED)
+
+
+def _run_here() -> None:
+    frame = Runner(scheduler)
+    outer, _local.runner = getattr(_local, "runner", None), frame
+    try:
+        while scheduler.run_queue:
+            frame.cell = scheduler.run_queue.popleft()
+            frame.cell.run()
+    finally:
+        _local.runner = outer
 
 
 def _after_fork_in_child() -> None:

@@ -181,6 +181,8 @@ class Scheduler:
         self._complained = False
         self._rush = False
         """Whether the monitor adds threads now, because handlers block."""
+        self._reserved = 1
+        """Threads that stay however long they have nothing to do."""
         self._monitor: threading.Thread | None = None
         self._monitor_wake = threading.Condition(self._lock)
         self._monitor_asleep = False
@@ -228,7 +230,20 @@ class Scheduler:
             return True
         return self._start_thread()
 
-    def _start_thread(self) -> bool:
+    def reserve(self, count: int) -> None:
+        """Have at least `count` threads from now on, parked ones included.
+
+        A supervisor that stops its children waits for them in its thread, and
+        the last one stops while the program exits, when Python starts no
+        thread any more. So the threads for it are made when it starts.
+        """
+        with self._lock:
+            self._reserved = max(self._reserved, min(count, self.thread_limit))
+            while len(self._runners) < self._reserved and not self.closed and not self._forked:
+                if not self._start_thread(parked=True):
+                    break
+
+    def _start_thread(self, *, parked: bool = False) -> bool:
         if len(self._runners) >= self.thread_limit:
             if self.successor is None and not self._complained:
                 self._complained = True
@@ -240,19 +255,26 @@ class Scheduler:
         runner = Runner(self)
         self._serial += 1
         runner.thread = threading.Thread(
-            target=self._main, args=(runner,), name=f"slither-{self.name}-{self._serial}", daemon=True
+            target=self._main, args=(runner, parked), name=f"slither-{self.name}-{self._serial}", daemon=True
         )
         self._runners.append(runner)
-        self._attach(runner)
+        if parked:
+            self._idle.append(runner)
+        else:
+            self._attach(runner)
         try:
             runner.thread.start()
         except RuntimeError as error:
             self._runners.remove(runner)
+            if parked:
+                self._idle.remove(runner)
+                return False
             self.active -= 1
             if not self._runners:
                 msg = f"no scheduler thread could be started: {error}"
                 raise NotRunningError(msg) from error
-            self._complaint = f"no further scheduler thread could be started: {error}"
+            if "shutdown" not in str(error):  # the program ends, and so do the actors
+                self._complaint = f"no further scheduler thread could be started: {error}"
             return False
         if self._monitor is None and self.successor is None:
             self._monitor = threading.Thread(target=self._watch, name="slither-monitor", daemon=True)
@@ -271,9 +293,11 @@ class Scheduler:
 
     # -- scheduler threads ---------------------------------------------------
 
-    def _main(self, runner: Runner) -> None:
+    def _main(self, runner: Runner, parked: bool) -> None:
         """Body of a scheduler thread."""
         _local.runner = runner
+        if parked and not self._park(runner):
+            return
         while True:
             try:
                 self._loop(runner)
@@ -366,10 +390,10 @@ class Scheduler:
         return True
 
     def _park(self, runner: Runner) -> bool:
-        spare = len(self._idle) > 1
+        spare = len(self._runners) > self._reserved
         while not runner.park.acquire(timeout=_PARK_SECONDS if spare else -1):
             with self._lock:
-                if not runner.attached:
+                if not runner.attached and len(self._runners) > self._reserved:
                     return self._forget(runner)
         with self._lock:
             return runner.attached or self._forget(runner)

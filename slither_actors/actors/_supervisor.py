@@ -14,7 +14,15 @@ from typing import Any, Literal
 
 from slither_actors import telemetry
 from slither_actors.actors import _child
-from slither_actors.actors._child import Child, ChildCounts, ChildInfo, serve, stop_child, tell
+from slither_actors.actors._child import (
+    Child,
+    ChildCounts,
+    ChildInfo,
+    prepare_to_wait,
+    serve,
+    stop_child,
+    tell,
+)
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
@@ -121,6 +129,7 @@ class Supervisor(Server):
         """Start the children in order; if one fails, stop the started ones in reverse and fail."""
         if strategy not in _STRATEGIES:
             raise OptionError("strategy", f"is {strategy!r}; allowed are {', '.join(map(repr, _STRATEGIES))}")
+        prepare_to_wait(self._cell)
         self._strategy = RestartStrategy(strategy)
         self._intensity = RestartIntensity(max_restarts, max_seconds)
         self._children = [Child(ChildSpec.of(child)) for child in children]

@@ -191,3 +191,22 @@ print(asking.ask(exiting, timeout=5), asking.join(5), exiting.join(5), stopped)
 """)
     assert done.out == ["answered: bye True True [True]"]
     assert done.err == ""
+
+
+def test_a_deep_tree_stops_in_order_at_the_end(program: Run) -> None:
+    """Each level waits for the one below in a thread of its own, and at the end Python starts none any more."""
+    done = program(f"""{ACTORS}
+class Level(Supervisor):
+    def init(self, depth):
+        below = Level.child_spec(depth - 1, shutdown=None) if depth else Probe.child_spec("a", id="a")
+        super().init([below, Probe.child_spec(str(depth))])
+class Slow(Probe):
+    def terminate(self, reason):
+        time.sleep(0.05)
+        super().terminate(reason)
+Level.start(6)
+Slow.start("slow")
+""")
+    assert done.out == [f"terminate {label} shutdown" for label in ("slow", *"6543210", "a")]
+    assert done.err == ""
+    assert done.seconds < 3
