@@ -5,12 +5,16 @@ through a side output with demand of its own; while that is blocked the stage
 takes nothing new. So is it while an item or a batch waits for its next
 attempt: what is behind it waits, and order is kept. And when an item has
 become many, those behind it wait until there is demand for what they become.
+
+A slow stage passes on what it has done every few milliseconds, however many
+items had arrived together.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,6 +37,9 @@ from slither_actors.stages import ProducerConsumer, Subscription
 __all__ = ["StageRunner"]
 
 logger = logging.getLogger("slither_actors.pipe")
+
+_SLICE_SECONDS = 0.01
+"""How long a stage is at it before what it has done goes on."""
 
 
 class _Flow:
@@ -94,6 +101,9 @@ class StageRunner(ProducerConsumer):
         """Whether something waits for its next attempt."""
         self._enough = False
         """Whether more was made than is wanted, with something left to handle."""
+        self._paused = False
+        """Whether it goes on in a message of its own, having been at it for `_SLICE_SECONDS`."""
+        self._slice_ends = 0.0
         self._retrying: Item | None = None
         """The (first) item of what is tried again, and the number of attempts that it had."""
         self._attempts = 1
@@ -161,14 +171,15 @@ class StageRunner(ProducerConsumer):
         """Handle what arrived together."""
         self._tally.items_in += len(events)
         self._left.append((self._first_step, events))
-        return [] if self._waits or self._enough else self._work()
+        return [] if self._waits or self._enough or self._paused else self._work()
 
     def _work(self) -> list[Item]:
         """Handle what is left, up to something that has to wait; return what goes on."""
         flow = _Flow()
         left = self._left
         self._enough = False
-        while left and not self._waits and not self._enough and self._ended_with is None:
+        self._slice_ends = time.monotonic() + _SLICE_SECONDS
+        while left and not (self._waits or self._enough or self._paused) and self._ended_with is None:
             step, what = left.popleft()
             step(what, flow)
         self._tally.emitted += len(flow.stay)
@@ -183,7 +194,11 @@ class StageRunner(ProducerConsumer):
 
     def _handle_each(self, items: Sequence[Item], flow: _Flow) -> None:
         handle, context, append = self._handle_item, self._context, flow.stay.append
+        now, slice_ends = time.monotonic, self._slice_ends
         for at, item in enumerate(items):
+            if at and now() > slice_ends:
+                self._pause((self._handle_each, items[at:]))
+                return
             try:
                 result = handle(item, context)
                 if type(result) not in OUTCOMES:
@@ -230,6 +245,15 @@ class StageRunner(ProducerConsumer):
             else:
                 self._tally.took(made)
                 flow.add(made)
+
+    def _pause(self, rest: _Work) -> None:
+        """Let what is done go on before the rest is handled: a slow stage must not hold it back.
+
+        Between two messages the stage can also be stopped.
+        """
+        self._left.appendleft(rest)
+        self._paused = True
+        self.ref.send(_unpause)
 
     # -- failing ---------------------------------------------------------------------
 
@@ -323,4 +347,9 @@ def _last(policy: Policy) -> Policy:
 
 def _retry(runner: StageRunner, _: None) -> None:
     runner._waits = False
+    runner._resume()
+
+
+def _unpause(runner: StageRunner, _: None) -> None:
+    runner._paused = False
     runner._resume()

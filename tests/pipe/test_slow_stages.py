@@ -1,0 +1,55 @@
+"""A slow stage does not hold back what it has done."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from slither_actors import Item, Pipe, stage, stream_pipe
+
+RELEASED = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def released_at_the_end() -> Iterator[None]:
+    RELEASED.clear()
+    yield
+    RELEASED.set()
+
+
+class Slow(Pipe):
+    @stage
+    def wait(item: Item) -> int:  # noqa: N805 - a stage is a function of an item
+        if item.payload == 3:
+            assert RELEASED.wait(20)
+        elif item.payload < 3:
+            threading.Event().wait(0.02)  # longer than a stage is at it in one go
+        number: int = item.payload
+        return number
+
+
+def test_results_come_out_while_the_items_behind_them_are_handled() -> None:
+    """A thousand items arrive together, the fourth takes long: the first three are out all the same."""
+    with stream_pipe(Slow, list(range(1000))) as stream:
+        assert [next(stream).payload for _ in range(3)] == [0, 1, 2]
+        RELEASED.set()
+        assert [item.payload for item in stream] == list(range(3, 1000))
+    assert stream.finished["wait"].emitted == 1000
+
+
+class Slowest(Pipe):
+    @stage
+    def wait(item: Item) -> int:  # noqa: N805
+        threading.Event().wait(0.02)
+        number: int = item.payload
+        return number
+
+
+def test_a_slow_stage_can_be_stopped_between_two_items() -> None:
+    """Nobody waits for the thousand that had arrived; each is accounted for."""
+    stream = stream_pipe(Slowest, list(range(1000)))
+    assert next(stream).payload == 0
+    stream.close()
+    statistics = stream.finished["wait"]
+    assert statistics.emitted < 500
+    assert statistics.emitted + statistics.failed == statistics.items_in
