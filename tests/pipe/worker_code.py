@@ -1,0 +1,61 @@
+"""Functions that the tests of pipes run in worker processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Holder:
+    """A payload with an attribute that cannot be pickled."""
+
+    def __init__(self) -> None:
+        self.handle = threading.Lock()
+
+
+def double(payloads: Sequence[Any]) -> list[Any]:
+    """Return twice the payloads."""
+    return [2 * payload for payload in payloads]
+
+
+def divide(payloads: Sequence[int]) -> list[int]:
+    """Return 100 divided by the payloads."""
+    return [100 // payload for payload in payloads]
+
+
+def too_few(payloads: Sequence[Any]) -> list[Any]:
+    """Return one result less than it should."""
+    return list(payloads)[1:]
+
+
+def unpicklable(payloads: Sequence[Any]) -> list[Any]:
+    """Return what cannot cross to the driver."""
+    return [Holder() for _ in payloads]
+
+
+def die_on_three(payloads: Sequence[int]) -> list[int]:
+    """End the process with the batch that has a three."""
+    if 3 in payloads:
+        os._exit(9)
+    return list(payloads)
+
+
+def hang_on_three(payloads: Sequence[int]) -> list[int]:
+    """Take for ever with the batch that has a three."""
+    if 3 in payloads:
+        time.sleep(600)
+    return list(payloads)
+
+
+def fail_once(payloads: Sequence[str]) -> list[str]:
+    """Fail the first attempt at each batch; payloads are paths of marks."""
+    for payload in payloads:
+        mark = Path(payload)
+        if not mark.exists():
+            mark.touch()
+            raise ConnectionError(mark.name)
+    return [Path(payload).name for payload in payloads]
