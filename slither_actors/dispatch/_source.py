@@ -167,21 +167,33 @@ class ItemSource(Producer):
             self._link.finished["source"] = SourceStatistics(items=self.count)
         if self._input is None:
             return
+        self._basket.close()
         self._input.stop(NORMAL, block=False)
         if not self._input.join(_CLOSE_SECONDS):
             logger.warning("%s blocks; it is closed when it returns", self._label)
+
+    def _on_dead(self) -> None:
+        # Killed, perhaps: then `terminate` did not run.
+        if hasattr(self, "_basket"):
+            self._basket.close()
+        super()._on_dead()
 
 
 class _Basket:
     """What was read and not emitted yet. The reader puts, the source empties, without a lock."""
 
-    __slots__ = ("_items", "put", "urgent")
+    __slots__ = ("_items", "closed", "put", "urgent")
 
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
         self.put = self._items.append
         self.urgent = False
-        """Whether the source wants to know of each item."""
+        """Whether the source wants to know of each item, or wants no more."""
+        self.closed = False
+
+    def close(self) -> None:
+        """Want no more."""
+        self.closed = self.urgent = True
 
     def empty(self) -> list[Any]:
         """Take what is there."""
@@ -209,6 +221,8 @@ class _Input(Server):
             for item in islice(self._iterator, wanted):
                 put(item)
                 if basket.urgent:
+                    if basket.closed:
+                        return
                     self._source.send(ItemSource.take)
         except BaseException as error:  # noqa: BLE001 - the user's iterator; its failure halts the run
             failure = error

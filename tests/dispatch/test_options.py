@@ -1,0 +1,71 @@
+"""Options are checked at the call: the error names the option and what it allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slither_actors import dispatch
+from slither_actors.dispatch import FixedBatch, FunctionExecutor, InlineExecutor
+from slither_actors.errors import DispatchError, OptionError, PoolError
+
+inline = InlineExecutor(lambda batch: batch)
+
+
+@pytest.mark.parametrize("function", [dispatch.run, dispatch.stream, dispatch.call_batch])
+def test_an_unknown_option_is_named_with_the_nearest_known_one(function: Any) -> None:
+    """Before anything starts; for a stream at the call, too."""
+    with pytest.raises(OptionError, match=r"option 'timeuot' is unknown; did you mean 'timeout'\?") as caught:
+        function([1], executor=inline, timeuot=1)
+    assert caught.value.option == "timeuot"
+    assert caught.value.where == f"dispatch.{function.__name__}"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("executor", 42),
+        ("executor", InlineExecutor),
+        ("executor", "no_colon"),
+        ("executor", None),
+        ("batch_size", 0),
+        ("batch_size", 2.5),
+        ("batch_size", True),
+        ("max_in_flight", 0),
+        ("ordering", "random"),
+        ("on_error", "ignore"),
+        ("timeout", 0),
+        ("timeout", "long"),
+        ("strategy", FixedBatch),
+        ("strategy", 7),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_is_allowed(option: str, value: Any) -> None:
+    """By the name that the user wrote."""
+    with pytest.raises(OptionError, match=f"option '{option}' is .*; allowed (is|are) ") as caught:
+        dispatch.run([1], **{"executor": inline, option: value})
+    assert caught.value.option == option
+
+
+@pytest.mark.parametrize("option", ["strategy", "batch_size", "max_in_flight", "ordering"])
+def test_what_has_no_meaning_for_one_batch_is_refused(option: str) -> None:
+    """`call_batch` takes the rest."""
+    with pytest.raises(OptionError, match="has no meaning for one batch"):
+        dispatch.call_batch([1], executor=inline, **{option: 1})
+
+
+def test_an_executor_is_checked_when_it_is_made() -> None:
+    """A function is a callable or a name."""
+    with pytest.raises(OptionError):
+        InlineExecutor("module:function")  # type: ignore[arg-type]
+    with pytest.raises(OptionError):
+        FunctionExecutor("no colon")
+
+
+@pytest.mark.usefixtures("application")
+def test_a_pool_that_is_not_there_is_named() -> None:
+    """The run does not start."""
+    with pytest.raises(DispatchError, match="there is no pool 'gpu'") as caught:
+        dispatch.run([1], executor=FunctionExecutor("math:sqrt", pool="gpu"))
+    assert isinstance(caught.value.reason, PoolError)

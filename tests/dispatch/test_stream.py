@@ -1,0 +1,203 @@
+"""A stream: lazy to its input, and gone however it is left."""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import itertools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from slither_actors import dispatch
+from slither_actors.actors import whereis
+from slither_actors.dispatch import Batch, Executor, InlineExecutor
+from slither_actors.errors import DispatchError, NotRunningError
+from tests.dispatch.manual import SECONDS, Manual, actors_of_runs, double, in_thread, payloads, wait
+
+pytestmark = pytest.mark.usefixtures("application")
+
+inline = InlineExecutor(lambda batch: batch)
+
+
+class Endless:
+    """An input without an end that says when it was closed, and counts."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self.count = 0
+
+    def items(self) -> Iterator[int]:
+        try:
+            for self.count in itertools.count(1):
+                yield self.count
+        finally:
+            self.closed.set()
+
+
+def test_results_come_before_the_input_has_ended() -> None:
+    """That is the point of a stream."""
+    with dispatch.stream(Endless().items(), executor=inline, batch_size=3) as stream:
+        assert payloads(itertools.islice(stream, 100)) == list(range(1, 101))
+
+
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_a_slow_reader_slows_the_input(batch_size: int) -> None:
+    """What is read is bounded by what was consumed, the window, and as much again on its way."""
+    source = Endless()
+    with dispatch.stream(source.items(), executor=inline, batch_size=batch_size, max_in_flight=4) as stream:
+        for consumed in range(1, 500):
+            next(stream)
+            assert source.count <= consumed + 3 * batch_size * 4
+
+
+def nothing_is_left(source: Endless) -> None:
+    wait(source.closed)
+    assert actors_of_runs() == []
+    pipes: Any = whereis("slither.pipes")
+    assert pipes.count_children().active == 0
+
+
+def test_close_leaves_nothing() -> None:
+    """No actor; the input closed; what was sent is taken back. Closing again does nothing."""
+    source = Endless()
+    stream = dispatch.stream(source.items(), executor=(manual := Manual()), batch_size=1, max_in_flight=3)
+    with in_thread(next, stream) as first:
+        batches = manual.take(3)
+        double(batches[0])
+        assert first.result().payload == 2
+    stream.close()
+    nothing_is_left(source)
+    running = {manual.cancelled.get(timeout=SECONDS).ref for _ in range(3)}
+    assert running == {1, 2, 3}
+    stream.close()
+    assert list(stream) == []
+    double(batches[1])  # nobody minds
+
+
+def test_leaving_the_with_block_leaves_nothing() -> None:
+    """Also by an exception."""
+    source = Endless()
+
+    def block() -> None:
+        with dispatch.stream(source.items(), executor=inline) as stream:
+            raise ValueError(next(stream))
+
+    with pytest.raises(ValueError, match="Item"):
+        block()
+    nothing_is_left(source)
+
+
+def test_dropping_the_last_reference_leaves_nothing() -> None:
+    """As ``break`` does in a loop over a stream that nobody else holds."""
+    source = Endless()
+    for item in dispatch.stream(source.items(), executor=inline):
+        if item.payload == 5:
+            break
+    gc.collect()
+    wait(source.closed)
+
+
+def test_an_exception_in_the_loop_leaves_nothing() -> None:
+    """Once the exception has been dealt with."""
+    source = Endless()
+
+    def loop() -> None:
+        for item in dispatch.stream(source.items(), executor=inline):
+            raise ValueError(item)
+
+    with pytest.raises(ValueError, match="Item"):
+        loop()
+    gc.collect()
+    wait(source.closed)
+
+
+def first_of(items: Any, **options: Any) -> Any:
+    return next(dispatch.stream(items, **options))
+
+
+WAYS = {"stream": first_of, "run": dispatch.run}
+
+
+class Interrupting(Executor):
+    """Interrupts the main thread instead of answering."""
+
+    def submit(self, batch: Batch) -> None:
+        _thread.interrupt_main()
+
+
+@pytest.mark.parametrize("way", ["stream", "run"])
+def test_an_interrupt_while_waiting_leaves_nothing(way: str) -> None:
+    """Ctrl-C reaches the caller at once, and the run is gone."""
+    source = Endless()
+    with pytest.raises(KeyboardInterrupt):
+        WAYS[way](source.items(), executor=Interrupting())
+    nothing_is_left(source)
+
+
+@pytest.mark.parametrize("way", ["stream", "run"])
+@pytest.mark.parametrize("started", [False, True])
+def test_an_interrupt_during_the_start_leaves_nothing(
+    way: str, started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not the run had come up by then."""
+    from slither_actors.actors import DynamicSupervisorRef
+
+    start_child = DynamicSupervisorRef.start_child
+    source = Endless()
+    late: list[Any] = []
+
+    def interrupted(self: Any, child: Any, *args: Any) -> Any:
+        if started:
+            start_child(self, child, *args)
+        else:
+            late.append((self, child, args))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DynamicSupervisorRef, "start_child", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        WAYS[way](source.items(), executor=inline)
+    for supervisor, child, args in late:  # the request was on its way
+        start_child(supervisor, child, *args).join(SECONDS)
+    assert source.count == 0 or source.closed.wait(SECONDS)
+
+
+def test_close_from_another_thread_ends_the_loop() -> None:
+    """As if the run had ended."""
+    stream = dispatch.stream(range(10), executor=(manual := Manual()), batch_size=1)
+    with in_thread(lambda: [*stream]) as result, manual:
+        manual.next()
+        stream.close()
+        assert result.result(SECONDS) == []
+
+
+def test_statistics_while_it_runs_and_after() -> None:
+    """Before the first item is asked for there are none."""
+    stream = dispatch.stream(range(100), executor=inline, batch_size=10)
+    with pytest.raises(NotRunningError):
+        stream.statistics()
+    next(stream)
+    assert stream.statistics()["dispatch"].batches >= 1
+    list(stream)
+    last = stream.statistics()
+    assert (last["dispatch"].batches, last["dispatch"].emitted, last["source"].items) == (10, 100, 100)
+
+
+def test_a_halt_reaches_the_reader_after_the_results() -> None:
+    """What precedes the failure comes out first; the error has no partial results, they are out."""
+
+    def function(batch: list[int]) -> list[int]:
+        if 6 in batch:
+            raise ValueError(batch)
+        return batch
+
+    stream = dispatch.stream(range(10), executor=InlineExecutor(function), batch_size=2)
+    assert payloads(itertools.islice(stream, 6)) == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(DispatchError) as caught:
+        next(stream)
+    assert isinstance(caught.value.reason, ValueError)
+    assert caught.value.partial_results == []
+    assert list(stream) == []
+    assert actors_of_runs() == []
