@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from slither_actors.actors import Crash, Ref
-from slither_actors.stages import BroadcastFanOut, Subscription, ask, async_subscribe, cancel, sync_subscribe
+from slither_actors.stages import (
+    BroadcastFanOut,
+    Subscription,
+    _protocol,
+    ask,
+    async_subscribe,
+    cancel,
+    sync_subscribe,
+)
 from tests.stages.probes import Middle, Silent, Sink, Source, ended, inside, seen, settle
 
 MODES = ("permanent", "transient", "temporary")
@@ -226,6 +234,26 @@ def test_events_after_a_cancel_go_to_nobody_who_left() -> None:
     assert seen(other, "events") == [1, 2]
 
 
+def test_a_consumer_that_cancelled_and_then_dies_has_left_once() -> None:
+    """Its end is no second end of the subscription."""
+    source, sink, subscription = subscribed("temporary")
+    cancel(subscription, "bored")
+    settle(source, sink)
+    sink.stop()
+    settle(source)
+    assert source.is_alive()
+    assert seen(source, "left") == [("cancel", "bored")]
+
+
+def test_events_of_a_subscription_that_has_ended_are_ignored() -> None:
+    """The consumer has been told that there will be none."""
+    source, sink, subscription = subscribed("temporary")
+    cancel(subscription)
+    settle(source, sink)
+    sink.send(_protocol.deliver, (subscription, [1, 2]))
+    assert seen(sink, "events") == []
+
+
 def test_cancelling_twice_is_cancelling_once() -> None:
     """Also for a consumer that an unknown subscription would end."""
     source, sink, subscription = subscribed("transient")
@@ -294,20 +322,31 @@ def test_the_end_needs_no_demand_of_its_own() -> None:
     assert seen(sink, "events") == [0, 1, 2, 3]
 
 
-def test_after_a_cancel_queued_events_are_still_chunks_but_asked_for_no_more() -> None:
+@pytest.mark.parametrize(("lists", "batches"), [([4], [2, 2]), ([2, 2], [2, 2])], ids=["one", "two"])
+def test_after_a_cancel_queued_events_are_still_chunks_but_asked_for_no_more(
+    lists: list[int], batches: list[int]
+) -> None:
     """The producer lives on and must not hear from a subscription that it has forgotten."""
-    source, middle = Silent.start(), Middle.start()
+    asks: list[int] = []
+
+    class Hearing(Silent):
+        def _asked(self, subscription: Subscription, count: int) -> None:
+            asks.append(count)
+            super()._asked(subscription, count)
+
+    source, middle = Hearing.start(), Middle.start()
     subscription = sync_subscribe(middle, to=source, max_demand=4, cancel="temporary")
     settle(source)
-    inside(source, lambda stage: stage.emit([1, 2, 3, 4]))
+    for size in lists:
+        inside(source, lambda stage, size=size: stage.emit(range(size)))
     cancel(subscription, "enough")
     settle(source, middle)
     sink = Sink.start()
     sync_subscribe(sink, to=middle)
     settle(source, middle, sink)
-    assert seen(middle, "batches") == [[1, 2], [3, 4]]
+    assert [len(batch) for batch in seen(middle, "batches")] == batches
     assert seen(middle, "left") == [("cancel", "enough")]
-    assert seen(source, "demands") == [4]
+    assert asks == [4]
 
 
 def test_the_output_of_the_last_events_is_not_lost_in_an_orderly_end() -> None:

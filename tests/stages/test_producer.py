@@ -265,6 +265,7 @@ def test_complete_counts_what_is_queued_for_a_partition() -> None:
     assert ended(source) == "normal"
     assert ended(odd) == "normal"
     assert seen(odd, "events") == [1, 3, 5, 7, 9]
+    assert seen(source, "demands") == [10]
 
 
 def test_a_completed_producer_is_asked_for_nothing() -> None:
