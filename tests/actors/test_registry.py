@@ -406,6 +406,16 @@ def test_who_has_unregistered_survives_the_registry(unique: RegistryRef) -> None
     settle(actor)
 
 
+def test_an_owner_that_comes_back_is_linked_again(unique: RegistryRef) -> None:
+    """Each time that it has its first entry."""
+    actor = Quiet.start()
+    unique.register_actor(actor, "a")
+    unique.unregister_actor(actor, "a")
+    unique.register_actor(actor, "a")
+    end(unique)
+    assert actor.join(LONG)
+
+
 def test_a_link_that_was_there_stays(unique: RegistryRef) -> None:
     """Unregistering undoes only what registering did."""
     actor = Quiet.start()
@@ -502,6 +512,31 @@ def test_listeners_hear_of_a_key_in_turns() -> None:
         assert left == Unregistered(registry, "baton", taken.ref)
 
 
+def test_a_change_is_not_told_before_the_one_that_was_first() -> None:
+    """Also if whoever made the first one is slow to tell."""
+    log = Log()
+    told: list[Any] = []
+    first, second = threading.Event(), threading.Event()
+
+    class SlowRef(Ref):
+        def info(self, message: Any) -> None:
+            told.append(message)
+            if len(told) == 1:
+                first.set()
+                second.wait(0.2)  # time for the other one to overtake, if it can
+            else:
+                second.set()
+            super().info(message)
+
+    registry = Registry.start(listeners=[SlowRef(Probe.start(log)._cell)])
+    actor = Quiet.start()
+    slow = in_thread(lambda: registry.register_actor(actor, "a"))
+    assert first.wait(LONG)
+    registry.register_actor(actor, "b")
+    slow()
+    assert [event.key for event in log.take(2)] == ["a", "b"]
+
+
 # -- locks -------------------------------------------------------------------------
 
 
@@ -568,10 +603,19 @@ def test_an_abandoned_actor_loses_its_lock(unique: RegistryRef) -> None:
     tree = Supervisor.start([Quiet.child_spec(name="stuck", shutdown=0, restart="temporary")])
     stuck = whereis("stuck")
     assert stuck is not None
-    stuck.cast(lambda _: unique.lock("key", gate))
+    left = Log()
+
+    def hang() -> None:
+        try:
+            gate()
+        finally:
+            left.add("the gate")
+
+    stuck.cast(lambda _: unique.lock("key", hang))
     gate.wait()
-    in_thread(lambda: tree.stop("shutdown"))()
+    tree.stop("shutdown")
     assert unique.lock("key", lambda: "free") == "free"
+    assert left.rest() == []
     gate.open()
 
 
