@@ -174,11 +174,14 @@ class DispatchRunner(ProducerConsumer):
 
     def statistics(self) -> DispatchStatistics:
         """Return a snapshot; from outside through ``ref.run(DispatchRunner.snapshot)``."""
-        waiting = sum(1 if isinstance(entry, BatchingError) else len(entry) for entry in self._ready)
+        waiting = 0
+        if not (self._halting and self._end_reason is not None):  # else it has failed
+            waiting = self._batcher.pending
+            waiting += sum(1 if isinstance(entry, BatchingError) else len(entry) for entry in self._ready)
         return DispatchStatistics(
             window=self._window.statistics(),
             items_in=self._items_in,
-            pending=self._batcher.pending + waiting,
+            pending=waiting,
             emitted=self._emitted,
             skipped=self._skipped,
             routed=self._routed,

@@ -127,8 +127,9 @@ class RunSupervisor(Supervisor):
             self.plan.on_end(self)
 
     def _on_dead(self) -> None:
-        # However it ends, the caller must not wait for ever.
-        self.plan.outlet.finish(KILLED)
+        # However it ends, the caller must not wait for ever. A reader says so itself, with what it has.
+        if self.reader is None:
+            self.plan.outlet.finish(KILLED)
         super()._on_dead()
 
 
