@@ -265,9 +265,11 @@ def test_a_stop_from_inside_returns_at_once() -> None:
         class P(Pipe):
             work = stage(lambda item: application.stop())
 
+        began = time.monotonic()
         with pytest.raises(PipeError, match="ended from outside"):
             run_pipe(P, itertools.count())
         application.stop()
+        assert time.monotonic() - began < 3
         assert not application.running
     with Application(pools={}):
         assert payloads(run_pipe(Inline, [1])["default"]) == [2]
@@ -382,6 +384,17 @@ def test_a_run_survives_the_death_of_a_part_of_the_tree(kind: Any) -> None:
         assert skipped <= (2 * 4 if "Pool" in kind else 0)
         assert taken == sorted(taken)
         assert payloads(run_pipe(code.Doubling, [1, 2])["default"]) == [2, 4]
+
+
+def test_a_pool_supervisor_waits_for_the_pools_of_its_predecessor() -> None:
+    """They end in their own time and hold the names; the restart does not fail over it."""
+    with Application(pools={"default": 2}) as application:
+        pools = [whereis(pool_name("default"))]
+        for _ in range(3):
+            pools.append(kill_and_await("slither.pools").which_children()[0].ref)
+        assert len(set(pools)) == 4
+        assert [pool.is_alive() for pool in pools] == [False, False, False, True]
+        assert application.running
 
 
 def test_a_run_survives_the_death_of_the_view_registry() -> None:

@@ -145,6 +145,22 @@ def test_sigterm_while_the_application_starts(tmp_path: Any, options: Any) -> No
     assert "not reached" not in output
 
 
+def test_sigterm_while_the_main_thread_runs_the_code_of_a_server(tmp_path: Any) -> None:
+    """A write to an idle store runs in its caller's thread: the signal is the program's, not the store's."""
+    body = """
+        def slow(row):
+            say("ready")
+            time.sleep(20)
+        with Application(stores=[code.Rates], pools={}):
+            code.Rates.rates.update("a", slow)
+    """
+    with start(tmp_path, body) as process:
+        await_ready(process)
+        process.send_signal(signal.SIGTERM)
+        status, output, _ = finish(process)
+    assert (status, output) == (143, "")
+
+
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_second_signal_does_not_wait(tmp_path: Any, again: signal.Signals) -> None:
     """The stage that is being stopped sleeps for twenty seconds; nobody waits for it."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from slither_actors.actors import ChildSpec, Supervisor, SupervisorRef, TaskSupervisor, _runtime, whereis
+from slither_actors.actors import ChildSpec, Ref, Supervisor, SupervisorRef, TaskSupervisor, _runtime, whereis
 from slither_actors.actors._runtime import current_cell
 from slither_actors.bridge import ViewRegistry, answer
 from slither_actors.dispatch import _default
@@ -22,6 +22,9 @@ ROOT = "slither"
 LOADERS = "slither.loaders"
 POOLS = "slither.pools"
 
+_ORPHAN_SECONDS = 10.0
+"""How long a new `PoolSupervisor` waits for the pools of a dead one: they are ending."""
+
 _HURRY_SECONDS = 0.5
 """How long the end of a program waits for its actors after a second signal."""
 
@@ -36,6 +39,20 @@ class LoaderSupervisor(TaskSupervisor):
 
 class PoolSupervisor(Supervisor):
     """Holds a `Pool` per named pool."""
+
+    def init(self, specs: Iterable[ChildSpec] = (), **options: Any) -> None:  # type: ignore[override]
+        """Start the pools, those of a predecessor that was killed having ended: they hold the names."""
+        specs = list(specs)
+        for spec in specs:
+            pool = whereis(_default.pool_name(str(spec.id)))
+            if pool is not None and _is_orphan(pool):
+                pool.join(_ORPHAN_SECONDS)
+        super().init(specs, **options)
+
+
+def _is_orphan(ref: Ref) -> bool:
+    parent = ref._cell.parent
+    return parent is not None and parent.dead
 
 
 def children(stores: Iterable[type[Store]], pools: Mapping[str, Mapping[str, Any]]) -> list[ChildSpec]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from slither_actors import (
@@ -217,7 +217,12 @@ def check_statistics(statistics: Any, *, complete: Any) -> Any:
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+WAITING = [Plan("item", ("pass",), "skip", 1), Plan("item", ("fail",), "retry, halt", 1)]
+"""The second item has arrived, and waits, when the first one halts the run."""
+
+
 @given(plans, inputs)
+@example(WAITING, [0, 0])
 @relaxed
 def test_a_run_to_its_end_does_to_each_item_what_the_model_does(found: Any, numbers: Any) -> None:
     """Items come out once, in order, by the right output; the counts of the stages add up."""

@@ -283,6 +283,17 @@ def test_a_stage_that_cannot_be_set_up_fails_the_stream() -> None:
         next(stream_pipe(P, [1]))
 
 
+def test_a_run_whose_supervisor_crashes_fails_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens to it, nobody waits for ever."""
+
+    def crash(*_: Any) -> None:
+        raise SystemExit(3)
+
+    monkeypatch.setattr("slither_actors.pipe._session.RunSession.open", crash)
+    with pytest.raises(PipeError, match="pipe Same halted"):
+        next(stream_pipe(Same, [1]))
+
+
 def test_a_slow_set_up_holds_up_no_other_run() -> None:
     """Each run starts its own stages."""
     gate, begun = threading.Event(), threading.Event()
