@@ -217,7 +217,7 @@ def check_statistics(statistics: Any, *, complete: Any) -> Any:
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-WAITING = [Plan("item", ("pass",), "skip", 1), Plan("item", ("fail",), "retry, halt", 1)]
+WAITING = [Plan("workers", ("pass",), "skip", 1), Plan("item", ("fail",), "retry, halt", 1)]
 """The second item has arrived, and waits, when the first one halts the run."""
 
 
