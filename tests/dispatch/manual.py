@@ -65,6 +65,23 @@ def double(batch: Batch) -> None:
     batch.succeed([2 * value for value in batch.payloads])
 
 
+class Endless:
+    """An input without an end that counts what is read of it, and says when it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self.count = 0
+
+    def items(self) -> Iterator[int]:
+        """Count from 1."""
+        try:
+            while True:
+                self.count += 1
+                yield self.count
+        finally:
+            self.closed.set()
+
+
 @contextlib.contextmanager
 def in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Future[Any]]:
     """Call a function in another thread while the block runs."""

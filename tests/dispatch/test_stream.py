@@ -5,8 +5,6 @@ from __future__ import annotations
 import _thread
 import gc
 import itertools
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,26 +13,11 @@ from slither_actors import dispatch
 from slither_actors.actors import whereis
 from slither_actors.dispatch import Batch, Executor, InlineExecutor
 from slither_actors.errors import DispatchError, NotRunningError
-from tests.dispatch.manual import SECONDS, Manual, actors_of_runs, double, in_thread, payloads, wait
+from tests.dispatch.manual import SECONDS, Endless, Manual, actors_of_runs, double, in_thread, payloads, wait
 
 pytestmark = pytest.mark.usefixtures("application")
 
 inline = InlineExecutor(lambda batch: batch)
-
-
-class Endless:
-    """An input without an end that says when it was closed, and counts."""
-
-    def __init__(self) -> None:
-        self.closed = threading.Event()
-        self.count = 0
-
-    def items(self) -> Iterator[int]:
-        try:
-            for self.count in itertools.count(1):
-                yield self.count
-        finally:
-            self.closed.set()
 
 
 def test_results_come_before_the_input_has_ended() -> None:

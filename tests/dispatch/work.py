@@ -70,3 +70,7 @@ def stages(batch: list[int], ctx: Any) -> list[Any]:
 def square(value: int) -> int:
     """Of one value: for the pools of others."""
     return value * value
+
+
+def echo(batch: list[Any]) -> list[Any]:
+    return batch

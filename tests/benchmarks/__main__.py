@@ -1,0 +1,26 @@
+"""Run the benchmarks, each in a process of its own: ``python -m tests.benchmarks [dispatch …]``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main(names: list[str]) -> int:
+    """Run the named ones, or all; return the worst exit status."""
+    known = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
+    chosen = [f"bench_{name.removeprefix('bench_')}" for name in names] or known
+    unknown = set(chosen) - set(known)
+    if unknown:
+        print(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}", file=sys.stderr)
+        return 2
+    status = 0
+    for name in chosen:
+        print(f"== {name.removeprefix('bench_')}", flush=True)
+        status = max(status, subprocess.call([sys.executable, "-m", f"tests.benchmarks.{name}"]))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
