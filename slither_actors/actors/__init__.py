@@ -6,6 +6,7 @@ from slither_actors.actors._child import ChildCounts, ChildInfo
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._current import current_actors
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
+from slither_actors.actors._many_tasks import await_many, yield_many
 from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
@@ -15,7 +16,8 @@ from slither_actors.actors._runtime import blocking, scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.actors._supervisor import Supervisor, SupervisorRef
-from slither_actors.actors._tasks import Task, TaskSupervisor, TaskSupervisorRef
+from slither_actors.actors._task import Task, TaskDone, TaskExit, TaskOutcome, TaskResult
+from slither_actors.actors._tasks import TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
 
 __all__ = [
@@ -47,14 +49,20 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Task",
+    "TaskDone",
+    "TaskExit",
+    "TaskOutcome",
+    "TaskResult",
     "TaskSupervisor",
     "TaskSupervisorRef",
     "Timer",
     "Unregistered",
+    "await_many",
     "blocking",
     "current_actors",
     "is_abnormal",
     "scheduler",
     "when_named",
     "whereis",
+    "yield_many",
 ]

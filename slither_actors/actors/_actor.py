@@ -20,6 +20,9 @@ __all__ = ["Actor"]
 
 logger = logging.getLogger("pykka")
 
+_THREADS = 4
+"""How many the first actor starts: see `Scheduler.reserve`."""
+
 
 class Actor(pykka.Actor):
     """A `pykka.Actor` that needs no thread of its own.
@@ -127,6 +130,8 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
     """
     if _runtime.scheduler.closed:
         raise _runtime.scheduler.refusal()
+    if not _runtime.scheduler.started:
+        _runtime.scheduler.reserve(_THREADS)
     current = _runtime.current_cell() if linked else None
     own = type(actor).own_thread
     scheduler = _runtime.own_scheduler(type(actor).__name__) if own else _runtime.scheduler

@@ -134,7 +134,7 @@ def _run_here() -> None:
 
 def _after_fork_in_child() -> None:
     global inline  # noqa: PLW0603
-    if not scheduler.started and not _cell.live_cells():
+    if not (scheduler.started or timers.started or _cell.live_cells()):
         # Nothing ran in the parent, so nothing is lost here: a fork server that had the package
         # imported, say, whose children have a runtime of their own.
         return

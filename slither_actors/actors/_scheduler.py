@@ -21,6 +21,7 @@ at the descriptors.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -233,9 +234,9 @@ class Scheduler:
     def reserve(self, count: int) -> None:
         """Have at least `count` threads from now on, parked ones included.
 
-        A supervisor that stops its children waits for them in its thread, and
-        the last one stops while the program exits, when Python starts no
-        thread any more. So the threads for it are made when it starts.
+        Actors wait for one another while the program exits, too, when Python
+        starts no thread any more. So there are some from the first actor on,
+        and one more for each level of supervisors, who wait for their children.
         """
         with self._lock:
             self._reserved = max(self._reserved, min(count, self.thread_limit))
@@ -277,8 +278,10 @@ class Scheduler:
                 self._complaint = f"no further scheduler thread could be started: {error}"
             return False
         if self._monitor is None and self.successor is None:
-            self._monitor = threading.Thread(target=self._watch, name="slither-monitor", daemon=True)
-            self._monitor.start()
+            monitor = threading.Thread(target=self._watch, name="slither-monitor", daemon=True)
+            with contextlib.suppress(RuntimeError):  # the program ends: nobody will be stalled for long
+                monitor.start()
+                self._monitor = monitor
         return True
 
     def _attach(self, runner: Runner) -> None:

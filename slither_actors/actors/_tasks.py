@@ -1,45 +1,194 @@
-"""Tasks: a function that runs once in an actor of its own, under a supervisor."""
+"""The task supervisor: any number of tasks, each on its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import os
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Literal, ParamSpec, TypeVar, overload
+
+import attrs
 
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._server import Server
+from slither_actors.actors._task import Task, TaskActor, TaskOutcome, launch
+from slither_actors.actors._task_stream import TaskStream
+from slither_actors.core import Ordering, TaskWindow
+from slither_actors.errors import OptionError
 
-__all__ = ["Task", "TaskSupervisor", "TaskSupervisorRef"]
+__all__ = ["TaskSupervisor", "TaskSupervisorRef"]
 
-
-class Task(Server):
-    """Runs one function and ends; a raise is a crash."""
-
-    def init(self, function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Take the function; it runs after the start has returned."""
-        self.continue_with((function, args, kwargs))
-
-    def handle_continue(self, value: Any) -> None:
-        """Run the function and end."""
-        function, args, kwargs = value
-        function(*args, **kwargs)
-        self.stop()
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class TaskSupervisorRef(DynamicSupervisorRef):
-    """The reference to a `TaskSupervisor`."""
+    """The reference to a `TaskSupervisor`.
+
+    Where a method takes a function and its arguments, it takes a
+    `Task.child_spec` as well, which says how the task is to be stopped.
+
+    All that start a task raise `ChildError` if there are `max_children` of them.
+    """
 
     def start_child(  # type: ignore[override]
-        self, function: Callable[..., object], *args: Any, **kwargs: Any
+        self, function: Callable[..., object] | ChildSpec, *args: Any, **kwargs: Any
     ) -> Ref:
-        """Run ``function(*args, **kwargs)`` in a task that nobody waits for, and return its ref."""
-        spec = ChildSpec(id=None, start=(Task, (function, args, kwargs), {}), restart="temporary")
+        """Run ``function(*args, **kwargs)`` in a task that nobody waits for, and return its ref.
+
+        A spec may ask for restarts as well.
+        """
+        return self._launch(_spec(function, args, kwargs))
+
+    @overload
+    def async_(self, function: ChildSpec) -> Task[Any]: ...
+    @overload
+    def async_(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+    def async_(self, function: Callable[..., Any] | ChildSpec, *args: Any, **kwargs: Any) -> Task[Any]:
+        """Run ``function(*args, **kwargs)`` in a task that is linked to the calling actor as well.
+
+        If the function raises, the caller dies of it unless it traps exits; if
+        the caller dies of anything but ``"normal"``, so does the task.
+        """
+        return self._async(_spec(function, args, kwargs), linked=True)
+
+    @overload
+    def async_nolink(self, function: ChildSpec) -> Task[Any]: ...
+    @overload
+    def async_nolink(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+    def async_nolink(self, function: Callable[..., Any] | ChildSpec, *args: Any, **kwargs: Any) -> Task[Any]:
+        """Run ``function(*args, **kwargs)`` in a task whose failure is nobody's but its own."""
+        return self._async(_spec(function, args, kwargs), linked=False)
+
+    def async_stream(
+        self,
+        function: Callable[[T], R],
+        iterable: Iterable[T],
+        *,
+        max_concurrency: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = 5.0,
+        on_timeout: Literal["exit", "kill_task"] = "exit",
+    ) -> Generator[TaskOutcome[R], None, None]:
+        """Run ``function(item)`` in a task for each item, and yield a `TaskResult` or `TaskExit` for each.
+
+        The tasks are linked to the caller as those of `async_`. The input is
+        read when the reader asks for more, at most `max_concurrency` items
+        ahead of it. If the reader stops early, or the input raises, the tasks
+        that run are killed; it is not waited for functions that run on.
+
+        Args:
+            function: what each task runs.
+            iterable: the items, any number of them.
+            max_concurrency: the most tasks at one time, the number of cores by default. A result that
+                waits for an earlier one counts as well.
+            ordered: whether outcomes are in the order of the input, or come as they are there.
+            timeout: seconds that each task may take; None is no limit.
+            on_timeout: what a late task means: ``"exit"`` raises `CallTimeoutError` at the reader,
+                ``"kill_task"`` yields a `TaskExit` with the reason ``"timeout"`` for it.
+
+        Raises:
+            OptionError: an option is not allowed; raised by the call.
+        """
+        window = _window(max_concurrency, ordered, timeout, on_timeout)
+        return self._stream(function, iterable, window, on_timeout, linked=True)
+
+    def async_stream_nolink(
+        self,
+        function: Callable[[T], R],
+        iterable: Iterable[T],
+        *,
+        max_concurrency: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = 5.0,
+        on_timeout: Literal["exit", "kill_task"] = "exit",
+    ) -> Generator[TaskOutcome[R], None, None]:
+        """As `async_stream`, with tasks whose failures are their own."""
+        window = _window(max_concurrency, ordered, timeout, on_timeout)
+        return self._stream(function, iterable, window, on_timeout, linked=False)
+
+    def children(self) -> list[Ref]:
+        """Return the tasks that run, the newest first."""
+        return [info.ref for info in self.which_children() if info.ref is not None]
+
+    # -- inside ------------------------------------------------------------------------
+
+    def _launch(self, spec: ChildSpec) -> Ref:
         ref: Ref = self.call(("start_child", spec, ()), None)
         return ref
 
+    def _async(self, spec: ChildSpec, *, linked: bool, notifies: bool = True) -> Task[Any]:
+        cls, args, kwargs = spec.start
+        if cls is not TaskActor:
+            raise OptionError("function", f"is the spec of a {cls.__name__}; allowed is a Task.child_spec")
+        if spec.restart != "temporary":
+            raise OptionError("restart", f"is {spec.restart!r}; a task with a result runs once: 'temporary'")
+        return launch(
+            lambda reply: self._launch(attrs.evolve(spec, start=(cls, args, {**kwargs, "reply": reply}))),
+            linked=linked,
+            notifies=notifies,
+        )
+
+    def _stream(
+        self,
+        function: Callable[[T], R],
+        iterable: Iterable[T],
+        window: TaskWindow[TaskOutcome[Any]],
+        on_timeout: Literal["exit", "kill_task"],
+        *,
+        linked: bool,
+    ) -> Generator[TaskOutcome[R], None, None]:
+        def start(item: T) -> Task[Any]:
+            return self._async(_spec(function, (item,), {}), linked=linked, notifies=False)
+
+        return TaskStream(start, window, on_timeout).outcomes(iterable)
+
 
 class TaskSupervisor(DynamicSupervisor):
-    """A dynamic supervisor of tasks. Source: https://hexdocs.pm/elixir/Task.Supervisor.html ."""
+    """A dynamic supervisor of tasks, which it does not restart unless their spec says so.
+
+    Source: https://hexdocs.pm/elixir/Task.Supervisor.html
+    """
 
     ref_class = TaskSupervisorRef
+
+    @classmethod
+    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> TaskSupervisorRef:
+        """As `Server.start`, with the arguments of `DynamicSupervisor.init`."""
+        ref = super().start(*args, name=name, **kwargs)
+        assert isinstance(ref, TaskSupervisorRef)
+        return ref
+
+
+def _spec(
+    function: Callable[..., object] | ChildSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> ChildSpec:
+    if not isinstance(function, ChildSpec):
+        return ChildSpec(id=None, start=(TaskActor, (function, args, kwargs), {}), restart="temporary")
+    if args or kwargs:
+        raise OptionError("function", "is a child spec, which has its arguments; give no more of them")
+    return function
+
+
+def _window(
+    max_concurrency: int | None, ordered: bool, timeout: float | None, on_timeout: str
+) -> TaskWindow[TaskOutcome[Any]]:
+    """Check the options of a stream."""
+    where = "async_stream"
+    if max_concurrency is None:
+        max_concurrency = _cores()
+    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+        raise OptionError("max_concurrency", f"is {max_concurrency!r}; allowed are 1 and more", where=where)
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        raise OptionError(
+            "timeout", f"is {timeout!r}; allowed are seconds of at least 0, None (no limit)", where=where
+        )
+    if on_timeout not in ("exit", "kill_task"):
+        raise OptionError("on_timeout", f"is {on_timeout!r}; allowed are 'exit', 'kill_task'", where=where)
+    return TaskWindow(max_concurrency, Ordering.PRESERVE if ordered else Ordering.AS_COMPLETED, timeout)
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

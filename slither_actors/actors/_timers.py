@@ -99,6 +99,11 @@ class TimerThread:
         self._forked = False
         self._cancelled = 0
 
+    @property
+    def started(self) -> bool:
+        """Whether there ever was a timer."""
+        return self._thread is not None
+
     def start(self, cell: Cell, delay: float, message: Message, period: float | None = None) -> Timer:
         """Send `message` to `cell` in `delay` seconds, and every `period` seconds then."""
         timer = Timer(self, cell, message, time.monotonic() + max(0.0, delay), period)

@@ -12,7 +12,7 @@ Run = Callable[..., Any]
 ACTORS = """
 import sys, threading, time
 from slither_actors.actors import NO_REPLY, Actor, DynamicSupervisor, Server, Supervisor, _runtime
-from slither_actors.errors import ActorExitError
+from slither_actors.errors import ActorExitError, NotRunningError
 
 class Probe(Server):
     def init(self, label=""):
@@ -66,7 +66,7 @@ def call():
     try:
         while True:
             probe.call(1)
-    except ActorExitError:
+    except (ActorExitError, NotRunningError):
         pass
 threading.Thread(target=call, daemon=True).start()
 """,
@@ -121,6 +121,22 @@ begun.wait()
         return  # its server ended in time, so the call did; what it raised is a crash like any other
     (line,) = done.err.splitlines()
     assert line.endswith("did not end before the program")
+
+
+@pytest.mark.parametrize("own_thread", [False, True])
+def test_actors_may_call_each_other_at_the_end(own_thread: bool, program: Run) -> None:
+    """In `terminate`, too, and the called ones may call others, though no thread can be started any more."""
+    done = program(f"""{ACTORS}
+Probe.own_thread = {own_thread}
+class Asking(Probe):
+    def terminate(self, reason):
+        print(first.call(lambda _: second.call(lambda _: third.call("answer"))), flush=True)
+first, second, third = Probe.start(1), Probe.start(2), Probe.start(3)
+Asking.own_thread = False
+Asking.start()
+""")
+    assert done.out == ["answer", *(f"terminate {n} shutdown" for n in (3, 2, 1))]
+    assert done.err == ""
 
 
 def test_actors_are_refused_after_the_end(program: Run) -> None:
@@ -194,7 +210,7 @@ print(asking.ask(exiting, timeout=5), asking.join(5), exiting.join(5), stopped)
 
 
 def test_a_deep_tree_stops_in_order_at_the_end(program: Run) -> None:
-    """Each level waits for the one below in a thread of its own, and at the end Python starts none any more."""
+    """Each level waits for the one below in a thread of its own; Python starts none at the end."""
     done = program(f"""{ACTORS}
 class Level(Supervisor):
     def init(self, depth):

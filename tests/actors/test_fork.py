@@ -14,6 +14,7 @@ Run = Callable[..., Any]
 
 ACTORS = """
 import os, signal, sys, threading, time
+from slither_actors.actors._cell import live_cells
 from slither_actors.actors import Actor, Server, whereis
 from slither_actors.errors import ForkedRuntimeError
 
@@ -158,6 +159,7 @@ for _ in range(30):
     pid = os.fork()
     if not pid:
         signal.alarm(10)
+        live_cells()
         try:
             probes[0].cast(1)
         except ForkedRuntimeError:
@@ -172,6 +174,46 @@ print(set(ends))
         arguments=QUIET,
     )
     assert done.out == ["{5}"]
+    assert done.err == ""
+
+
+def test_a_fork_while_another_thread_holds_every_lock(program: Run) -> None:
+    """Nothing in the child waits for a thread that it does not have."""
+    done = program(
+        f"""{ACTORS}
+from slither_actors.actors import _cell, _runtime
+probe = Probe.start()
+read, write = os.pipe()
+probe.call(lambda self: (self.watch(read, print), self.send_after(3600, 1)))
+held, release = threading.Event(), threading.Event()
+def hold():
+    scheduler, timers = _runtime.scheduler, _runtime.timers
+    with _cell._life, scheduler._lock, scheduler.poller._lock, timers._condition:
+        held.set()
+        release.wait()
+holding = threading.Thread(target=hold)
+holding.start()
+held.wait()
+pid = os.fork()
+if not pid:
+    signal.alarm(10)
+    live_cells()
+    whereis("nobody")
+    actor = probe._cell.actor
+    for use in (lambda: probe.call(1), lambda: Probe.start(name="x"), lambda: actor.send_after(0, 1)):
+        try:
+            print("gave", use(), flush=True)
+        except ForkedRuntimeError:
+            pass
+    probe._cell.actor.unwatch(read)
+    sys.exit(3)
+await_child(pid)
+release.set()
+holding.join()
+""",
+        arguments=QUIET,
+    )
+    assert done.out == ["child ended with 3", "terminate in parent"]
     assert done.err == ""
 
 

@@ -56,6 +56,14 @@ def test_earlier_messages_of_the_caller_come_first() -> None:
     assert log.rest() == [entry for number in range(200) for entry in (number, ("call", number))]
 
 
+def test_a_message_that_waits_comes_before_an_inline_call() -> None:
+    """The server is idle for a moment between two looks at its mailbox."""
+    ref = Inline.start(log := Log())
+    ref._cell.inbox.append((lambda probe, _: probe.log.add("waiting"), None))
+    ref.call(lambda _: log.add("call"), LONG)
+    assert log.take(2) == ["waiting", "call"]
+
+
 def test_inline_calls_from_many_threads_exclude_each_other() -> None:
     """A counter that is read and written apart loses nothing."""
     before = sys.getswitchinterval()

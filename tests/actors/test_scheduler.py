@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import random
+import resource
 import sys
 import threading
 import time
@@ -156,7 +157,8 @@ def test_a_full_mailbox_costs_the_others_one_slice(scheduler: Scheduler) -> None
     assert seen.get() <= _cell._SLICE
 
 
-def test_a_chain_of_local_sends_starves_nobody(scheduler: Scheduler) -> None:
+@pytest.mark.parametrize("chain_first", [True, False])
+def test_a_chain_of_local_sends_starves_nobody(chain_first: bool, scheduler: Scheduler) -> None:
     """Two actors that answer each other for ever let a third one run after a few hops."""
     one, two, other, seen = Quiet.start(), Quiet.start(), Quiet.start(), Log()
     hops = [0]
@@ -166,8 +168,11 @@ def test_a_chain_of_local_sends_starves_nobody(scheduler: Scheduler) -> None:
         (two if probe.ref is one else one).cast(ping)
 
     def begin(_: Any) -> None:
-        one.cast(ping)
+        if chain_first:
+            one.cast(ping)
         other.cast(lambda _: seen.add(hops[0]))
+        if not chain_first:
+            one.cast(ping)
 
     Quiet.start().cast(begin)
     assert seen.get() <= 3
@@ -346,6 +351,17 @@ def test_a_message_to_an_ended_thread_is_rejected() -> None:
     assert request.wait(LONG)
 
 
+def test_a_sender_that_is_late_finds_who_rejects_its_message() -> None:
+    """It had looked up the scheduler just before the actor's own one ended."""
+    ref = Own.start()
+    late = ref._cell._ready
+    ref.stop()
+    for thread in threads_of_their_own():
+        thread.join(LONG)
+    ref._cell._ready = late
+    assert _request_after_the_end(ref).wait(LONG)
+
+
 def _request_after_the_end(ref: Ref) -> Any:
     from slither_actors.actors._ref import _on_call
     from slither_actors.actors._request import Request
@@ -441,13 +457,16 @@ def test_an_idle_system_burns_no_processor_time() -> None:
         settle(ref)
     gc.collect()
     threading.Event().wait(0.5)  # the monitor goes to sleep
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
     before = time.process_time()
     threading.Event().wait(1.0)
     burnt = time.process_time() - before
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - switches
     refs[0].call(lambda probe: probe.unwatch(read))
     os.close(read)
     os.close(write)
     assert burnt < 0.01
+    assert switches < 20
 
 
 def test_statistics_say_what_there_is(scheduler: Scheduler) -> None:

@@ -20,7 +20,9 @@ from slither_actors.actors import (
     Failure,
     Ignore,
     Ref,
+    Request,
     Server,
+    _cell,
     is_abnormal,
     whereis,
 )
@@ -154,6 +156,7 @@ def test_a_name_is_free_when_the_actor_has_ended() -> None:
     """Whoever has waited for the end may take the name: no cleanup lags behind."""
     for _ in range(200):
         Quiet.start(name="brief").stop()
+    assert "brief" not in _cell._names
 
 
 def test_a_name_is_free_when_down_arrives() -> None:
@@ -329,6 +332,7 @@ def test_a_call_that_is_being_handled_is_answered_when_its_server_is_given_up() 
     gate, ref = Gate(), Quiet.start()
     call = in_thread(lambda: ref.call(gate, None))
     gate.wait()
+    threading.Event().wait(0.05)  # the caller has looked whether it is alive, and waits
     ref._cell.die(KILLED)  # what abandoning it does
     with pytest.raises(ActorExitError, match="killed"):
         call()
@@ -355,6 +359,23 @@ def test_a_call_that_arrives_as_its_server_dies_is_answered() -> None:
         ref.kill()
     for join in asking:
         join()
+
+
+def test_a_call_that_arrives_as_its_server_is_given_up_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was alive when the caller looked; its stuck handler will reject nothing."""
+    gate, ref = Gate(), Quiet.start()
+    ref.cast(gate)
+    gate.wait()
+    expect = Request.expect
+
+    def too_late(request: Request) -> None:
+        ref._cell.die(KILLED)
+        expect(request)
+
+    monkeypatch.setattr(Request, "expect", too_late)
+    with pytest.raises(ActorExitError, match="killed"):
+        ref.call("pending", LONG)
+    gate.open()
 
 
 def test_a_late_reply_is_dropped() -> None:

@@ -133,6 +133,27 @@ def test_nothing_is_lost_between_reading_and_listening_again(pipe: Pipe, log: Lo
     assert received == sent
 
 
+def test_what_arrives_just_before_listening_again_is_a_message(pipe: Pipe, log: Log) -> None:
+    """The actor has read all there was; more comes and is seen; then it calls `rearm`."""
+    gate = Gate()
+
+    class Late(Reader):
+        def rearm(self, fd: int) -> None:
+            gate()
+            super().rearm(fd)
+
+    ref = watching(log, pipe.read, Late)
+    pipe.send(b"first")
+    assert data(log) == b"first"
+    gate.wait()
+    pipe.send(b"second")
+    for _ in range(10):
+        Quiet.start().call(None)  # the scheduler has looked at the poller again
+    gate.open()
+    assert data(log) == b"second"
+    ref.stop()
+
+
 def test_a_watch_is_silent_until_it_is_rearmed(pipe: Pipe, log: Log) -> None:
     """One message at the most waits in the mailbox, however much arrives."""
 
@@ -279,7 +300,7 @@ def test_a_descriptor_is_seen_while_the_scheduler_is_busy(pipe: Pipe, log: Log) 
     over = threading.Event()
 
     def work(probe: Probe) -> None:
-        end = time.perf_counter() + 0.003
+        end = time.perf_counter() + 0.0045
         while time.perf_counter() < end:
             pass
         if not over.is_set():
@@ -290,7 +311,7 @@ def test_a_descriptor_is_seen_while_the_scheduler_is_busy(pipe: Pipe, log: Log) 
     for worker in [Quiet.start() for _ in range(3)]:
         worker.cast(work)
     try:
-        for _ in range(10):
+        for _ in range(9):
             before = time.monotonic()
             pipe.send(b"seen")
             assert data(log) == b"seen"
@@ -298,9 +319,9 @@ def test_a_descriptor_is_seen_while_the_scheduler_is_busy(pipe: Pipe, log: Log) 
     finally:
         over.set()
     ref.stop()
-    # The best of ten, for a machine that is busy with something else. A scheduler that looks only
-    # between every 64 slices needs 0.2 s each time.
-    assert min(waits) < 0.1
+    # Not every one, for a machine that is busy with something else. A scheduler that looks only after
+    # every 64 slices needs 0.15 s on the average.
+    assert sorted(waits)[4] < 0.1
 
 
 def test_a_descriptor_is_seen_while_handlers_block(pipe: Pipe, log: Log) -> None:
