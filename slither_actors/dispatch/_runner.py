@@ -17,8 +17,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -31,7 +31,7 @@ from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._reader import Reader
-from slither_actors.errors import BatchTimeoutError
+from slither_actors.errors import BatchTimeoutError, RemoteError
 from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, Retry, Route, Skipping
 from slither_actors.stages import ProducerConsumer, Subscription, ask
@@ -85,6 +85,12 @@ class DispatchStatistics:
 
     retries: int
     """Attempts beyond the first."""
+
+    errors: Mapping[str, int] = attrs.field(factory=dict)
+    """Items of failed batches that the policy skipped, routed or halted for, by the exception's type."""
+
+    last_error: str = ""
+    """The last of those failures in words, with its batch; empty if there was none."""
 
 
 _Result = tuple[Batch, Policy | None]
@@ -145,6 +151,8 @@ class DispatchRunner(ProducerConsumer):
         self._halting = False
         self._items_in = self._emitted = self._skipped = self._routed = self._failed = 0
         self._batches = self._retries = 0
+        self._errors: Counter[str] = Counter()
+        self._last_error = ""
         self._executor.open()
 
     def terminate(self, reason: Any) -> None:
@@ -188,6 +196,8 @@ class DispatchRunner(ProducerConsumer):
             failed=self._failed,
             batches=self._batches,
             retries=self._retries,
+            errors=dict(self._errors),
+            last_error=self._last_error,
         )
 
     def snapshot(self, _: None) -> DispatchStatistics:
@@ -378,6 +388,8 @@ class DispatchRunner(ProducerConsumer):
 
     def _apply(self, batch: Batch, policy: Policy | None) -> None:
         """Perform the final outcome of a batch, in its turn."""
+        if batch.error is not None:
+            self._note_failure(batch, batch.error)
         if policy is None:
             self._batches += 1
             self._emitted += batch.size
@@ -391,6 +403,15 @@ class DispatchRunner(ProducerConsumer):
             self._route(batch, policy)
         else:
             self._halt(batch, batch.error)
+
+    def _note_failure(self, batch: Batch, error: BaseException) -> None:
+        kind, text = type(error).__name__, str(error)
+        if isinstance(error, RemoteError):
+            kind, text = error.type_name.removeprefix("builtins."), error.message
+        self._errors[kind] += batch.size
+        # As text: the exception would keep the frames alive that it went through.
+        text = f"{kind}: {text}"
+        self._last_error = text if batch.description in text else f"{batch.description}: {text}"
 
     def _route(self, batch: Batch, policy: Route) -> None:
         stay: list[Item] = []

@@ -26,7 +26,7 @@ from slither_actors.dispatch import Halted
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
 from slither_actors.item import Item
-from slither_actors.pipe._definition import StageDefinition
+from slither_actors.pipe._definition import StageDefinition, last_policy
 from slither_actors.pipe._results import OUTCOMES, Results, Sorted
 from slither_actors.pipe._tally import StageStatistics, Tally, tell_skipped
 from slither_actors.pipe._telling import StageTelling
@@ -127,7 +127,7 @@ class StageRunner(ProducerConsumer):
         except Exception as error:  # the results are out; a clean-up that fails must not take them back
             logger.exception("%s: its shutdown raised", self._label)
             problem = problem or error
-        if isinstance(_last(self._policy), Skipping):
+        if isinstance(last_policy(self._policy), Skipping):
             tell_skipped(self._label, statistics.errors, statistics.last_error)
         self._telling.ended(statistics, problem)
 
@@ -282,7 +282,7 @@ class StageRunner(ProducerConsumer):
                 self._left.extendleft([behind, (again, items)] if behind[1] else [(again, items)])
                 self._wait(policy, items[0], attempts)
                 return False
-            policy = _last(policy)
+            policy = last_policy(policy)
         self._tally.saw(error, len(items), self._words(items))
         if isinstance(policy, Skipping):
             self._tally.skipped += len(items)
@@ -336,13 +336,6 @@ def routed_by(policy: Route, item: Item, error: BaseException) -> Item:
         msg = f"the function of a Route policy returned {routed!r:.100}; expected is an Item"
         raise TypeError(msg)
     return routed
-
-
-def _last(policy: Policy) -> Policy:
-    """The policy when there are no attempts left."""
-    while isinstance(policy, Retry):
-        policy = policy.then
-    return policy
 
 
 def _retry(runner: StageRunner, _: None) -> None:

@@ -12,9 +12,11 @@ from slither_actors.context import Context
 from slither_actors.dispatch import DispatchOptions, DispatchRunner
 from slither_actors.dispatch._link import RunLink
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._definition import last_policy
 from slither_actors.pipe._results import Results
+from slither_actors.pipe._tally import tell_skipped
 from slither_actors.pipe._telling import StageTelling
-from slither_actors.policy import Policy, Retry, Route
+from slither_actors.policy import Policy, Retry, Route, Skipping
 
 __all__ = ["WorkerRunner"]
 
@@ -48,8 +50,11 @@ class WorkerRunner(DispatchRunner):
     def terminate(self, reason: Any) -> None:
         """Leave the statistics with the run."""
         super().terminate(reason)
+        statistics = self.statistics()
+        if isinstance(last_policy(self._options.on_error), Skipping):
+            tell_skipped(self._label, statistics.errors, statistics.last_error)
         early = is_abnormal(reason) or self._halting
-        self._telling.ended(self.statistics(), reason if early else None)
+        self._telling.ended(statistics, reason if early else None)
 
 
 def _checked(policy: Policy, results: Results) -> Policy:

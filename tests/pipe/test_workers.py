@@ -77,7 +77,23 @@ def test_a_worker_that_dies_costs_its_batch() -> None:
     """The others are there, in order, and the statistics say what was lost."""
     found = run_pipe(pipe_of(code.die_on_three, batch_size=1, on_error="skip"), range(20))
     assert payloads(found["default"]) == [n for n in range(20) if n != 3]
-    assert found.statistics["predict"].skipped == 1
+    statistics = found.statistics["predict"]
+    assert statistics.skipped == 1
+    assert statistics.errors == {"WorkerCrashError": 1}
+    assert "batch 3 of ScorePipe.predict" in statistics.last_error
+
+
+def test_what_a_worker_stage_skips_is_logged_once_by_the_original_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As a function stage does it."""
+    found = run_pipe(pipe_of(code.divide, batch_size=2, on_error="skip"), [0, 1, 2, 4, 0, 0])
+    assert payloads(found["default"]) == [50, 25]
+    (record,) = [each for each in caplog.records if each.name == "slither_actors.pipe"]
+    assert record.getMessage() == (
+        "ScorePipe.predict skipped 4 failed items: ZeroDivisionError x 4; "
+        "the last: batch 2 of ScorePipe.predict: ZeroDivisionError: integer division or modulo by zero"
+    )
 
 
 def test_a_dead_worker_halts_the_run_with_its_story() -> None:
