@@ -55,7 +55,9 @@ def _is_the_callers(error: BaseException) -> bool:
 
 
 def _has_more(error: BaseException) -> bool:
-    return not _is_the_callers(error) or error.__cause__ is not None
+    if isinstance(error, PipeNotFoundError):
+        return error.import_failed
+    return not _is_the_callers(error)
 
 
 def sentence(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from slither_actors._cli._errors import NOT_READ, report, say
 from slither_actors._cli._example import example_command
@@ -28,10 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; those of the process by default.
     """
     options = make_parser().parse_args(arguments)
-    _log_in_lines(options.traceback)
     stopper = Stopper()
     try:
-        with stopper.installed():
+        with stopper.installed(), _log_in_lines(options.traceback):
             status = _COMMANDS[options.command](options, stopper)
         _flush_stdout()
     except Interrupted:
@@ -78,11 +77,17 @@ class _OneLine(logging.Formatter):
         return f"slither-actors: {record.levelname.lower()}: {record.getMessage()}".partition("\n")[0]
 
 
-def _log_in_lines(with_traceback: bool) -> None:
+@contextlib.contextmanager
+def _log_in_lines(with_traceback: bool) -> Iterator[None]:
+    """Have the library's warnings on standard error, a line each, while the block runs."""
+    logger = logging.getLogger("slither_actors")
     handler = logging.StreamHandler()
     if not with_traceback:
         handler.setFormatter(_OneLine())
-    logger = logging.getLogger("slither_actors")
-    if not logger.handlers:
-        logger.addHandler(handler)
-        logger.propagate = False
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate

@@ -9,18 +9,23 @@ import sys
 import traceback
 from types import ModuleType
 
+import slither_actors
 from slither_actors.dispatch import FunctionExecutor, InlineExecutor
 from slither_actors.errors import SlitherError
 from slither_actors.pipe import Pipe, WorkerStage
 
 __all__ = ["PipeNotFoundError", "find_pipe", "pools_of"]
 
+_OURS = os.path.dirname(slither_actors.__file__)  # noqa: PTH120 - a string, as in tracebacks
+
 
 class PipeNotFoundError(SlitherError):
     """What was named on the command line is no pipe that can be imported."""
 
-    def __init__(self, spec: str, problem: str) -> None:
+    def __init__(self, spec: str, problem: str, *, import_failed: bool = False) -> None:
         self.spec = spec
+        self.import_failed = import_failed
+        """The module is there and raised."""
         super().__init__(f"pipe {spec!r}: {problem}")
 
 
@@ -58,9 +63,9 @@ def _import(spec: str, name: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name in _parents(name):
             problem = f"there is no module {error.name!r} in the current folder or on the search path"
-        else:
-            problem = f"importing {name} failed: {_said(error)}{_place(error)}"
-        raise PipeNotFoundError(spec, problem) from error
+            raise PipeNotFoundError(spec, problem) from error
+        problem = f"importing {name} failed: {_said(error)}{_place(error)}"
+        raise PipeNotFoundError(spec, problem, import_failed=True) from error
 
 
 def _parents(name: str) -> list[str]:
@@ -77,12 +82,13 @@ def _place(error: BaseException) -> str:
     """Where in the user's code it was raised."""
     if isinstance(error, SyntaxError):
         return ""  # says so itself
-    frames = [
+    theirs = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen")
+        if not frame.filename.startswith(("<frozen", _OURS))
     ]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if len(frames) > 2 else ""
+    # The first one is in importlib.
+    return f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if len(theirs) > 1 else ""
 
 
 def _pipes(module: ModuleType) -> list[str]:

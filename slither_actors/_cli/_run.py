@@ -45,13 +45,7 @@ def _open_outputs(
     names = pipe.definition.outputs
     folder = None if options.output == "-" else Path(options.output)
     if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"the output folder {folder} cannot be made: {error.strerror}") from error
-        for name in names:
-            if source.is_same_file(Outputs.path(folder, name)):
-                raise UsageError(f"the output {name!r} would overwrite the input {source.name}")
+        _prepare(folder, names, source)
 
     def stop(error: OutputError) -> None:
         stopper.stop(NOT_READ if isinstance(error, OutputClosedError) else FAILED, str(error), grace=0)
@@ -60,6 +54,20 @@ def _open_outputs(
         return Outputs(folder, names, on_failure=stop)
     except OutputError as error:
         raise UsageError(str(error)) from error
+
+
+def _prepare(folder: Path, names: Iterable[str], source: LineSource) -> None:
+    try:
+        paths = [Outputs.path(folder, name) for name in names]
+    except OutputError as error:
+        raise UsageError(str(error)) from error
+    for path in paths:
+        if source.is_same_file(path):
+            raise UsageError(f"the output {path} would overwrite the input")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the output folder {folder} cannot be made: {error.strerror}") from error
 
 
 @attrs.define
@@ -75,6 +83,7 @@ class _Run:
     _lost_batches: int = attrs.field(default=0, init=False)
     _first_broken: int | None = attrs.field(default=None, init=False)
     _stream: PipeStream | None = attrs.field(default=None, init=False)
+    _cut_short: bool = attrs.field(default=False, init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
 
     def perform(self) -> int:
@@ -88,8 +97,10 @@ class _Run:
             on_skip=self._note_broken,
         )
         try:
-            with contextlib.suppress(Interrupted):
+            try:
                 self._run(records)
+            except Interrupted:
+                self._cut_short = True
         finally:
             try:
                 self.outputs.close()
@@ -138,7 +149,8 @@ class _Run:
     def _summarise(self, records: Records) -> None:
         written = sum(self.outputs.counts.values())
         if self.stopper.status:
-            say(f"stopped: {self.stopper.reason}")
+            rest = "not all that was read is done" if self._cut_short else "all that was read is done"
+            say(f"stopped: {self.stopper.reason}; {rest}")
         rate = f" in {self._seconds:.1f} s, {written / self._seconds:,.0f} items/s" if self._seconds else ""
         say(f"read {records.read:,} items from {self.source.name}, wrote {written:,}{rate}")
         for name, count in self.outputs.counts.items():
