@@ -95,6 +95,9 @@ class Window(Generic[R]):
         self._running.remove(ref)
         if self.ordering is Ordering.AS_COMPLETED:
             return [(ref, result)]
+        if ref == self._next_release and not self._held:
+            self._next_release += 1
+            return [(ref, result)]
         self._held[ref] = result
         released = []
         while self._next_release in self._held:

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from slither_actors.actors import Ref, current_actors
 from slither_actors.item import Item
 
-__all__ = ["RunLink", "SideOutput", "enclosing_run"]
+__all__ = ["SIDE_CREDIT", "RunLink", "SideOutput", "enclosing_run"]
 
-_CREDIT = 1000
+SIDE_CREDIT = 1000
 """Routed items of one stage on their way to the caller at one time."""
 
 
@@ -76,7 +76,7 @@ class SideOutput:
         self._link = link
         self._owner = owner
         self._receive = receive
-        self._credit = _CREDIT
+        self._credit = SIDE_CREDIT
         self._waiting: deque[list[Item]] = deque()
         self.sent = 0
         """Items that have left by this way."""

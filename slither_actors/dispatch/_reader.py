@@ -10,16 +10,12 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import KILLED, NORMAL, Ref, blocking
-from slither_actors.dispatch._link import RunLink, enclosing_run
+from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
 from slither_actors.errors import NotRunningError
 from slither_actors.item import Item
 from slither_actors.stages import Consumer, Subscription, ask
 
-__all__ = ["Arrival", "Ended", "Outlet", "Reader"]
-
-
-Granted = Callable[[int], None]
-"""Tells where items came from that so many of them were consumed."""
+__all__ = ["Arrival", "Credit", "Ended", "Outlet", "Reader"]
 
 
 @attrs.frozen
@@ -29,14 +25,35 @@ class Ended:
     reason: Any
 
 
-@attrs.frozen
+class Credit:
+    """What the caller has consumed of one source of items; told in large lots, a message each.
+
+    Used by the thread that reads and by no other.
+    """
+
+    __slots__ = ("_consumed", "_lot", "_pay")
+
+    def __init__(self, lot: int, pay: Callable[[int], object]) -> None:
+        self._lot = max(1, lot)
+        self._pay = pay
+        self._consumed = 0
+
+    def consumed(self, count: int) -> None:
+        """The caller is done with `count` items."""
+        self._consumed += count
+        if self._consumed >= self._lot:
+            count, self._consumed = self._consumed, 0
+            self._pay(count)
+
+
 class Arrival:
-    """Items that have reached the caller."""
+    """Items that have reached the caller, who says to `credit` when it has consumed them."""
 
-    items: Sequence[Item]
+    __slots__ = ("credit", "items")
 
-    consumed: Granted
-    """To be called with their number when the caller is done with them."""
+    def __init__(self, items: Sequence[Item], credit: Credit | None) -> None:
+        self.items = items
+        self.credit = credit
 
 
 @attrs.frozen
@@ -119,7 +136,7 @@ class Reader(Consumer):
         self._collect = collect
         self._collected: list[Item] = []
         self._demand = demand
-        self._consumed = 0
+        self._credits: dict[Any, Credit] = {}
         self._link = link
         link.reader = self.ref
 
@@ -130,27 +147,30 @@ class Reader(Consumer):
 
     def handle_events(self, events: Sequence[Any], source: Subscription) -> None:
         """Take what the last stage emitted."""
-        if self._collect:
-            self._collected.extend(events)
-            self._ask((source, len(events)))
-        else:
-            self._outlet.put(Arrival(events, partial(_ask_more, self.ref, source)))
+        credit = self._credits.get(source)
+        if credit is None:
+            pay = partial(ask, source) if self._collect else partial(_ask_more, self.ref, source)
+            credit = self._credits[source] = Credit(self._demand // 2, pay)
+        self._take(events, credit)
 
     def take(self, argument: tuple[Ref, Sequence[Item]]) -> None:
         """Take what left the run at an earlier stage."""
         stage, items = argument
+        credit = self._credits.get(stage)
+        if credit is None:
+            credit = self._credits[stage] = Credit(SIDE_CREDIT // 2, partial(stage.send, _grant))
+        self._take(items, credit)
+
+    def _take(self, items: Sequence[Item], credit: Credit) -> None:
         if self._collect:
             self._collected.extend(items)
-            stage.send(_grant, len(items))
+            credit.consumed(len(items))
         else:
-            self._outlet.put(Arrival(items, partial(stage.send, _grant)))
+            self._outlet.put(Arrival(items, credit))
 
-    def _ask(self, consumed: tuple[Subscription, int]) -> None:
-        """Ask for as many more as were consumed, but not for each list by itself."""
-        source, count = consumed
-        self._consumed += count
-        if 2 * self._consumed >= self._demand and not source.closed:
-            count, self._consumed = self._consumed, 0
+    def _ask(self, wanted: tuple[Subscription, int]) -> None:
+        source, count = wanted
+        if not source.closed:
             ask(source, count)
 
     def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
@@ -165,7 +185,7 @@ class Reader(Consumer):
 
     def _finish(self, reason: Any) -> None:
         if self._collected:
-            self._outlet.put(Arrival(self._collected, _nobody))
+            self._outlet.put(Arrival(self._collected, None))
             self._collected = []
         self._outlet.finish(reason)
 
@@ -181,7 +201,3 @@ def _ask_more(reader: Ref, source: Subscription, count: int) -> None:
 
 def _grant(stage: Any, count: int) -> None:
     stage.granted(count)
-
-
-def _nobody(_: int) -> None:
-    """Collected items were paid for when they came."""

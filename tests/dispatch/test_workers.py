@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slither_actors import Context, Retry, Route, dispatch
-from slither_actors.actors import Task
+from slither_actors.actors import Server
 from slither_actors.dispatch import FunctionExecutor, InlineExecutor
 from slither_actors.errors import (
     DispatchError,
@@ -139,18 +139,23 @@ def test_runs_from_many_threads_at_one_time() -> None:
             assert payloads(each.result(SECONDS)) == list(range(n + 1, n + 201))
 
 
-def in_actor(function: Any) -> Any:
-    """What the function returns, called in an actor."""
-    found: list[Any] = []
+class Caller(Server):
+    """Calls a function and replies with what it returns or raises."""
 
-    def run() -> None:
+    def handle_call(self, request: Any, sender: Any) -> Any:
         try:
-            found.append(function())
-        except BaseException as error:  # noqa: BLE001 - it is what the test wants to see
-            found.append(error)
+            return request()
+        except Exception as error:  # noqa: BLE001 - it is what the test wants to see
+            return error
 
-    Task.start(run, (), {}).join(SECONDS)
-    return found[0]
+
+def in_actor(function: Any) -> Any:
+    """What the function returns or raises, called in an actor."""
+    caller = Caller.start()
+    try:
+        return caller.call(function, SECONDS)
+    finally:
+        caller.stop()
 
 
 def test_a_run_in_an_actor() -> None:
