@@ -33,13 +33,16 @@ class Cli:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.started: list[subprocess.Popen[bytes]] = []
-        # -W error: the command line itself warns of nothing.
-        self.command = [sys.executable, "-W", "error", "-m", "slither_actors"]
+        # -W error: the command line itself warns of nothing. -P: as for the installed script, the current
+        # folder is not on the search path.
+        self.command = [sys.executable, "-W", "error", "-P", "-m", "slither_actors"]
         self.environment = {
             **os.environ,
             # The package that the tests import, be it a checkout or installed.
             "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent),
             "COLUMNS": "100",
+            # As people have it: standard output is written at the end.
+            "PYTHONUNBUFFERED": "",
         }
 
     def __call__(self, *arguments: str | Path, stdin: str | bytes = b"", **options: Any) -> Ran:

@@ -4,6 +4,7 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Any, Never
 
 from slither_actors import Item, Pipe, Skip, Store, Table, router, stage, workers
@@ -134,6 +135,7 @@ class Stuck(Pipe):
 
 
 def stick(texts: list[str]) -> None:
+    Path(f"stuck{os.getpid()}").touch()
     time.sleep(60)
 
 

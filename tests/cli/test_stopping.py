@@ -72,7 +72,7 @@ def test_no_worker_outlives_a_run_that_was_ended_at_once(cli: Cli) -> None:
     """The leak fixture finds what is left; here is something that would be left, asleep for a minute."""
     process = cli.start("run", "pipes:StuckWorkers", "--input", "-", "--output", "out", "--workers", "2")
     feed(process, b"x\n" * 4)
-    until(lambda: len(workers_of(process.pid)) == 2, "two workers")
+    until(lambda: len(list(cli.folder.glob("stuck*"))) == 2, "two workers that are at it")
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
@@ -100,9 +100,10 @@ def test_a_stuck_worker_does_not_keep_a_run_from_stopping(cli: Cli) -> None:
     """One signal is enough: its worker is killed."""
     process = cli.start("run", "pipes:StuckWorkers", "--input", "-", "--output", "out", "--workers", "1")
     feed(process, b"x\n" * 4)
-    until(lambda: workers_of(process.pid), "a worker")
+    until(lambda: list(cli.folder.glob("stuck*")), "a worker that is at it")
     process.send_signal(signal.SIGTERM)
     assert process.wait(12) == 143
+    assert b"stopped: SIGTERM; not all that was read is done" in process.stderr.read()
 
 
 def test_a_reader_that_goes_away_ends_the_run(cli: Cli) -> None:
