@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Final
@@ -10,7 +11,7 @@ from slither_actors._cli._outputs import OutputClosedError
 from slither_actors._cli._pipe import PipeNotFoundError
 from slither_actors.errors import InputError, OptionError, PipeError, RemoteError
 
-__all__ = ["FAILED", "NOT_READ", "USAGE", "UsageError", "report", "say", "sentence"]
+__all__ = ["FAILED", "NOT_READ", "USAGE", "UsageError", "forget", "report", "say", "sentence"]
 
 FAILED: Final = 1
 """The run failed."""
@@ -32,8 +33,17 @@ def say(text: str) -> None:
         return
     try:
         print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # closed; there is nobody to tell
+    except OSError:  # there is nobody to tell
+        forget(2)
+    except ValueError:  # closed
         return
+
+
+def forget(fd: int) -> None:
+    """Keep the interpreter from complaining at its end that nobody reads standard output or error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, fd)
+    os.close(nowhere)
 
 
 def report(error: BaseException, *, with_traceback: bool) -> int:

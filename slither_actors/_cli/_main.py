@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from slither_actors._cli._errors import NOT_READ, report, say
+from slither_actors._cli._errors import NOT_READ, forget, report, say
 from slither_actors._cli._example import example_command
 from slither_actors._cli._parser import make_parser
 from slither_actors._cli._run import run_command
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one line
         status = report(error, with_traceback=options.traceback)
     if status == NOT_READ:
-        _forget_stdout()
+        forget(1)
     return status
 
 
@@ -60,13 +60,6 @@ def entry() -> int:
 def _flush_stdout() -> None:
     if sys.stdout is not None:
         sys.stdout.flush()
-
-
-def _forget_stdout() -> None:
-    """Keep the interpreter from complaining at its end that standard output is closed."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
 
 
 class _OneLine(logging.Formatter):
