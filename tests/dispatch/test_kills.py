@@ -15,7 +15,7 @@ import pytest
 
 from slither_actors import Application, Retry, dispatch
 from slither_actors.actors import SHUTDOWN, whereis
-from slither_actors.dispatch import InlineExecutor
+from slither_actors.dispatch import Batch, InlineExecutor
 from slither_actors.errors import (
     BatchTimeoutError,
     DispatchError,
@@ -25,7 +25,7 @@ from slither_actors.errors import (
 )
 from slither_actors.pool import STATISTICS
 from tests.dispatch import work
-from tests.dispatch.manual import SECONDS, Manual, actor, double, in_thread, payloads, wait
+from tests.dispatch.manual import SECONDS, Manual, actor, double, in_thread, payloads, statistics, wait
 
 inline = InlineExecutor(lambda batch: batch)
 
@@ -125,13 +125,19 @@ def test_a_stopped_application_ends_the_run(tmp_path: Path) -> None:
 # -- the actors of a run -------------------------------------------------------------
 
 
-def started(result: Any, manual: Manual) -> Any:
-    """Two batches are done and two run."""
+def results_are_in(batch: Batch) -> None:
+    """What was answered so far has reached the last actor of the run."""
+    statistics(batch)
+    actor("Reader").run(lambda *_: None)
+
+
+def started(manual: Manual) -> None:
+    """Two batches are done and four run."""
     batches = manual.take(4)
     double(batches[0])
     double(batches[1])
     manual.take(2)
-    return batches
+    results_are_in(batches[0])
 
 
 KINDS = ["DispatchRunner", "Reader", "ItemSource", "RunSupervisor", "_Input"]
@@ -146,7 +152,7 @@ def test_whichever_actor_of_a_run_is_killed_the_caller_is_told(kind: str, way: s
     source = iter(range(100))
     options = {"batch_size": 1, "max_in_flight": 4}
     with in_thread(function, source, executor=(manual := Manual()), **options) as result:
-        started(result, manual)
+        started(manual)
         actor(kind).kill()
         with pytest.raises(DispatchError) as caught:
             result.result(SECONDS / 2)
@@ -171,8 +177,9 @@ def test_a_pipe_supervisor_that_ends_ends_its_runs(how: str) -> None:
     """The callers are told; the next run is under the one that replaces it."""
     supervisor: Any = whereis("slither.pipes")
     with in_thread(dispatch.run, range(9), executor=(manual := Manual()), batch_size=1) as result:
-        double(manual.next())
-        manual.next()
+        first = manual.next()
+        double(first)
+        results_are_in(first)
         supervisor.kill() if how == "kill" else supervisor.stop(SHUTDOWN, block=False)
         with pytest.raises(DispatchError) as caught:
             result.result(SECONDS / 2)
