@@ -37,9 +37,9 @@ class TaskWindow(Generic[R]):
         return Window(self.max_concurrency, self.ordering)
 
     @property
-    def has_room(self) -> bool:
-        """Whether another task may start now."""
-        return self._window.has_room
+    def room(self) -> int:
+        """How many tasks may start now."""
+        return self._window.room
 
     @property
     def is_empty(self) -> bool:

@@ -57,7 +57,7 @@ class TaskWindowMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.window.has_room)
+    @precondition(lambda self: self.window.room > 0)
     @rule()
     def start(self) -> None:
         position = self.window.start(self.now)
@@ -87,7 +87,8 @@ class TaskWindowMachine(RuleBasedStateMachine):
     @invariant()
     def the_limit_holds(self) -> None:
         held = len(self.finished) - len(self.released)
-        assert len(self.started) + held <= self.window.max_concurrency
+        assert self.window.room == self.window.max_concurrency - len(self.started) - held
+        assert self.window.room >= 0
         assert self.window.is_empty == (not self.started and not held)
         assert {p for p in range(20) if self.window.runs(p)} == {p for p in self.started if p < 20}
 

@@ -1,0 +1,86 @@
+"""Waiting for many tasks, with one time for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeVar
+
+from slither_actors.actors._task import Task, TaskExit, TaskOutcome, await_outcomes, kill_tasks
+from slither_actors.errors import CallTimeoutError, OptionError
+
+__all__ = ["await_many", "yield_many"]
+
+R = TypeVar("R")
+
+
+def await_many(tasks: Iterable[Task[R]], timeout: float | None = 5.0) -> list[R]:
+    """Wait for the results of all tasks, and return them in the order of the tasks.
+
+    Args:
+        tasks: what to wait for.
+        timeout: seconds to wait for all of them; None waits until they end. Tasks that are late are
+            told to end.
+
+    Raises:
+        Exception: the first failure, as soon as it is there; see `Task.await_`. The other tasks go on.
+        CallTimeoutError: some are late.
+    """
+    every = list(tasks)
+    failed: list[Task[R]] = []
+
+    def fails(task: Task[R]) -> bool:
+        if isinstance(task.take(), TaskExit):
+            failed.append(task)
+        return bool(failed)
+
+    await_outcomes(every, timeout, fails)
+    outcomes = [task.take() for task in failed or every]
+    late = [task for task, outcome in zip(every, outcomes, strict=False) if outcome is None]
+    for task in late:
+        task.give_up()
+    if late:
+        what = f"{len(late)} of {len(every)} tasks, {late[0].ref} the first of them,"
+        raise CallTimeoutError(what, timeout or 0.0)
+    return [outcome.get() for outcome in outcomes if outcome is not None]
+
+
+def yield_many(
+    tasks: Iterable[Task[R]],
+    timeout: float | None = 5.0,
+    *,
+    limit: int | None = None,
+    on_timeout: Literal["nothing", "ignore", "kill_task"] = "nothing",
+) -> list[tuple[Task[R], TaskOutcome[R] | None]]:
+    """Wait up to `timeout` seconds for all tasks; return each with its outcome, None if it has none yet.
+
+    Args:
+        tasks: what to wait for.
+        timeout: seconds to wait for all of them; None waits until they end.
+        limit: how many outcomes are enough to return early; None is all.
+        on_timeout: what happens to tasks that have no outcome: ``"nothing"``, so that they may be waited
+            for again; ``"ignore"``, as `Task.ignore`; ``"kill_task"``, at once.
+    """
+    if on_timeout not in ("nothing", "ignore", "kill_task"):
+        raise OptionError(
+            "on_timeout",
+            f"is {on_timeout!r}; allowed are 'nothing', 'ignore', 'kill_task'",
+            where="yield_many",
+        )
+    every = list(tasks)
+    wanted = len(set(every)) if limit is None else limit
+    done: set[Task[Any]] = set()
+
+    def enough(task: Task[R]) -> bool:
+        done.add(task)
+        return len(done) >= wanted
+
+    if wanted > 0:
+        await_outcomes(every, timeout, enough)
+    outcomes = [(task, task.take()) for task in every]
+    late = [task for task, outcome in outcomes if outcome is None]
+    if on_timeout != "nothing":
+        for task in late:
+            task.release()
+    if on_timeout == "kill_task":
+        kill_tasks(late)
+    return outcomes
