@@ -231,7 +231,7 @@ class WorkerProcess:
             self._close_descriptors()
 
 
-_OUR_PRELOAD: Final = "slither_actors.pool._worker"
+_OUR_PRELOAD: Final = ["slither_actors.pool._worker", "slither_actors.pool._fork_server"]
 
 
 def _prepare_fork_server(context: Any) -> None:
@@ -240,7 +240,7 @@ def _prepare_fork_server(context: Any) -> None:
     if server is None or getattr(server, "_forkserver_pid", None) is not None:
         return
     if getattr(server, "_preload_modules", None) == ["__main__"]:
-        context.set_forkserver_preload(["__main__", _OUR_PRELOAD])
+        context.set_forkserver_preload(["__main__", *_OUR_PRELOAD])
 
 
 @contextlib.contextmanager
