@@ -72,7 +72,7 @@ def test_input_without_documents(cli: Cli) -> None:
 
 
 def test_a_killed_worker_costs_one_batch_and_the_report_says_which(cli: Cli) -> None:
-    """Killed from outside in the middle of a batch: status 0, the batch and the reason named, the books agree.
+    """Killed from outside in the middle of a batch: status 0, batch and reason named, the books agree.
 
     The driver is stopped meanwhile. The worker, which always has another batch waiting, then gets as far as
     its call for the stopwords of some batch, and nobody answers: so it is killed in the middle of one.
