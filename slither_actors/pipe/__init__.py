@@ -10,9 +10,11 @@ from slither_actors.pipe._tally import StageStatistics
 from slither_actors.pipe._worker_runner import WorkerRunner
 from slither_actors.pipe.stage import (
     PER_ITEM,
+    ClassStage,
     FunctionStage,
     RouterStage,
     Stage,
+    StageDeclaration,
     WorkerStage,
     router,
     stage,
@@ -21,6 +23,7 @@ from slither_actors.pipe.stage import (
 
 __all__ = [
     "PER_ITEM",
+    "ClassStage",
     "STORES",
     "FunctionStage",
     "Pipe",
@@ -30,6 +33,7 @@ __all__ = [
     "PipeSupervisor",
     "RouterStage",
     "Stage",
+    "StageDeclaration",
     "StageDefinition",
     "StageRunner",
     "StageStatistics",
