@@ -8,6 +8,7 @@ from slither_actors.actors._current import current_actors
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._many_tasks import await_many, yield_many
 from slither_actors.actors._names import when_named, whereis
+from slither_actors.actors._partition import PartitionSupervisor, PartitionSupervisorRef
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._registry import Registered, Registry, RegistryRef, Unregistered
@@ -39,6 +40,8 @@ __all__ = [
     "Failure",
     "Ignore",
     "Monitor",
+    "PartitionSupervisor",
+    "PartitionSupervisorRef",
     "Ref",
     "Registered",
     "Registry",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import attrs
 
 from slither_actors.actors._child_spec import ChildSpec
+from slither_actors.actors._cores import cores
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._task import Task, TaskActor, TaskOutcome, launch
@@ -177,7 +177,7 @@ def _window(
     """Check the options of a stream."""
     where = "async_stream"
     if max_concurrency is None:
-        max_concurrency = _cores()
+        max_concurrency = cores()
     if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
         raise OptionError("max_concurrency", f"is {max_concurrency!r}; allowed are 1 and more", where=where)
     if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
@@ -187,8 +187,3 @@ def _window(
     if on_timeout not in ("exit", "kill_task"):
         raise OptionError("on_timeout", f"is {on_timeout!r}; allowed are 'exit', 'kill_task'", where=where)
     return TaskWindow(max_concurrency, Ordering.PRESERVE if ordered else Ordering.AS_COMPLETED, timeout)
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
