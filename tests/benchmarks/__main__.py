@@ -1,4 +1,9 @@
-"""Run the benchmarks, each in a process of its own: ``python -m tests.benchmarks [dispatch …]``."""
+"""Run the benchmarks, each in a process of its own.
+
+    python -m tests.benchmarks [dispatch …] [--rounds 5 …]
+
+Options, and what follows the first one, go to every benchmark.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,10 @@ import sys
 from pathlib import Path
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the named ones, or all; return the worst exit status."""
+    first_option = next((at for at, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    names, options = arguments[:first_option], arguments[first_option:]
     known = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
     chosen = [f"bench_{name.removeprefix('bench_')}" for name in names] or known
     unknown = set(chosen) - set(known)
@@ -18,7 +25,7 @@ def main(names: list[str]) -> int:
     status = 0
     for name in chosen:
         print(f"== {name.removeprefix('bench_')}", flush=True)
-        status = max(status, subprocess.call([sys.executable, "-m", f"tests.benchmarks.{name}"]))
+        status = max(status, subprocess.call([sys.executable, "-m", f"tests.benchmarks.{name}", *options]))
     return status
 
 
