@@ -145,7 +145,7 @@ def test_the_shutdown_of_a_spec_is_kept(tasks: TaskSupervisorRef, gate: Gate) ->
     """A function that does not return costs the supervisor only what the spec allows."""
     tasks.start_child(Task.child_spec(gate, shutdown="brutal_kill"))
     gate.wait()
-    assert tasks.stop("shutdown", timeout=2.0)
+    assert tasks.stop("shutdown", timeout=4.0)
 
 
 def test_max_children_holds_for_tasks() -> None:
@@ -591,7 +591,7 @@ def test_await_many_has_one_time_for_all(tasks: TaskSupervisorRef, gate: Gate) -
     began = time.monotonic()
     with pytest.raises(CallTimeoutError, match=r"10 of 11 tasks, TaskActor <\d+> the first of them,"):
         await_many([*late, early], 0.2)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 1.5
     gate.open()
     for task in late:
         assert task.ref.join(LONG)
@@ -601,7 +601,7 @@ def test_await_many_has_one_time_for_all(tasks: TaskSupervisorRef, gate: Gate) -
 def test_yield_many_gives_what_is_there(tasks: TaskSupervisorRef, gate: Gate) -> None:
     """The others may be waited for again."""
     slow, quick, bad = tasks.async_nolink(gate), tasks.async_nolink(abs, -1), tasks.async_nolink(crash)
-    outcomes = yield_many([slow, quick, bad], 0.1)
+    outcomes = yield_many([slow, quick, bad], 0.5)
     assert [task for task, _ in outcomes] == [slow, quick, bad]
     assert outcomes[0][1] is None
     assert outcomes[1][1] == TaskResult(1)
@@ -805,9 +805,9 @@ def test_a_failure_in_a_linked_stream_ends_the_reader(tasks: TaskSupervisorRef) 
 
 def test_a_late_task_ends_the_stream(tasks: TaskSupervisorRef, gate: Gate) -> None:
     """With an error at the reader that names it; nothing runs on."""
-    stream = tasks.async_stream(partial(unless, gate), range(3), max_concurrency=3, timeout=0.1)
+    stream = tasks.async_stream(partial(unless, gate), range(3), max_concurrency=3, timeout=0.5)
     assert next(stream) == TaskResult(0)
-    with pytest.raises(CallTimeoutError, match=r"within 0\.1 s"):
+    with pytest.raises(CallTimeoutError, match=r"within 0\.5 s"):
         next(stream)
     gate.open()
     while settle_children(tasks):
@@ -822,7 +822,7 @@ def test_a_late_task_can_be_an_outcome(
         lambda number: after(gate, number) if number % 2 else number,
         range(6),
         max_concurrency=2,
-        timeout=0.1,
+        timeout=0.4,
         on_timeout="kill_task",
     )
     outcomes = list(stream)
