@@ -20,6 +20,7 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import NORMAL, SHUTDOWN, Ref, Server
+from slither_actors.actors._child import prepare_to_wait
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._runner import Halted
 from slither_actors.dispatch._stream import RunStream
@@ -86,7 +87,8 @@ class ItemSource(Producer):
         if type(items) in _CONTAINERS:
             self._container = iter(items)
         else:
-            self._input = _Input.start_link(items, self._basket, self.ref)
+            prepare_to_wait(self._cell)  # its end waits for the input's, also while the program exits
+        self._input = _Input.start_link(items, self._basket, self.ref)
         self.count = 0
         """Items read."""
 
