@@ -88,7 +88,7 @@ class ItemSource(Producer):
             self._container = iter(items)
         else:
             prepare_to_wait(self._cell)  # its end waits for the input's, also while the program exits
-        self._input = _Input.start_link(items, self._basket, self.ref)
+            self._input = _Input.start_link(items, self._basket, self.ref)
         self.count = 0
         """Items read."""
 

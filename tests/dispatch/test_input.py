@@ -193,6 +193,13 @@ def test_an_input_that_blocks_does_not_hold_up_a_halt() -> None:
     wait(fed.closed)
 
 
+def test_a_container_needs_no_actor_to_read_it() -> None:
+    """It never blocks."""
+    with dispatch.stream(list(range(10)), executor=inline, batch_size=1, max_in_flight=1) as stream:
+        next(stream)
+        assert not any(name.startswith("_Input") for name in actors_of_runs())
+
+
 def test_nothing_is_read_before_the_first_result_is_asked_for() -> None:
     """A stream that is never read never starts, and leaves nothing."""
     counter = itertools.count()
