@@ -123,6 +123,12 @@ class Board:
         (peak,) = _PEAK.unpack_from(self._page, _PEAK_AT)
         return Reading(ref, since, Phase(phase) if phase <= Phase.RUNNING else Phase.IDLE, peak)
 
+    @property
+    def last_begun(self) -> int:
+        """The last batch that began, 0 for none; it may have ended."""
+        (ref,) = _BEGUN.unpack_from(self._page, _BEGUN_AT)
+        return int(ref)
+
     def revoke(self, ref: int) -> bool:
         """Take a batch back; True if it had not begun and will not.
 
@@ -132,4 +138,4 @@ class Board:
         _REVOKED.pack_into(self._page, _REVOKED_AT, ref)
         with self._fence:
             pass
-        return bool(_BEGUN.unpack_from(self._page, _BEGUN_AT)[0] < ref)
+        return self.last_begun < ref

@@ -29,6 +29,8 @@ _QUICK: Final = 0.01
 ones the pipe's latency is nothing, and a batch behind a slow one would better go elsewhere."""
 
 _SMOOTHING: Final = 0.3
+_KILL_GRACE: Final = 0.5
+"""Seconds: a killed process ends at once, unless the kernel holds it."""
 
 _EXIT_GRACE: Final = 0.25
 """Seconds between the end of a worker's connection and our helping the process to end."""
@@ -251,6 +253,18 @@ class Lane:
         else:
             self._set_due(math.inf)
         return _reset(self.jobs.pop(ref))
+
+    def abandon(self) -> None:
+        """Kill the worker, and mark the batches that it had begun, also one that was thought to wait."""
+        process = self.process
+        if process is None:
+            return
+        process.kill()
+        process.wait(_KILL_GRACE)  # until then it may still begin the next one
+        if process.board is not None:
+            last = process.board.last_begun
+            for ref, job in self.jobs.items():
+                job.started = job.started or ref <= last
 
     def die(self, begun: int | None, *, useful: bool) -> tuple[Job | None, list[Job], float]:
         """The worker is gone: return the lost batch, those given back, and the pause until the next one."""

@@ -129,8 +129,8 @@ class Pool(Server):
         for lane in self._lanes:
             if lane.process is not None and lane.is_idle:
                 lane.write(wire.STOP, 0)
-            elif lane.process is not None:
-                lane.process.kill()
+            else:
+                lane.abandon()
             lane.slot.stop()
         self._refuse_all()
         deadline = time.monotonic() + self.options.stop_timeout
@@ -142,6 +142,8 @@ class Pool(Server):
     def _on_dead(self) -> None:
         """The actor is gone, killed perhaps: so are its workers, and its jobs go back."""
         if hasattr(self, "_free"):
+            for lane in self._lanes:
+                lane.abandon()
             self._free()  # first: who is refused may try elsewhere, and nothing is to run twice at a time
             self._refuse_all()
 

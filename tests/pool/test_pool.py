@@ -7,6 +7,7 @@ import select
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -359,6 +360,25 @@ def test_a_killed_pool_leaves_nothing(tmp_path: Path) -> None:
         assert all(isinstance(job.error, PoolStoppedError) for job in jobs)
         assert [job.started for job in jobs] == [True, True, False]
         assert not any(is_alive(pid_of(path)) for path in exists(gate))
+
+
+@pytest.mark.parametrize(
+    "end", [lambda pool: pool.kill(), lambda pool: pool.stop(block=False)], ids=["kill", "stop"]
+)
+def test_a_batch_that_a_worker_had_begun_is_never_said_not_to_have(end: Any, tmp_path: Path) -> None:
+    """Whoever tries the others again runs nothing twice: also not the second one in a worker's pipe."""
+    for attempt in range(10):
+        log = tmp_path / f"begun{attempt}"
+        with asking(workers=2) as asker:
+            asker.run(work.increment, [1])
+            jobs = [asker.submit(work.write_down, [(str(log), number)]) for number in range(2000)]
+            enough = 200 * (attempt + 1)
+            until(lambda log=log, enough=enough: log.exists() and log.stat().st_size > enough)
+            end(asker.pool)
+            asker.wait(*jobs)
+        begun = {int(line) for line in log.read_text().split()}
+        again = {number for number, job in enumerate(jobs) if job.error is not None and not job.started}
+        assert not begun & again
 
 
 def test_a_result_that_comes_while_the_pool_stops_is_not_a_second_outcome() -> None:
