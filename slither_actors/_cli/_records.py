@@ -12,7 +12,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
-from typing import Any, Final, Self
+from typing import Any, Final, Never, Self
 
 from slither_actors._cli._lines import MAX_LINE, Line
 from slither_actors.errors import InputError
@@ -26,6 +26,13 @@ _BY_SUFFIX: Final = {
     ".csv": "csv",
 }
 _BLANK: Final = b" \t\r"
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 class BrokenLineError(Exception):
@@ -133,7 +140,7 @@ class _Values(Iterator[Any]):
     def _value(self, line: Line) -> Any:
         text = _text(line)
         try:
-            return json.loads(text)
+            return _decode(text)
         except json.JSONDecodeError as error:
             raise BrokenLineError(line.number, f"is not JSON: {error.msg} at column {error.colno}") from error
         except (ValueError, RecursionError) as error:  # a number of too many digits, too deep a nesting

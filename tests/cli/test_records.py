@@ -62,6 +62,8 @@ def test_blank_lines_are_no_json() -> None:
         (b"1 2", "is not JSON: Extra data at column 3"),
         (b"[" * 200_000, "is not JSON that can be read: "),
         (b"9" * 5000, "is not JSON that can be read: "),
+        (b"[NaN]", "is not JSON that can be read: NaN is no JSON value"),
+        (b"-Infinity", "is not JSON that can be read: -Infinity is no JSON value"),
         (b'"\xc3"', "is not UTF-8: byte 0xc3 at byte 2 of the line"),
         (None, "is longer than 16 MiB"),
     ],
