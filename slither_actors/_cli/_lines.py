@@ -110,15 +110,20 @@ class LineSource:
         number = 0
         rest: list[bytes] = []  # the beginning of a line whose end has not come
         held = 0
-        too_long = False
+        too_long = False  # such a line is given out before its end
         for chunk in self._chunks():
             first, *others = chunk.split(b"\n")
             if not others:
+                told = too_long
                 rest, held, too_long = _extended(rest, held, too_long, first)
+                if too_long and not told:  # at once: it may never end
+                    yield Line(number + 1, None)
                 continue
             number += 1
+            told = too_long
             rest, held, too_long = _extended(rest, held, too_long, first)
-            yield Line(number, None if too_long else b"".join(rest))
+            if not told:
+                yield Line(number, None if too_long else b"".join(rest))
             for data in others[:-1]:
                 if self.stopped:
                     return
@@ -126,8 +131,8 @@ class LineSource:
                 yield Line(number, data)
             rest, held, too_long = _extended([], 0, False, others[-1])
         # Half a line, of an input that was stopped, is none.
-        if (held or too_long) and not self.stopped:
-            yield Line(number + 1, None if too_long else b"".join(rest))
+        if held and not too_long and not self.stopped:
+            yield Line(number + 1, b"".join(rest))
 
 
 def _extended(rest: list[bytes], held: int, too_long: bool, more: bytes) -> tuple[list[bytes], int, bool]:

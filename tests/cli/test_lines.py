@@ -40,6 +40,14 @@ def test_a_line_above_the_limit_has_no_data(tmp_path: Path, monkeypatch: pytest.
     source.close()
 
 
+def test_an_endless_line_is_told_before_it_ends() -> None:
+    """Nobody waits for an end that may never come."""
+    source = LineSource("/dev/zero")
+    assert next(iter(source)) == Line(1, None)
+    assert source.bytes_read <= _lines.MAX_LINE + _lines._CHUNK
+    source.close()
+
+
 def test_a_reader_that_waits_for_a_quiet_pipe_is_woken_by_stop() -> None:
     """Half a line that had come is not taken for one."""
     ours, theirs = os.pipe()
