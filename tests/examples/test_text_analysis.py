@@ -67,7 +67,7 @@ def test_input_without_documents(cli: Cli) -> None:
     cli.write("empty.txt", "\n")
     ran = cli("example", "text_analysis", "--input", "empty.txt", "--workers", "1")
     assert ran.status == 2
-    assert "has no documents" in ran.err
+    assert "the paragraphs of empty.txt: there are none; --input" in ran.err
 
 
 def test_a_killed_worker_costs_one_batch_and_the_report_says_which(cli: Cli) -> None:

@@ -37,5 +37,5 @@ def run(options: ExampleOptions, advance: Advance) -> TextReport:
                 advance()
         seconds = time.monotonic() - began
     if not corpus.sent:
-        raise InputError(corpus.description, "has no documents; --input and --synthetic are other sources")
+        raise InputError(corpus.description, "there are none; --input and --synthetic are other sources")
     return ledger.close(corpus, skipped=stream.finished["prepare"].skipped, seconds=seconds)
