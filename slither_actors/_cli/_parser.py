@@ -11,6 +11,9 @@ from slither_actors._cli._records import FORMATS
 
 __all__ = ["make_parser"]
 
+_MAX_WORKERS: Final = 1024
+"""More of them are a slip of the finger, and no machine starts them."""
+
 _STATUSES: Final = """\
 exit status:
   0    done
@@ -58,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--workers",
-        type=_count,
+        type=_worker_count,
         metavar="N",
         help="worker processes of each pool (default: one per processor)",
     )
@@ -140,4 +143,13 @@ def _count(text: str) -> int:
         count = 0
     if count < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return count
+
+
+def _worker_count(text: str) -> int:
+    count = _count(text)
+    if count > _MAX_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"{count:,} processes in a pool are too many; at most {_MAX_WORKERS:,}"
+        )
     return count

@@ -40,7 +40,13 @@ def find_pipe(spec: str) -> type[Pipe]:
     module_name, colon, path = spec.partition(":")
     if not (module_name and colon and path):
         raise PipeNotFoundError(spec, "write it as module:PipeClass")
-    here = os.getcwd()  # noqa: PTH109 - a string for sys.path
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        problem = f"{module_name!r} is no name of a module; write module:PipeClass, modules of the current"
+        raise PipeNotFoundError(spec, f"{problem} folder are found by their name alone")
+    try:
+        here = os.getcwd()  # noqa: PTH109 - a string for sys.path
+    except OSError as error:
+        raise PipeNotFoundError(spec, f"the current folder cannot be used: {error.strerror}") from error
     if here not in sys.path:
         sys.path.insert(0, here)
     module = _import(spec, module_name)

@@ -21,6 +21,8 @@ def complaint(ran: Ran) -> str:
     ("pipe", "said"),
     [
         ("pipes", "write it as module:PipeClass"),
+        ("./pipes.py:Plain", "'./pipes.py' is no name of a module; write module:PipeClass"),
+        (".pipes:Plain", "modules of the current folder are found by their name alone"),
         ("no_such_module:P", "no module 'no_such_module'"),
         ("no_such.module:P", "no module 'no_such'"),
         ("pipes:Plaim", "has no Plaim; did you mean 'Plain'?"),
@@ -47,6 +49,25 @@ def test_a_pipe_that_cannot_be_had(cli: Cli, inside: Run, pipe: str, said: str) 
     assert said in complaint(ran)
     assert f"'{pipe}'" in complaint(ran)
     assert not (cli.folder / "out").exists()
+
+
+def test_a_current_folder_that_is_gone(cli: Cli, inside: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, status 2."""
+    gone = cli.folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    ran = inside("run", "pipes:Plain", "--input", "-")
+    assert ran.status == 2
+    assert "the current folder cannot be used: No such file or directory" in complaint(ran)
+
+
+@pytest.mark.parametrize("command", [["run", "pipes:Plain", "--input", "-"], ["example"]])
+def test_too_many_workers(inside: Run, command: list[str]) -> None:
+    """Refused before one is started; the most that are taken is said."""
+    ran = inside(*command, "--workers", "1025")
+    assert ran.status == 2
+    assert "--workers: 1,025 processes in a pool are too many; at most 1,024" in ran.err
 
 
 def test_the_place_of_a_failed_import_is_the_users(cli: Cli, inside: Run) -> None:
