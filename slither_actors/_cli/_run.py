@@ -15,7 +15,7 @@ import attrs
 from slither_actors import telemetry
 from slither_actors._cli._errors import FAILED, NOT_READ, UsageError, say, sentence
 from slither_actors._cli._lines import LineSource
-from slither_actors._cli._outputs import OutputClosedError, OutputError, Outputs
+from slither_actors._cli._outputs import OutputClosedError, OutputError, Outputs, OutputStalledError
 from slither_actors._cli._pipe import find_pipe, pools_of
 from slither_actors._cli._progress import progress_on_stderr
 from slither_actors._cli._records import Records, format_of
@@ -99,11 +99,13 @@ class _Run:
         try:
             try:
                 self._run(records)
-            except Interrupted:
+            except (Interrupted, OutputStalledError):
                 self._cut_short = True
         finally:
             try:
                 self.outputs.close()
+            except OutputStalledError:
+                self._cut_short = True
             finally:
                 self._summarise(records)
         return self.stopper.status
@@ -119,7 +121,8 @@ class _Run:
         with listening, Application(stores=stores, pools=pools):
             began = time.monotonic()
             # The run goes before the descriptors that its source reads.
-            with self.stopper.gently(self.source.stop, self.outputs.flush_if_free):
+            outputs = self.outputs
+            with self.stopper.gently(self.source.stop, outputs.flush_if_free, outputs.abandon):
                 self._stream = stream_pipe(self.pipe, payloads)
                 try:
                     with self._stream:

@@ -44,6 +44,7 @@ class Stopper:
         self._grace = grace
         self._gentle: Callable[[], object] | None = None
         self._last_words: Callable[[], object] = lambda: None
+        self._give_up_output: Callable[[], object] = lambda: None
         self._waiting = False
         self._overdue = False
 
@@ -66,14 +67,21 @@ class Stopper:
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def gently(self, stop_input: Callable[[], object], last_words: Callable[[], object]) -> Iterator[None]:
+    def gently(
+        self,
+        stop_input: Callable[[], object],
+        last_words: Callable[[], object],
+        give_up_output: Callable[[], object] = lambda: None,
+    ) -> Iterator[None]:
         """End by `stop_input` while the block runs, not by an exception.
 
         Args:
             stop_input: makes the run's input end; called from a signal handler or another thread.
             last_words: called before the process is ended by a second signal; must not block.
+            give_up_output: called when the grace is over, also after the block; must not block.
         """
         self._gentle, self._last_words = stop_input, last_words
+        self._give_up_output = give_up_output
         try:
             yield
         finally:
@@ -99,6 +107,7 @@ class Stopper:
 
     def _on_alarm(self, _: int, __: FrameType | None) -> None:
         self._overdue = True
+        self._give_up_output()
         if self._waiting:
             self._give_up()
 

@@ -1,6 +1,7 @@
 """`Outputs`: items as JSON lines in files."""
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,32 @@ def test_a_failure_of_what_waited_is_told_and_raised(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No space left on device"):
         outputs.close()
     outputs.close()
+
+
+def test_what_could_not_be_written_is_not_counted(tmp_path: Path) -> None:
+    """The summary tells what is there."""
+    (tmp_path / "default.jsonl").symlink_to("/dev/full")
+    outputs = Outputs(tmp_path, ["default"])
+    with pytest.raises(OutputError, match="No space left on device"):
+        outputs.write(item("x" * 100_000))
+    with pytest.raises(OutputError, match="No space left on device"):
+        outputs.close()
+    assert outputs.counts == {"default": 0}
+
+
+def test_a_line_longer_than_what_a_pipe_takes_at_once(tmp_path: Path) -> None:
+    """It is whole at the other end, and so are its neighbours."""
+    path = tmp_path / "default.jsonl"
+    os.mkfifo(path)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(path.read_text()))
+    reader.start()
+    with Outputs(tmp_path, ["default"]) as outputs:
+        for payload in (1, "x" * 300_000, 2):
+            outputs.write(item(payload))
+    reader.join(5)
+    assert [json.loads(line) for line in found[0].splitlines()] == [1, "x" * 300_000, 2]
+    assert outputs.counts == {"default": 3}
 
 
 def test_files_are_closed_when_one_of_them_cannot_be_made(tmp_path: Path) -> None:

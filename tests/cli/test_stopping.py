@@ -1,8 +1,11 @@
 """Ending a run early: signals, closed pipes, and what is on disk then."""
 
+import fcntl
 import json
 import signal
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -117,6 +120,34 @@ def test_a_reader_that_goes_away_ends_the_run(cli: Cli) -> None:
     said = process.stderr.read().decode()
     assert "Traceback" not in said
     assert "Exception" not in said
+
+
+def waiting_in(pipe: Any) -> int:
+    """Bytes in a pipe that nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+
+
+@pytest.mark.parametrize("items", [1_000_000, 2_000], ids=["while it runs", "at its end"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_reader_that_reads_no_more_does_not_keep_a_run_from_stopping(
+    cli: Cli, number: int, status: int, items: int
+) -> None:
+    """One signal is enough; what is in the pipe then is whole lines, and as many as the summary says."""
+    cli.write("in.txt", b"0123456789012345678901234567890\n" * items)
+    process = cli.start("run", "pipes:Plain", "--input", "in.txt", "--output", "-")
+    until(lambda: waiting_in(process.stdout) > 50_000, "a pipe that is full")
+    time.sleep(0.5)  # all that fits is written
+    process.send_signal(number)
+    began = time.monotonic()
+    assert process.wait(10) == status
+    assert time.monotonic() - began < 5
+    out, err = process.communicate()
+    assert out.endswith(b"}\n")
+    written = [json.loads(line) for line in out.splitlines()]
+    said = err.decode()
+    assert f"wrote {len(written):,}" in said
+    assert f"stopped: {signal.Signals(number).name}" in said
+    assert "Traceback" not in said
 
 
 def test_head_ends_a_run_over_an_endless_input(cli: Cli) -> None:
