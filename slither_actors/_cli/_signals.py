@@ -15,14 +15,21 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TypeVar
 
-__all__ = ["GRACE_SECONDS", "Interrupted", "Stopper"]
+__all__ = ["GRACE_SECONDS", "SIGNALS", "Interrupted", "Stopper", "leave_on_signal"]
 
 T = TypeVar("T")
 
 GRACE_SECONDS = 2.0
 """How long what was read may take to come out after the first signal."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def leave_on_signal(number: int, _: FrameType | None) -> None:
+    """End the process at once: for one that has started nothing yet, or stopped all it had."""
+    with contextlib.suppress(OSError):  # there is nobody to tell
+        os.write(2, f"stopped: {signal.Signals(number).name}\n".encode())
+    os._exit(128 + number)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -55,8 +62,9 @@ class Stopper:
             yield
             return
         previous = {}
-        for number in _SIGNALS:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        ours = (signal.SIG_DFL, signal.default_int_handler, leave_on_signal)
+        for number in SIGNALS:
+            if signal.getsignal(number) in ours:
                 previous[number] = signal.signal(number, self._on_signal)
         previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_alarm)
         try:

@@ -46,6 +46,19 @@ def test_a_signal_stops_reading_and_what_was_read_is_written(cli: Cli, number: i
     assert f"read {len(written):,} items from standard input, wrote {len(written):,}" in said
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_command_is_imported(cli: Cli, number: int, status: int) -> None:
+    """It ends with the signal's status and a line, not with a traceback."""
+    # The first import of what takes time sends the signal.
+    (cli.folder / "early").mkdir()
+    cli.write(
+        "early/attrs.py", f"import os\nos.kill(os.getpid(), {int(number)})\nimport time\ntime.sleep(9)\n"
+    )
+    cli.environment["PYTHONPATH"] = f"{cli.folder / 'early'}:{cli.environment['PYTHONPATH']}"
+    ran = cli("run", "pipes:Plain", "--input", "-", "--output", "out")
+    assert (ran.status, ran.err) == (status, f"stopped: {signal.Signals(number).name}\n")
+
+
 def test_a_slow_run_is_stopped_after_the_grace(cli: Cli) -> None:
     """What does not come out within two seconds is left: nobody waits for a thousand slow items."""
     process = cli.start("run", "pipes:Slow", "--input", "-", "--output", "out")
