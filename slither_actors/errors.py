@@ -8,7 +8,7 @@ the original as ``__cause__`` where it survived the trip.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = [
@@ -45,7 +45,16 @@ __all__ = [
     "ViewError",
     "WorkerCrashError",
     "WorkerStartError",
+    "safe_text",
 ]
+
+
+def safe_text(value: object, convert: Callable[[object], str] = str) -> str:
+    """``str(value)``, or a note about its failure: a user's ``__str__`` may raise anything."""
+    try:
+        return convert(value)
+    except BaseException as error:  # noqa: BLE001 - see above
+        return f"<{type(value).__qualname__}, whose text raised {type(error).__name__}>"
 
 
 class SlitherError(Exception):
@@ -273,7 +282,7 @@ class DispatchError(SlitherError):
         """The items that had been completed, in the order of the run."""
         self.batch = batch
         where = f"{batch}: " if batch else ""
-        super().__init__(f"dispatch halted: {where}{reason}")
+        super().__init__(f"dispatch halted: {where}{safe_text(reason)}")
 
 
 # -- stores and views --------------------------------------------------------
@@ -302,7 +311,7 @@ class StoreLoadError(StoreError):
     def __init__(self, store: str, reason: BaseException) -> None:
         self.store = store
         self.reason = reason
-        super().__init__(f"store {store} did not load: {type(reason).__name__}: {reason}")
+        super().__init__(f"store {store} did not load: {type(reason).__name__}: {safe_text(reason)}")
 
 
 class ViewError(SlitherError):
@@ -363,7 +372,7 @@ class PipeError(SlitherError):
         self.pipe = pipe
         self.stage = stage
         where = f"{pipe}.{stage}" if stage else pipe
-        super().__init__(f"pipe {where} halted: {type(reason).__name__}: {reason}")
+        super().__init__(f"pipe {where} halted: {type(reason).__name__}: {safe_text(reason)}")
 
 
 class InputError(SlitherError):

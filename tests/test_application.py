@@ -332,6 +332,22 @@ def test_an_application_takes_the_place_of_the_default_one() -> None:
         assert application.root.is_alive()
 
 
+def test_an_application_does_not_end_runs_of_the_default_one() -> None:
+    """They belong to somebody; it is refused until they have ended, and they go on."""
+    stream = stream_pipe(Inline, itertools.count())
+    try:
+        assert next(stream).payload == 1
+        with pytest.raises(NotRunningError, match="runs of the default application are going on"):
+            Application(pools={}).start()
+        assert next(stream).payload == 2
+        stream.close()
+        with Application(pools={}) as application:
+            assert application.root.is_alive()
+    finally:
+        stream.close()
+        default_application_stops()
+
+
 def test_the_default_application_has_one_pool() -> None:
     """Another one has to be asked for."""
 

@@ -30,6 +30,11 @@ class Ref(pykka.ActorRef[Any]):
         self.actor_class = type(cell.actor)
 
     @property
+    def _actor(self) -> Any:
+        # Where the proxies of Pykka 4.4 look; later ones take the weak reference.
+        return self._cell.actor
+
+    @property
     def id(self) -> int:
         """The number of this incarnation, unique in the process."""
         return self._cell.id

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from slither_actors.actors import SHUTDOWN, Ref, SupervisorRef, whereis
+from slither_actors.actors import SHUTDOWN, DynamicSupervisorRef, Ref, SupervisorRef, whereis
 from slither_actors.application._signals import SignalGuard
 from slither_actors.application._tree import (
     POOLS,
@@ -25,7 +25,7 @@ from slither_actors.application._tree import (
 )
 from slither_actors.config import build
 from slither_actors.dispatch import _default
-from slither_actors.errors import ChildError, NotRunningError, OptionError, PoolError, StartError
+from slither_actors.errors import ActorExitError, ChildError, NotRunningError, OptionError, PoolError, StartError
 from slither_actors.pool import PoolOptions
 from slither_actors.store import Store
 
@@ -85,6 +85,12 @@ class Application:
             if _current is not None:
                 if _current.running and not _current._lazy:
                     msg = "an application runs already in this process; stop it first"
+                    raise NotRunningError(msg)
+                if _current._lazy and _current.running and _runs():
+                    msg = (
+                        "runs of the default application are going on, and starting this one would end them; "
+                        "start the application before the first run, or read or close those first"
+                    )
                     raise NotRunningError(msg)
                 _current.stop()
             self._root = self._start_tree()
@@ -214,6 +220,15 @@ def _pool_options(name: Any, given: Any) -> dict[str, Any]:
         raise OptionError("pools", problem, where=_WHERE)
     build(PoolOptions, options, where=f"{_WHERE}, pool {name!r}")
     return options
+
+
+def _runs() -> int:
+    """How many runs are going on."""
+    pipes = whereis(_default.PIPES)
+    if isinstance(pipes, DynamicSupervisorRef):
+        with contextlib.suppress(ActorExitError):  # it ends at this moment, and its runs with it
+            return pipes.count_children().active
+    return 0
 
 
 # -- the default application ---------------------------------------------------------

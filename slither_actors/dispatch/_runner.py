@@ -31,7 +31,7 @@ from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._reader import Reader
-from slither_actors.errors import BatchTimeoutError, RemoteError
+from slither_actors.errors import BatchTimeoutError, RemoteError, TargetError, safe_text
 from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, Retry, Route, Skipping
 from slither_actors.stages import ProducerConsumer, Subscription, ask
@@ -328,7 +328,8 @@ class DispatchRunner(ProducerConsumer):
         self._tell_done(batch, error)
         policy: Policy | None = None
         if error is not None:
-            policy = self._options.on_error
+            # A function that no worker can import is a mistake in the program, not in an item.
+            policy = Halt() if isinstance(error, TargetError) else self._options.on_error
             if isinstance(policy, Retry):
                 if may_retry_it and may_retry(policy, batch.attempt, error):
                     self._try_again(batch, policy)
@@ -405,7 +406,7 @@ class DispatchRunner(ProducerConsumer):
             self._halt(batch, batch.error)
 
     def _note_failure(self, batch: Batch, error: BaseException) -> None:
-        kind, text = type(error).__name__, str(error)
+        kind, text = type(error).__name__, safe_text(error)
         if isinstance(error, RemoteError):
             kind, text = error.type_name.removeprefix("builtins."), error.message
         self._errors[kind] += batch.size

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from slither_actors.errors import safe_text
 from slither_actors.item import Item
 from slither_actors.pipe._results import Sorted
 
@@ -84,7 +85,7 @@ class Tally:
         """Note why `count` items failed."""
         self.errors[type(error).__name__] += count
         # As text: the exception would keep the frames alive that it went through.
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {safe_text(error)}"
         self.last_error = text if where in text else f"{where}: {text}"
 
     def statistics(self) -> StageStatistics:

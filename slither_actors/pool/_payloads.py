@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final
 
 import attrs
 
-from slither_actors.errors import BatchError, PayloadError, RemoteError, ResultError, TargetError
+from slither_actors.errors import BatchError, PayloadError, RemoteError, ResultError, TargetError, safe_text
 from slither_actors.pool._wire import MAX_BODY
 
-__all__ = ["ErrorRecord", "PROTOCOL", "dumps", "dumps_batch", "explain_pickle", "loads", "safe_text"]
+__all__ = ["ErrorRecord", "PROTOCOL", "dumps", "dumps_batch", "explain_pickle", "loads"]
 
 PROTOCOL: Final = 5
 
@@ -178,14 +178,6 @@ def _reason(culprit: Any, error: BaseException) -> str:
 
 
 # -- exceptions that travel ------------------------------------------------------
-
-
-def safe_text(value: object, convert: Callable[[object], str] = str) -> str:
-    """``str(value)``, or a note about its failure."""
-    try:
-        return convert(value)
-    except BaseException as error:  # noqa: BLE001 - a user's __str__ may raise anything
-        return f"<{type(value).__qualname__}, whose text raised {type(error).__name__}>"
 
 
 def _type_name(error: BaseException) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from slither_actors.errors import OptionError, PayloadError, TargetError
-from slither_actors.pool._payloads import PROTOCOL, dumps, explain_pickle, safe_text
+from slither_actors.errors import OptionError, PayloadError, TargetError, safe_text
+from slither_actors.pool._payloads import PROTOCOL, dumps, explain_pickle
 
 __all__ = ["Function", "Target", "adapt", "resolve", "run_hook"]
 

@@ -94,6 +94,15 @@ def test_a_function_that_cannot_be_imported_is_named(name: str) -> None:
     assert name in str(caught.value.reason)
 
 
+@pytest.mark.parametrize(
+    "on_error", ["skip", Retry(max_attempts=3, backoff=0, then="skip")], ids=["skip", "retry"]
+)
+def test_a_function_that_cannot_be_imported_halts_under_any_policy(on_error: Any) -> None:
+    """It is a mistake in the program: to skip every batch would pass it over in silence."""
+    with pytest.raises(DispatchError, match="no_such_module_anywhere"):
+        dispatch.run([1, 2], executor="no_such_module_anywhere:function", batch_size=1, on_error=on_error)
+
+
 def test_a_payload_that_cannot_be_pickled_names_the_attribute() -> None:
     """Its batch fails and no other."""
     found = dispatch.run(

@@ -407,3 +407,38 @@ def test_a_class_stage_has_a_policy_too() -> None:
         work = stage(Work, divisor=10, on_error="skip")
 
     assert payloads(run_pipe(P, [0, 5])["default"]) == [2]
+
+
+class TextlessError(Exception):
+    """An exception as users write them by mistake."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_without_text(item: Item) -> Any:
+    if item.payload == 2:
+        raise TextlessError
+    return item.payload
+
+
+def test_an_exception_without_a_text_is_skipped_as_any_other() -> None:
+    """What its `__str__` raises harms nobody; the statistics have a note in its place."""
+
+    class P(Pipe):
+        work = stage(raise_without_text, on_error="skip")
+
+    outputs = run_pipe(P, [1, 2, 3])
+    assert payloads(outputs["default"]) == [1, 3]
+    assert "whose text raised RuntimeError" in outputs.statistics["work"].last_error
+
+
+def test_an_exception_without_a_text_halts_as_any_other() -> None:
+    """The error names the stage and the type."""
+
+    class P(Pipe):
+        work = stage(raise_without_text)
+
+    with pytest.raises(PipeError, match=r"P\.work halted: TextlessError") as caught:
+        run_pipe(P, [1, 2, 3])
+    assert isinstance(caught.value.reason, TextlessError)
