@@ -25,7 +25,14 @@ from slither_actors.application._tree import (
 )
 from slither_actors.config import build
 from slither_actors.dispatch import _default
-from slither_actors.errors import ActorExitError, ChildError, NotRunningError, OptionError, PoolError, StartError
+from slither_actors.errors import (
+    ActorExitError,
+    ChildError,
+    NotRunningError,
+    OptionError,
+    PoolError,
+    StartError,
+)
 from slither_actors.pool import PoolOptions
 from slither_actors.store import Store
 
