@@ -26,6 +26,9 @@ logger = logging.getLogger("slither_actors.actors")
 EXIT_SECONDS = 5.0
 """How long the exit of the program waits for the actors that are still alive."""
 
+_LAST_WORDS = 0.1
+"""Seconds for an actor that was killed at the end, if there are any left of the above."""
+
 scheduler = Scheduler(target=_scheduler.default_target())
 """Runs every actor that has no thread of its own."""
 
@@ -112,8 +115,13 @@ def shut_down() -> None:
                 _run_here()
             # Half of what is left: one that does not end must not cost the others their last callback.
             cell.join((deadline - time.monotonic()) / 2)
-    for cell in _cell.live_cells():
+    left = _cell.live_cells()
+    for cell in left:
         cell.kill()
+    for cell in left:
+        # One whose wait has just ended is about to log why and to die. A thread that writes while
+        # the interpreter goes away can abort the whole process.
+        cell.join(min(_LAST_WORDS, max(0.0, deadline - time.monotonic())))
     timers.close(max(0.0, deadline - time.monotonic()))
     scheduler.close(max(0.1, deadline - time.monotonic()))
     for cell in _cell.live_cells():
