@@ -265,12 +265,16 @@ class Scheduler:
             self._attach(runner)
         try:
             runner.thread.start()
-        except RuntimeError as error:
+        except BaseException as error:
             self._runners.remove(runner)
             if parked:
                 self._idle.remove(runner)
+            else:
+                self.active -= 1
+            if not isinstance(error, RuntimeError):
+                raise  # a signal, while the main thread was here: if the new thread runs, it leaves at once
+            if parked:
                 return False
-            self.active -= 1
             if not self._runners:
                 msg = f"no scheduler thread could be started: {error}"
                 raise NotRunningError(msg) from error
@@ -299,6 +303,9 @@ class Scheduler:
     def _main(self, runner: Runner, parked: bool) -> None:
         """Body of a scheduler thread."""
         _local.runner = runner
+        with self._lock:
+            if runner not in self._runners:
+                return
         if parked and not self._park(runner):
             return
         while True:
@@ -494,20 +501,19 @@ class Scheduler:
             if self.closed:
                 return True
             self.closed = True
-            threads = [r.thread for r in self._runners if r.thread is not threading.current_thread()]
+            threads = [r.thread for r in self._runners]
             for runner in self._idle:
                 runner.park.release()
             if self._polling is not None:
                 self.poller.wake()
             self._monitor_wake.notify_all()
-            if self._monitor is not None:
-                threads.append(self._monitor)
+            threads.append(self._monitor)
             if not self._runners:
                 self.poller.close()
-        for thread in threads:
-            if thread is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread is not None and thread.is_alive() for thread in threads)
+        others = [t for t in threads if t is not None and t is not threading.current_thread()]
+        for thread in others:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in others)
 
     def refusal(self) -> SlitherError:
         """Say why nothing can start here any more."""

@@ -420,6 +420,33 @@ def test_close_ends_every_thread(scheduler: Scheduler) -> None:
     assert scheduler.statistics().threads == 0
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["before it begins", "once it has begun"])
+def test_a_signal_may_break_off_the_start_of_a_thread(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, *, begun: bool
+) -> None:
+    """Ctrl-C can arrive while the main thread starts one: the next message starts another."""
+    start = threading.Thread.start
+    interrupted = []
+
+    def interrupt(thread: threading.Thread) -> None:
+        if thread.name.startswith("slither-scheduler-of-test") and not interrupted:
+            interrupted.append(thread)
+            if begun:
+                start(thread)
+            raise KeyboardInterrupt
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        scheduler._add_thread()
+    assert (scheduler.statistics().threads, scheduler.statistics().attached) == (0, 0)
+    Quiet.start().call("there?", LONG)
+    if begun:
+        interrupted[0].join(LONG)
+        assert not interrupted[0].is_alive()
+    assert scheduler.close(LONG)
+
+
 def test_a_finalizer_may_send_at_any_place(scheduler: Scheduler) -> None:
     """The collector can run a `__del__` inside the runtime's own locks; sending there does not deadlock."""
     ref = Quiet.start(log := Log())
