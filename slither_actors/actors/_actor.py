@@ -13,6 +13,7 @@ from pykka._envelope import Envelope
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, Message, end
 from slither_actors.actors._future import Future
+from slither_actors.actors._mailbox import BoundedCell, Overflow
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
 from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_info
 
@@ -41,6 +42,17 @@ class Actor(pykka.Actor):
 
     inline_calls: ClassVar[bool] = False
     """Whether a call to the idle server may run in the caller's thread; handlers must be short."""
+
+    mailbox_size: ClassVar[int | None] = None
+    """The most messages that wait for the actor at one time; None is any number. A fuse, not flow control."""
+
+    mailbox_overflow: ClassVar[Overflow] = "raise"
+    """What happens to a message for which a bounded mailbox has no room.
+
+    ``"raise"`` raises `MailboxFullError` at the sender, ``"drop_new"`` drops the message, ``"drop_old"``
+    the one that has waited longest, and ``"block"`` makes the sender wait, which deadlocks actors that send
+    in a circle.
+    """
 
     _cell: Cell
 
@@ -135,7 +147,8 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
     current = _runtime.current_cell() if linked else None
     own = type(actor).own_thread
     scheduler = _runtime.own_scheduler(type(actor).__name__) if own else _runtime.scheduler
-    cell = Cell(actor, scheduler, current)
+    kind = Cell if type(actor).mailbox_size is None else BoundedCell
+    cell = kind(actor, scheduler, current)
     actor._cell = cell
     return cell
 

@@ -112,7 +112,6 @@ class Cell:
         "_release",
         "acquire",
         "actor",
-        "ancestors",
         "answering",
         "attention",
         "control",
@@ -485,7 +484,8 @@ def after_fork_in_child(current: Cell | None, forked: Callable[..., None]) -> No
     global _life  # noqa: PLW0603
     _life = threading.RLock()
     for name in ("__init__", "put", "put_control", "monitor", "link", "unlink", "join"):
-        setattr(Cell, name, forked)
+        for kind in (Cell, *Cell.__subclasses__()):
+            setattr(kind, name, forked)
     if current is not None:
         # The actor that forked goes on with its message in both processes, with the next in the parent only.
         current.dead = current.attention = True

@@ -71,7 +71,10 @@ class Ref(pykka.ActorRef[Any]):
         self._cell.put((function, argument))
 
     def cast(self, message: Any) -> None:
-        """Send a message to ``handle_cast``. Never blocks; to a dead actor it does nothing."""
+        """Send a message to ``handle_cast``. Never blocks; to a dead actor it does nothing.
+
+        A bounded mailbox that is full raises `MailboxFullError`, drops or blocks, as its class says.
+        """
         self._cell.put((_on_cast, message))
 
     def info(self, message: Any) -> None:
@@ -89,6 +92,7 @@ class Ref(pykka.ActorRef[Any]):
             CallTimeoutError: no reply in time. A late one is dropped.
             ActorExitError: the server was dead or died before it replied.
             CallCycleError: the server waits, directly or not, for the caller.
+            MailboxFullError: the server has a bounded mailbox and dropped or refused the call.
         """
         cell = self._cell
         if cell.actor.inline_calls and cell.acquire(False):
