@@ -21,6 +21,8 @@ __all__ = ["Actor"]
 
 logger = logging.getLogger("pykka")
 
+_OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "actor_stopped"})
+
 _THREADS = 4
 """How many the first actor starts: see `Scheduler.reserve`."""
 
@@ -123,6 +125,14 @@ class Actor(pykka.Actor):
         if not self.actor_stopped.is_set():
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
+
+    def _state(self) -> dict[str, Any]:
+        """The public attributes that are the user's."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not name.startswith("_") and name not in _OF_PYKKA
+        }
 
     def _on_rejected(self, message: Message, reason: Any) -> None:
         """Answer a message that will never be handled: an argument of the library's with a `reject`."""

@@ -43,6 +43,9 @@ _life = threading.RLock()
 while anything is called, so one lock for all actors is enough and cannot deadlock.
 Reentrant, because the collector may run a finalizer that uses actors at any place."""
 
+handled_while_suspended: set[Callable[[Any, Any], object]] = set()
+"""The functions of the messages that a suspended actor handles; to run one twice does nothing."""
+
 _serial = itertools.count(1).__next__
 _live: dict[int, Cell] = {}
 _names: dict[object, Cell] = {}
@@ -131,6 +134,7 @@ class Cell:
         "scheduler",
         "suspended",
         "timers",
+        "tracers",
         "waiting_on",
         "watches",
         "watching",
@@ -173,6 +177,8 @@ class Cell:
         self.timers: set[Timer] | None = None
         self.watches: set[int] | None = None
         self.last_message: Message | None = None
+        self.tracers: tuple[Callable[[Message], None], ...] = ()
+        """Told of each message before it runs; who has any is never without `attention`."""
 
     # -- any thread ----------------------------------------------------------
 
@@ -188,6 +194,13 @@ class Cell:
         self.attention = True
         if self.acquire(False):
             self._ready(self)
+
+    def put_system(self, message: Message) -> None:
+        """Send a message that a suspended actor handles too: one of `handled_while_suspended`."""
+        self.put(message)
+        # `suspend` sets the flag first and looks through the mailbox then: one of the two finds it.
+        if self.suspended:
+            self.put_control(message)
 
     def admit(self) -> None:
         """Register the cell as alive."""
@@ -229,7 +242,15 @@ class Cell:
 
     def signal(self, source: Ref | None, reason: Any) -> None:
         """Send an exit signal, in order with the other messages."""
-        self.put((_exit_signal, Exit(source, reason)))
+        message = (_exit_signal, Exit(source, reason))
+        if self.is_parent(source):
+            self.put_system(message)
+        else:
+            self.put(message)
+
+    def is_parent(self, source: Ref | None) -> bool:
+        """Whether `source` started this actor and is linked to it."""
+        return self.parent is not None and source is self.parent.ref
 
     def signal_ahead(self, source: Ref | None, reason: Any) -> None:
         """Send an exit signal ahead of the mailbox, unless the actor traps exits."""
@@ -273,7 +294,7 @@ class Cell:
             actor = self.actor
             take = inbox.popleft
             for _ in range(min(len(inbox), _SLICE)):
-                if self.attention and not self.attend():
+                if self.attention and not self.prepare():
                     break
                 message = take()
                 message[0](actor, message[1])
@@ -289,6 +310,14 @@ class Cell:
         if ((self.inbox and not self.suspended) or self.control) and self.acquire(False):
             self._ready(self)
 
+    def prepare(self) -> bool:
+        """Do what is due before the next message. False if it may not run now."""
+        if not self.attend():
+            return False
+        for tell in self.tracers:
+            tell(self.inbox[0])
+        return True
+
     def attend(self) -> bool:
         """Do what is due besides messages. False if no message may run now."""
         while True:
@@ -300,16 +329,28 @@ class Cell:
                 continue
             if not self.control:
                 self.attention = self.suspended
-                # A sender appends first and sets the flag then: look once more.
+                # Who sends or traces sets the flag last: look once more.
+                if self.control or self.tracers:
+                    self.attention = True
                 if not self.control:
                     return not self.suspended
-                self.attention = True
                 continue
             message = self.control.pop(0)
+            for tell in self.tracers:
+                tell(message)
             try:
                 message[0](self.actor, message[1])
             except BaseException as error:  # noqa: BLE001 - it ends this actor only
                 self.crash(error, message)
+
+    def suspend(self) -> None:
+        """Keep the messages in the mailbox until `suspended` is cleared. Called by a message."""
+        self.suspended = self.attention = True
+        for message in self.inbox.copy():
+            if message[0] in handled_while_suspended or (
+                message[0] is _exit_signal and self.is_parent(message[1].ref)
+            ):
+                self.control.append(message)
 
     def crash(self, error: BaseException, message: Message | None) -> None:
         """End the actor because `error` left a callback."""
@@ -385,7 +426,7 @@ class Cell:
             self.actor._on_rejected(message, self.reason)
 
     def _report(self, reason: Crash, message: Message | None) -> None:
-        last = f"last message: {_show(message)}\n" if message is not None else ""
+        last = "last message: {} {}\n".format(*describe_message(message)) if message is not None else ""
         text = f"{self.describe()} crashed: {reason}\n{last}{reason.traceback_text}"
         try:
             logger.error("%s", text)
@@ -398,14 +439,28 @@ class Cell:
         return f"{type(self.actor).__name__}{name} <{self.id}>"
 
 
-def _show(message: Message) -> str:
+def describe_message(message: Message) -> tuple[str, str]:
+    """Return a message's kind and its text, for a person."""
     function, argument = message
     try:
         text = repr(getattr(argument, "message", argument))
     except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
         text = f"<{type(argument).__name__}, whose repr raised {type(broken).__name__}>"
     name = getattr(function, "__name__", type(function).__name__)
-    return f"{name.removeprefix('_on_')} {text[:500]}"
+    return name.removeprefix("_on_").removeprefix("_"), text[:500]
+
+
+def add_tracer(cell: Cell, tell: Callable[[Message], None]) -> None:
+    """Have `tell` called with each message before it runs."""
+    with _life:
+        cell.tracers = (*cell.tracers, tell)
+    cell.attention = True
+
+
+def remove_tracer(cell: Cell, tell: Callable[[Message], None]) -> None:
+    """Undo `add_tracer`."""
+    with _life:
+        cell.tracers = tuple(other for other in cell.tracers if other != tell)
 
 
 def _kill(actor: Actor, _: None) -> None:
@@ -418,7 +473,7 @@ def _ordered_end(actor: Actor, reason: Any) -> None:
 
 def _exit_signal(actor: Actor, signal: Exit) -> None:
     cell = actor._cell
-    from_parent = cell.parent is not None and signal.ref is cell.parent.ref
+    from_parent = cell.is_parent(signal.ref)
     if actor.trap_exit and not from_parent:
         actor._on_info(signal)
     elif signal.reason != NORMAL or from_parent:
@@ -492,11 +547,15 @@ def after_fork_in_child(current: Cell | None, forked: Callable[..., None]) -> No
 
 
 __all__ += [
+    "add_tracer",
     "after_fork_in_child",
     "await_name",
+    "describe_message",
     "end",
     "find_name",
+    "handled_while_suspended",
     "is_abnormal",
     "register_name",
+    "remove_tracer",
     "stop_awaiting_name",
 ]
