@@ -8,6 +8,7 @@ from slither_actors.actors._current import current_actors
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._inspection import ActorStatistics
 from slither_actors.actors._many_tasks import await_many, yield_many
+from slither_actors.actors._named import Named, named
 from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._partition import PartitionSupervisor, PartitionSupervisorRef
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
@@ -43,6 +44,7 @@ __all__ = [
     "Failure",
     "Ignore",
     "Monitor",
+    "Named",
     "PartitionSupervisor",
     "PartitionSupervisorRef",
     "Ref",
@@ -69,6 +71,7 @@ __all__ = [
     "blocking",
     "current_actors",
     "is_abnormal",
+    "named",
     "scheduler",
     "trace",
     "when_named",
