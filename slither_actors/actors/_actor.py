@@ -15,7 +15,7 @@ from slither_actors.actors._cell import Cell, Message, end
 from slither_actors.actors._future import Future
 from slither_actors.actors._mailbox import BoundedCell, Overflow
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
-from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_info
+from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_envelope, _on_info
 
 __all__ = ["Actor"]
 
@@ -87,7 +87,7 @@ class Actor(pykka.Actor):
             response = self._handle_receive(envelope.message)
         except Exception as error:
             if envelope.reply_to is None:
-                self._fail(error)
+                self._crash(error, envelope)
                 return
             logger.info("Exception returned from %s to caller:", self, exc_info=True)
             envelope.reply_to.set_exception()
@@ -108,14 +108,16 @@ class Actor(pykka.Actor):
         super()._stop()
         end(self._cell, NORMAL)
 
-    def _fail(self, error: BaseException) -> None:
+    def _crash(self, error: BaseException, envelope: Envelope[Any]) -> None:
         info = sys.exc_info()
         self._handle_failure(*info)
         try:
             self.on_failure(*info)
         except Exception:  # noqa: BLE001 - as Pykka has it
             self._handle_failure(*sys.exc_info())
-        end(self._cell, Crash.of(error))
+        reason = Crash.of(error)
+        self._cell.tell_crash(reason, (_on_envelope, envelope))
+        end(self._cell, reason)
 
     def _on_end(self, reason: Any) -> None:
         if not self.actor_stopped.is_set() and reason in (NORMAL, SHUTDOWN):
@@ -125,6 +127,13 @@ class Actor(pykka.Actor):
         if not self.actor_stopped.is_set():
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
+
+    def format_state(self) -> object:
+        """What a crash report shows of the state: the public attributes. Override it to leave out secrets.
+
+        Runs in the actor that crashed. What is returned is shown in a few hundred characters.
+        """
+        return self._state()
 
     def _state(self) -> dict[str, Any]:
         """The public attributes that are the user's."""
@@ -168,7 +177,9 @@ def _set_up(actor: Actor, _: None) -> None:
         actor.on_start()
     except Exception as error:  # noqa: BLE001 - Pykka logs it and the actor is dead
         actor._handle_failure(*sys.exc_info())
-        end(actor._cell, Crash.of(error))
+        reason = Crash.of(error)
+        actor._cell.tell_crash(reason, None)
+        end(actor._cell, reason)
 
 
 def _reject(envelope: Envelope[Any], actor: Actor) -> None:

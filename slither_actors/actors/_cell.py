@@ -20,8 +20,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from slither_actors.actors._crash_report import CrashReport
+from slither_actors.actors._message import Message
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._scheduler import Scheduler
+from slither_actors.telemetry import ACTOR_CRASH
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
@@ -32,8 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Message", "Monitor", "live_cells"]
 
 logger = logging.getLogger("slither_actors.actors")
-
-Message = tuple[Callable[[Any, Any], object], Any]
 
 _SLICE = 64
 """The most messages of one slice."""
@@ -426,28 +427,31 @@ class Cell:
             self.actor._on_rejected(message, self.reason)
 
     def _report(self, reason: Crash, message: Message | None) -> None:
-        last = "last message: {} {}\n".format(*describe_message(message)) if message is not None else ""
-        text = f"{self.describe()} crashed: {reason}\n{last}{reason.traceback_text}"
+        report = CrashReport.of(self, reason, message)
+        text = str(report)
         try:
             logger.error("%s", text)
         except Exception as broken:  # noqa: BLE001 - a user's log handler may raise anything
             sys.stderr.write(f"{text}\n(not logged: a log handler raised {type(broken).__name__})\n")
+        report.tell()
+
+    def tell_crash(self, reason: Crash, message: Message | None) -> None:
+        """Emit the event of a crash that Pykka has logged."""
+        if ACTOR_CRASH.receivers:
+            CrashReport.of(self, reason, message).tell()
+
+    def ancestors(self) -> list[Cell]:
+        """Return who started the actor with a link, who started that one, and so on."""
+        found, cell = [], self.parent
+        while cell is not None:
+            found.append(cell)
+            cell = cell.parent
+        return found
 
     def describe(self) -> str:
         """Name the actor for a person: its class, its name, its number."""
         name = f" {self.name!r}" if self.name is not None else ""
         return f"{type(self.actor).__name__}{name} <{self.id}>"
-
-
-def describe_message(message: Message) -> tuple[str, str]:
-    """Return a message's kind and its text, for a person."""
-    function, argument = message
-    try:
-        text = repr(getattr(argument, "message", argument))
-    except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
-        text = f"<{type(argument).__name__}, whose repr raised {type(broken).__name__}>"
-    name = getattr(function, "__name__", type(function).__name__)
-    return name.removeprefix("_on_").removeprefix("_"), text[:500]
 
 
 def add_tracer(cell: Cell, tell: Callable[[Message], None]) -> None:
@@ -550,7 +554,6 @@ __all__ += [
     "add_tracer",
     "after_fork_in_child",
     "await_name",
-    "describe_message",
     "end",
     "find_name",
     "handled_while_suspended",

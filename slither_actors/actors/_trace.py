@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors._cell import Message, add_tracer, describe_message, remove_tracer
+from slither_actors.actors._cell import add_tracer, remove_tracer
+from slither_actors.actors._message import Message, describe_message
 from slither_actors.actors._ref import Ref
 
 __all__ = ["Trace", "TracedMessage", "trace"]
