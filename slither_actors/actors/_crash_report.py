@@ -22,11 +22,20 @@ __all__ = ["CrashReport"]
 _LENGTH = 1000
 
 
+_PLAIN = frozenset({int, float, bool, type(None)})
+
+
 class _Bounded(reprlib.Repr):
     """Shows what is small in itself and the first of what is large, in a time that does not grow with it.
 
     An object's own `repr` may write a million rows; that of `reprlib` sorts a dict before it takes the first.
     """
+
+    def repr1(self, x: Any, level: int) -> str:
+        kind = type(x)
+        if kind in _PLAIN or (kind is str and len(x) <= self.maxstring):
+            return repr(x)
+        return super().repr1(x, level)
 
     def repr_dict(self, x: dict[Any, Any], level: int) -> str:
         if level <= 0:
@@ -52,7 +61,7 @@ _bounded.maxdict = 20
 _bounded.maxstring = 100
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)  # frozen would double the time to make one
 class CrashReport:
     """The metadata of the event; as a string, the text of the log."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from slither_actors.actors import Actor, Down, Exit, Ref, Registry
 from slither_actors.actors._cell import Cell
+from slither_actors.actors._scheduler import Scheduler
 from slither_actors.errors import CallTimeoutError, MailboxFullError, OptionError
 from tests.actors.probes import LONG, Gate, Log, Quiet, in_thread, settle
 
@@ -165,15 +166,17 @@ def test_block_makes_a_thread_wait_for_room() -> None:
     assert log.take(3) == [1, 2, 3]
 
 
-def test_an_actor_that_blocks_hands_over() -> None:
+def test_an_actor_that_blocks_hands_over(scheduler: Scheduler) -> None:
     """The others, its receiver among them, go on in another thread."""
     log = Log()
     ref, gate = held(Blocking, log)
     ref.cast(1)
     ref.cast(2)
     sender = Quiet.start()
+    before = scheduler.statistics().hand_overs
     sender.cast(lambda _: ref.cast(3))
     until_waiting(ref._cell)
+    assert scheduler.statistics().hand_overs > before
     settle(Quiet.start())
     gate.open()
     assert log.take(3) == [1, 2, 3]
