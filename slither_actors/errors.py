@@ -153,12 +153,13 @@ class NameTakenError(ActorError):
 
 
 class NotRegisteredError(ActorError, LookupError):
-    """An actor wanted to change an entry of a registry that it does not have."""
+    """An actor has no entry under this key in a registry, or nobody has this name."""
 
-    def __init__(self, key: object, actor: str) -> None:
+    def __init__(self, key: object, actor: str = "") -> None:
         self.key = key
         self.actor = actor
-        super().__init__(f"{actor} is not registered under {key!r}")
+        who = f"{actor} is not" if actor else "no actor is"
+        super().__init__(f"{who} registered under {key!r}")
 
 
 class SubscriptionError(ActorError):

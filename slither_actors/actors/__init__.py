@@ -6,7 +6,9 @@ from slither_actors.actors._child import ChildCounts, ChildInfo
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._current import current_actors
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
+from slither_actors.actors._inspection import ActorStatistics
 from slither_actors.actors._many_tasks import await_many, yield_many
+from slither_actors.actors._named import Named, named
 from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._partition import PartitionSupervisor, PartitionSupervisorRef
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
@@ -20,6 +22,7 @@ from slither_actors.actors._supervisor import Supervisor, SupervisorRef
 from slither_actors.actors._task import Task, TaskDone, TaskExit, TaskOutcome, TaskResult
 from slither_actors.actors._tasks import TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
+from slither_actors.actors._trace import Trace, TracedMessage, trace
 
 __all__ = [
     "BRUTAL_KILL",
@@ -29,6 +32,7 @@ __all__ = [
     "NO_REPLY",
     "SHUTDOWN",
     "Actor",
+    "ActorStatistics",
     "ChildCounts",
     "ChildInfo",
     "ChildSpec",
@@ -40,6 +44,7 @@ __all__ = [
     "Failure",
     "Ignore",
     "Monitor",
+    "Named",
     "PartitionSupervisor",
     "PartitionSupervisorRef",
     "Ref",
@@ -59,12 +64,16 @@ __all__ = [
     "TaskSupervisor",
     "TaskSupervisorRef",
     "Timer",
+    "Trace",
+    "TracedMessage",
     "Unregistered",
     "await_many",
     "blocking",
     "current_actors",
     "is_abnormal",
+    "named",
     "scheduler",
+    "trace",
     "when_named",
     "whereis",
     "yield_many",

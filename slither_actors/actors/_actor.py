@@ -13,12 +13,15 @@ from pykka._envelope import Envelope
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, Message, end
 from slither_actors.actors._future import Future
+from slither_actors.actors._mailbox import BoundedCell, Overflow
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
-from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_info
+from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_envelope, _on_info
 
 __all__ = ["Actor"]
 
 logger = logging.getLogger("pykka")
+
+_OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "actor_stopped"})
 
 _THREADS = 4
 """How many the first actor starts: see `Scheduler.reserve`."""
@@ -41,6 +44,17 @@ class Actor(pykka.Actor):
 
     inline_calls: ClassVar[bool] = False
     """Whether a call to the idle server may run in the caller's thread; handlers must be short."""
+
+    mailbox_size: ClassVar[int | None] = None
+    """The most messages that wait for the actor at one time; None is any number. A fuse, not flow control."""
+
+    mailbox_overflow: ClassVar[Overflow] = "raise"
+    """What happens to a message for which a bounded mailbox has no room.
+
+    ``"raise"`` raises `MailboxFullError` at the sender, ``"drop_new"`` drops the message, ``"drop_old"``
+    the one that has waited longest, and ``"block"`` makes the sender wait, which deadlocks actors that send
+    in a circle.
+    """
 
     _cell: Cell
 
@@ -73,7 +87,7 @@ class Actor(pykka.Actor):
             response = self._handle_receive(envelope.message)
         except Exception as error:
             if envelope.reply_to is None:
-                self._fail(error)
+                self._crash(error, envelope)
                 return
             logger.info("Exception returned from %s to caller:", self, exc_info=True)
             envelope.reply_to.set_exception()
@@ -94,14 +108,16 @@ class Actor(pykka.Actor):
         super()._stop()
         end(self._cell, NORMAL)
 
-    def _fail(self, error: BaseException) -> None:
+    def _crash(self, error: BaseException, envelope: Envelope[Any]) -> None:
         info = sys.exc_info()
         self._handle_failure(*info)
         try:
             self.on_failure(*info)
         except Exception:  # noqa: BLE001 - as Pykka has it
             self._handle_failure(*sys.exc_info())
-        end(self._cell, Crash.of(error))
+        reason = Crash.of(error)
+        self._cell.tell_crash(reason, (_on_envelope, envelope))
+        end(self._cell, reason)
 
     def _on_end(self, reason: Any) -> None:
         if not self.actor_stopped.is_set() and reason in (NORMAL, SHUTDOWN):
@@ -111,6 +127,21 @@ class Actor(pykka.Actor):
         if not self.actor_stopped.is_set():
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
+
+    def format_state(self) -> object:
+        """What a crash report shows of the state: the public attributes. Override it to leave out secrets.
+
+        Runs in the actor that crashed. What is returned is shown in a few hundred characters.
+        """
+        return self._state()
+
+    def _state(self) -> dict[str, Any]:
+        """The public attributes that are the user's."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not name.startswith("_") and name not in _OF_PYKKA
+        }
 
     def _on_rejected(self, message: Message, reason: Any) -> None:
         """Answer a message that will never be handled: an argument of the library's with a `reject`."""
@@ -135,7 +166,8 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
     current = _runtime.current_cell() if linked else None
     own = type(actor).own_thread
     scheduler = _runtime.own_scheduler(type(actor).__name__) if own else _runtime.scheduler
-    cell = Cell(actor, scheduler, current)
+    kind = Cell if type(actor).mailbox_size is None else BoundedCell
+    cell = kind(actor, scheduler, current)
     actor._cell = cell
     return cell
 
@@ -145,7 +177,9 @@ def _set_up(actor: Actor, _: None) -> None:
         actor.on_start()
     except Exception as error:  # noqa: BLE001 - Pykka logs it and the actor is dead
         actor._handle_failure(*sys.exc_info())
-        end(actor._cell, Crash.of(error))
+        reason = Crash.of(error)
+        actor._cell.tell_crash(reason, None)
+        end(actor._cell, reason)
 
 
 def _reject(envelope: Envelope[Any], actor: Actor) -> None:

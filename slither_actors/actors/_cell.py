@@ -20,8 +20,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from slither_actors.actors._crash_report import CrashReport
+from slither_actors.actors._message import Message
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._scheduler import Scheduler
+from slither_actors.telemetry import ACTOR_CRASH
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
@@ -33,8 +36,6 @@ __all__ = ["Cell", "Message", "Monitor", "live_cells"]
 
 logger = logging.getLogger("slither_actors.actors")
 
-Message = tuple[Callable[[Any, Any], object], Any]
-
 _SLICE = 64
 """The most messages of one slice."""
 
@@ -42,6 +43,9 @@ _life = threading.RLock()
 """Guards who is alive, linked, monitored and named. Held for a few assignments, never
 while anything is called, so one lock for all actors is enough and cannot deadlock.
 Reentrant, because the collector may run a finalizer that uses actors at any place."""
+
+handled_while_suspended: set[Callable[[Any, Any], object]] = set()
+"""The functions of the messages that a suspended actor handles; to run one twice does nothing."""
 
 _serial = itertools.count(1).__next__
 _live: dict[int, Cell] = {}
@@ -112,7 +116,6 @@ class Cell:
         "_release",
         "acquire",
         "actor",
-        "ancestors",
         "answering",
         "attention",
         "control",
@@ -132,6 +135,7 @@ class Cell:
         "scheduler",
         "suspended",
         "timers",
+        "tracers",
         "waiting_on",
         "watches",
         "watching",
@@ -174,6 +178,8 @@ class Cell:
         self.timers: set[Timer] | None = None
         self.watches: set[int] | None = None
         self.last_message: Message | None = None
+        self.tracers: tuple[Callable[[Message], None], ...] = ()
+        """Told of each message before it runs; who has any is never without `attention`."""
 
     # -- any thread ----------------------------------------------------------
 
@@ -189,6 +195,13 @@ class Cell:
         self.attention = True
         if self.acquire(False):
             self._ready(self)
+
+    def put_system(self, message: Message) -> None:
+        """Send a message that a suspended actor handles too: one of `handled_while_suspended`."""
+        self.put(message)
+        # `suspend` sets the flag first and looks through the mailbox then: one of the two finds it.
+        if self.suspended:
+            self.put_control(message)
 
     def admit(self) -> None:
         """Register the cell as alive."""
@@ -230,7 +243,15 @@ class Cell:
 
     def signal(self, source: Ref | None, reason: Any) -> None:
         """Send an exit signal, in order with the other messages."""
-        self.put((_exit_signal, Exit(source, reason)))
+        message = (_exit_signal, Exit(source, reason))
+        if self.is_parent(source):
+            self.put_system(message)
+        else:
+            self.put(message)
+
+    def is_parent(self, source: Ref | None) -> bool:
+        """Whether `source` started this actor and is linked to it."""
+        return self.parent is not None and source is self.parent.ref
 
     def signal_ahead(self, source: Ref | None, reason: Any) -> None:
         """Send an exit signal ahead of the mailbox, unless the actor traps exits."""
@@ -274,7 +295,7 @@ class Cell:
             actor = self.actor
             take = inbox.popleft
             for _ in range(min(len(inbox), _SLICE)):
-                if self.attention and not self.attend():
+                if self.attention and not self.prepare():
                     break
                 message = take()
                 message[0](actor, message[1])
@@ -290,6 +311,14 @@ class Cell:
         if ((self.inbox and not self.suspended) or self.control) and self.acquire(False):
             self._ready(self)
 
+    def prepare(self) -> bool:
+        """Do what is due before the next message. False if it may not run now."""
+        if not self.attend():
+            return False
+        for tell in self.tracers:
+            tell(self.inbox[0])
+        return True
+
     def attend(self) -> bool:
         """Do what is due besides messages. False if no message may run now."""
         while True:
@@ -301,16 +330,28 @@ class Cell:
                 continue
             if not self.control:
                 self.attention = self.suspended
-                # A sender appends first and sets the flag then: look once more.
+                # Who sends or traces sets the flag last: look once more.
+                if self.control or self.tracers:
+                    self.attention = True
                 if not self.control:
                     return not self.suspended
-                self.attention = True
                 continue
             message = self.control.pop(0)
+            for tell in self.tracers:
+                tell(message)
             try:
                 message[0](self.actor, message[1])
             except BaseException as error:  # noqa: BLE001 - it ends this actor only
                 self.crash(error, message)
+
+    def suspend(self) -> None:
+        """Keep the messages in the mailbox until `suspended` is cleared. Called by a message."""
+        self.suspended = self.attention = True
+        for message in self.inbox.copy():
+            if message[0] in handled_while_suspended or (
+                message[0] is _exit_signal and self.is_parent(message[1].ref)
+            ):
+                self.control.append(message)
 
     def crash(self, error: BaseException, message: Message | None) -> None:
         """End the actor because `error` left a callback."""
@@ -386,12 +427,26 @@ class Cell:
             self.actor._on_rejected(message, self.reason)
 
     def _report(self, reason: Crash, message: Message | None) -> None:
-        last = f"last message: {_show(message)}\n" if message is not None else ""
-        text = f"{self.describe()} crashed: {reason}\n{last}{reason.traceback_text}"
+        report = CrashReport.of(self, reason, message)
+        text = str(report)
         try:
             logger.error("%s", text)
         except Exception as broken:  # noqa: BLE001 - a user's log handler may raise anything
             sys.stderr.write(f"{text}\n(not logged: a log handler raised {type(broken).__name__})\n")
+        report.tell()
+
+    def tell_crash(self, reason: Crash, message: Message | None) -> None:
+        """Emit the event of a crash that Pykka has logged."""
+        if ACTOR_CRASH.receivers:
+            CrashReport.of(self, reason, message).tell()
+
+    def ancestors(self) -> list[Cell]:
+        """Return who started the actor with a link, who started that one, and so on."""
+        found, cell = [], self.parent
+        while cell is not None:
+            found.append(cell)
+            cell = cell.parent
+        return found
 
     def describe(self) -> str:
         """Name the actor for a person: its class, its name, its number."""
@@ -399,14 +454,17 @@ class Cell:
         return f"{type(self.actor).__name__}{name} <{self.id}>"
 
 
-def _show(message: Message) -> str:
-    function, argument = message
-    try:
-        text = repr(getattr(argument, "message", argument))
-    except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
-        text = f"<{type(argument).__name__}, whose repr raised {type(broken).__name__}>"
-    name = getattr(function, "__name__", type(function).__name__)
-    return f"{name.removeprefix('_on_')} {text[:500]}"
+def add_tracer(cell: Cell, tell: Callable[[Message], None]) -> None:
+    """Have `tell` called with each message before it runs."""
+    with _life:
+        cell.tracers = (*cell.tracers, tell)
+    cell.attention = True
+
+
+def remove_tracer(cell: Cell, tell: Callable[[Message], None]) -> None:
+    """Undo `add_tracer`."""
+    with _life:
+        cell.tracers = tuple(other for other in cell.tracers if other != tell)
 
 
 def _kill(actor: Actor, _: None) -> None:
@@ -419,7 +477,7 @@ def _ordered_end(actor: Actor, reason: Any) -> None:
 
 def _exit_signal(actor: Actor, signal: Exit) -> None:
     cell = actor._cell
-    from_parent = cell.parent is not None and signal.ref is cell.parent.ref
+    from_parent = cell.is_parent(signal.ref)
     if actor.trap_exit and not from_parent:
         actor._on_info(signal)
     elif signal.reason != NORMAL or from_parent:
@@ -485,18 +543,22 @@ def after_fork_in_child(current: Cell | None, forked: Callable[..., None]) -> No
     global _life  # noqa: PLW0603
     _life = threading.RLock()
     for name in ("__init__", "put", "put_control", "monitor", "link", "unlink", "join"):
-        setattr(Cell, name, forked)
+        for kind in (Cell, *Cell.__subclasses__()):
+            setattr(kind, name, forked)
     if current is not None:
         # The actor that forked goes on with its message in both processes, with the next in the parent only.
         current.dead = current.attention = True
 
 
 __all__ += [
+    "add_tracer",
     "after_fork_in_child",
     "await_name",
     "end",
     "find_name",
+    "handled_while_suspended",
     "is_abnormal",
     "register_name",
+    "remove_tracer",
     "stop_awaiting_name",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import pykka
 from pykka._envelope import Envelope
 
-from slither_actors.actors import _runtime
-from slither_actors.actors._cell import Cell, end
+from slither_actors.actors import _inspection, _runtime
+from slither_actors.actors._cell import Cell, end, handled_while_suspended
+from slither_actors.actors._inspection import ActorStatistics
 from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.errors import ActorExitError, CallTimeoutError
@@ -76,7 +77,10 @@ class Ref(pykka.ActorRef[Any]):
         self._cell.put((function, argument))
 
     def cast(self, message: Any) -> None:
-        """Send a message to ``handle_cast``. Never blocks; to a dead actor it does nothing."""
+        """Send a message to ``handle_cast``. Never blocks; to a dead actor it does nothing.
+
+        A bounded mailbox that is full raises `MailboxFullError`, drops or blocks, as its class says.
+        """
         self._cell.put((_on_cast, message))
 
     def info(self, message: Any) -> None:
@@ -94,6 +98,7 @@ class Ref(pykka.ActorRef[Any]):
             CallTimeoutError: no reply in time. A late one is dropped.
             ActorExitError: the server was dead or died before it replied.
             CallCycleError: the server waits, directly or not, for the caller.
+            MailboxFullError: the server has a bounded mailbox and dropped or refused the call.
         """
         cell = self._cell
         if cell.actor.inline_calls and cell.acquire(False):
@@ -197,11 +202,11 @@ class Ref(pykka.ActorRef[Any]):
         if cell.dead:
             return False
         if not block:
-            cell.put((_on_stop, reason))
+            cell.put_system((_on_stop, reason))
             return None
         caller = _runtime.wait_for(Request(None, cell))
         try:
-            cell.put((_on_stop, reason))
+            cell.put_system((_on_stop, reason))
             if not self.join(timeout):
                 raise CallTimeoutError(str(self), timeout or 0.0)
         finally:
@@ -209,8 +214,46 @@ class Ref(pykka.ActorRef[Any]):
                 caller.waiting_on = None
         return True
 
+    # -- looking inside --------------------------------------------------------
+
+    def get_state(self, timeout: float | None = 5.0) -> dict[str, Any]:
+        """Return the actor's public attributes by name, as they are after the messages sent before.
+
+        The dict is a copy, its values are the actor's own: look, and leave them as they are. Raises as
+        `call` does.
+        """
+        state: dict[str, Any] = _inspection.ask(self, _inspection.state, timeout=timeout)
+        return state
+
+    def replace_state(
+        self, function: Callable[[dict[str, Any]], Mapping[str, Any]], timeout: float | None = 5.0
+    ) -> dict[str, Any]:
+        """Have the actor replace its public attributes by what `function` makes of them; return these.
+
+        `function` runs in the actor. If it raises, the state stays and the exception is the caller's.
+        """
+        state: dict[str, Any] = _inspection.ask(self, _inspection.replace_state, function, timeout=timeout)
+        return state
+
+    def suspend(self, timeout: float | None = 5.0) -> None:
+        """Have the actor handle no more messages until `resume`; they wait in its mailbox.
+
+        It still answers `get_state` and `replace_state`, and still ends by `stop`, `kill`, exit signals
+        that it does not trap and those of its parent. Returns once the messages sent before are handled.
+        Raises as `call` does.
+        """
+        _inspection.ask(self, _inspection.suspend, timeout=timeout)
+
+    def resume(self, timeout: float | None = 5.0) -> None:
+        """Have the actor go on after `suspend`. Raises as `call` does."""
+        _inspection.ask(self, _inspection.resume, timeout=timeout)
+
+    def statistics(self) -> ActorStatistics:
+        """Return what the actor holds now. It is not asked: one that is stuck or dead has numbers too."""
+        return _inspection.statistics_of(self._cell)
+
     def tell(self, message: Any) -> None:
-        """Send a message to ``handle_info``; to a dead actor, unlike `info`, an error.
+        """Send a message to ``handle_info; to a dead actor, unlike `info`, an error.
 
         Raises:
             pykka.ActorDeadError: the actor is dead.
@@ -327,3 +370,6 @@ def _on_envelope(actor: Any, envelope: Envelope[Any]) -> None:
 
 def _on_stop(actor: Any, reason: Any) -> None:
     end(actor._cell, reason)
+
+
+handled_while_suspended.add(_on_stop)

@@ -11,6 +11,7 @@ with it, because their entries are lost and only a restart brings them back.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -26,7 +27,14 @@ from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._server import Server
 from slither_actors.core import LockQueue, Registration, Registrations
-from slither_actors.errors import ActorError, ActorExitError, NameTakenError, NotRegisteredError, OptionError
+from slither_actors.errors import (
+    ActorError,
+    ActorExitError,
+    MailboxFullError,
+    NameTakenError,
+    NotRegisteredError,
+    OptionError,
+)
 
 __all__ = ["Registered", "Registry", "RegistryRef", "Unregistered"]
 
@@ -297,8 +305,10 @@ class Registry(Server):
                 event = self._news.popleft()
                 for listener in self._listeners:
                     ref = listener if isinstance(listener, Ref) else whereis(listener)
-                    if ref is not None:
-                        ref.info(event)
+                    # A listener that is full misses the event; the registry must not pay for it.
+                    with contextlib.suppress(MailboxFullError):
+                        if ref is not None:
+                            ref.info(event)
 
     # -- readers: any thread ------------------------------------------------------
 

@@ -13,6 +13,7 @@ Events are per batch, run, write or worker, never per item. Times are seconds.
 from slither_actors.telemetry._attach import Handle, Receiver, attach
 from slither_actors.telemetry._emit import emit
 from slither_actors.telemetry._events import (
+    ACTOR_CRASH,
     BRIDGE_VIEW_EXCEPTION,
     BRIDGE_VIEW_START,
     BRIDGE_VIEW_STOP,
@@ -43,6 +44,7 @@ from slither_actors.telemetry._events import (
 from slither_actors.telemetry._span import span
 
 __all__ = [
+    "ACTOR_CRASH",
     "BRIDGE_VIEW_EXCEPTION",
     "BRIDGE_VIEW_START",
     "BRIDGE_VIEW_STOP",

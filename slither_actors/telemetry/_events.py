@@ -57,6 +57,10 @@ SUPERVISOR_CHILD_EXIT = _event("slither.supervisor.child.exit", "system_time", f
 SUPERVISOR_CHILD_RESTART = _event("slither.supervisor.child.restart", "system_time", f"{_CHILD}, reason")
 SUPERVISOR_GAVE_UP = _event("slither.supervisor.gave_up", "system_time", f"{_CHILD}, reason")
 
+ACTOR_CRASH = _event(
+    "slither.actor.crash", "system_time", "actor, name, ref, reason, last_message, ancestors, state"
+)
+
 _WORKER = "pool, slot, pid"
 POOL_WORKER_START = _event("slither.pool.worker.start", "duration", _WORKER)
 POOL_WORKER_EXIT = _event("slither.pool.worker.exit", "duration", f"{_WORKER}, exitcode, cause")

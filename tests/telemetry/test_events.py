@@ -19,6 +19,7 @@ NAMES = [
     "slither.bridge.view.start",
     "slither.bridge.view.stop",
     "slither.bridge.view.exception",
+    "slither.actor.crash",
     "slither.supervisor.child.start",
     "slither.supervisor.child.exit",
     "slither.supervisor.child.restart",

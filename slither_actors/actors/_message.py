@@ -1,0 +1,24 @@
+"""What is in a mailbox, and how a person is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Message", "describe_message"]
+
+Message = tuple[Callable[[Any, Any], object], Any]
+"""A function and its argument: to handle the message is to run ``function(actor, argument)``."""
+
+_LENGTH = 500
+
+
+def describe_message(message: Message) -> tuple[str, str]:
+    """Return a message's kind and its text, for a person."""
+    function, argument = message
+    try:
+        text = repr(getattr(argument, "message", argument))
+    except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
+        text = f"<{type(argument).__name__}, whose repr raised {type(broken).__name__}>"
+    name = getattr(function, "__name__", type(function).__name__)
+    return name.removeprefix("_on_").removeprefix("_"), text[:_LENGTH]
