@@ -440,7 +440,9 @@ def test_a_signal_may_break_off_the_start_of_a_thread(
     with pytest.raises(KeyboardInterrupt):
         scheduler._add_thread()
     assert (scheduler.statistics().threads, scheduler.statistics().attached) == (0, 0)
-    Quiet.start().call("there?", LONG)
+    ref = Quiet.start()
+    ref.call("there?", LONG)
+    ref.stop()
     if begun:
         interrupted[0].join(LONG)
         assert not interrupted[0].is_alive()
