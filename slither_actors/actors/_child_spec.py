@@ -43,6 +43,13 @@ def _type(_: object, __: object, value: object) -> None:
         raise OptionError("type", f"is {value!r}; allowed are 'worker', 'supervisor'")
 
 
+def _significant(spec: ChildSpec, _: object, value: object) -> None:
+    if not isinstance(value, bool):
+        raise OptionError("significant", f"is {value!r}; allowed are True, False")
+    if value and spec.restart == "permanent":
+        raise OptionError("significant", "is True for a permanent child, which never ends for good")
+
+
 @attrs.frozen(kw_only=True)
 class ChildSpec:
     """One child of a supervisor.
@@ -64,6 +71,9 @@ class ChildSpec:
 
     type: Literal["worker", "supervisor"] = attrs.field(default="worker", validator=_type)
     """For `which_children` and `count_children`."""
+
+    significant: bool = attrs.field(default=False, validator=_significant)
+    """Whether its end for good may end the supervisor: see `auto_shutdown` there. Not for permanent ones."""
 
     def launch(self, *extra: Any) -> Ref:
         """Start the child, linked to the calling supervisor."""

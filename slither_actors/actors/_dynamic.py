@@ -23,7 +23,7 @@ from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core._intensity import RestartIntensity
-from slither_actors.errors import ChildError, SlitherError, StartError
+from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorRef"]
 
@@ -142,6 +142,10 @@ class DynamicSupervisor(Server):
         return serve(self, request)
 
     def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
+        if spec.significant:
+            raise OptionError(
+                "significant", "is True for a child of a dynamic supervisor, which goes on alone"
+            )
         count = len(self._running) + len(self._restarting)
         if self._max_children is not None and count >= self._max_children:
             msg = f"{self._cell.describe()} has {count} children, its max_children"

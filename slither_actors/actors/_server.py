@@ -82,10 +82,12 @@ class Server(Actor):
         name: object = None,
         restart: Restart = "permanent",
         shutdown: Any = _BY_KIND,
+        significant: bool = False,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe this server as a supervisor's child; the rest goes to `init`.
 
+        The options are the fields of `ChildSpec`; `name` is that of the server.
         `shutdown` is 5 seconds, and without limit for a supervisor: it needs as
         long as its own children.
         """
@@ -98,6 +100,7 @@ class Server(Actor):
             restart=restart,
             shutdown=shutdown,
             type=cls.child_type,
+            significant=significant,
         )
 
     # -- callbacks --------------------------------------------------------------

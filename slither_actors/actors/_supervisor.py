@@ -28,6 +28,7 @@ from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
+from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.core._strategy import RestartStrategy, restart_plan
 from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
@@ -38,6 +39,7 @@ logger = logging.getLogger("slither_actors.actors")
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 _STRATEGIES = tuple(strategy.value for strategy in RestartStrategy)
+_AUTO_SHUTDOWN = tuple(mode.value for mode in AutoShutdown)
 
 
 class SupervisorRef(Ref):
@@ -125,14 +127,30 @@ class Supervisor(Server):
         strategy: Strategy = "one_for_one",
         max_restarts: int = 3,
         max_seconds: float = 5,
+        auto_shutdown: Literal["never", "any_significant", "all_significant"] = "never",
     ) -> None:
-        """Start the children in order; if one fails, stop the started ones in reverse and fail."""
+        """Start the children in order; if one fails, stop the started ones in reverse and fail.
+
+        Args:
+            children: child specs and server classes; their ids differ.
+            strategy: what is restarted along with a child that failed.
+            max_restarts: restarts allowed within `max_seconds`; one more ends the supervisor.
+            max_seconds: the window of `max_restarts`.
+            auto_shutdown: whether the supervisor ends, with the reason ``"shutdown"``, once any or all of its
+                significant children have ended and are not restarted. Ends that it caused do not count.
+        """
         if strategy not in _STRATEGIES:
             raise OptionError("strategy", f"is {strategy!r}; allowed are {', '.join(map(repr, _STRATEGIES))}")
+        if auto_shutdown not in _AUTO_SHUTDOWN:
+            allowed = ", ".join(map(repr, _AUTO_SHUTDOWN))
+            raise OptionError("auto_shutdown", f"is {auto_shutdown!r}; allowed are {allowed}")
         prepare_to_wait(self._cell)
+        self._auto_shutdown = AutoShutdown(auto_shutdown)
         self._strategy = RestartStrategy(strategy)
         self._intensity = RestartIntensity(max_restarts, max_seconds)
         self._children = [Child(ChildSpec.of(child)) for child in children]
+        for child in self._children:
+            self._check(child.spec)
         ids = [child.id for child in self._children]
         for name in ids:
             if ids.count(name) > 1:
@@ -150,6 +168,12 @@ class Supervisor(Server):
     def terminate(self, reason: Any) -> None:
         """Stop the children, the last one first."""
         self._stop_all(getattr(self, "_children", []))
+
+    def _check(self, spec: ChildSpec) -> None:
+        if spec.significant and self._auto_shutdown is AutoShutdown.NEVER:
+            raise OptionError(
+                "significant", f"is True for the child {spec.id!r}, but auto_shutdown is 'never'"
+            )
 
     # -- starting and stopping ---------------------------------------------------
 
@@ -192,10 +216,17 @@ class Supervisor(Server):
 
     def _child_ended(self, child: Child, message: Exit) -> None:
         tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
-        if child.spec.restart == "temporary":
-            self._children.remove(child)
-        elif child.spec.restart == "permanent" or is_abnormal(message.reason):
+        restart = child.spec.restart
+        if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
             self._restart(child, message.reason)
+            return
+        if restart == "temporary":
+            self._children.remove(child)
+        others = (
+            c.ref is not None or c.restarting for c in self._children if c is not child and c.spec.significant
+        )
+        if auto_shutdown_due(self._auto_shutdown, significant=child.spec.significant, others=others):
+            self.stop(SHUTDOWN)
 
     def _restart(self, child: Child, reason: Any) -> None:
         if not self._intensity.record(_child.clock()):
@@ -251,6 +282,7 @@ class Supervisor(Server):
             reason = "already_started" if running else "already_present"
             msg = f"{self._cell.describe()} has a child {spec.id!r} already ({reason})"
             raise ChildError(msg, reason)
+        self._check(spec)
         new = Child(spec)
         error = self._start(new, *extra)
         if error is not None:

@@ -4,6 +4,7 @@ A core takes values and returns decisions; an actor owns it, is its only caller
 and performs what it decides. Times and random numbers are arguments.
 """
 
+from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._backoff import may_retry, retry_delay
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
@@ -33,6 +34,7 @@ from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
     "DEFAULT_MAX_DEMAND",
+    "AutoShutdown",
     "Batcher",
     "BatchingError",
     "BroadcastFanOut",
@@ -69,6 +71,7 @@ __all__ = [
     "TaskWindow",
     "Window",
     "WindowStatistics",
+    "auto_shutdown_due",
     "check_demand",
     "may_retry",
     "restart_plan",
