@@ -20,6 +20,7 @@ from slither_actors.actors._supervisor import Supervisor, SupervisorRef
 from slither_actors.actors._task import Task, TaskDone, TaskExit, TaskOutcome, TaskResult
 from slither_actors.actors._tasks import TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
+from slither_actors.core import Backoff
 
 __all__ = [
     "BRUTAL_KILL",
@@ -29,6 +30,7 @@ __all__ = [
     "NO_REPLY",
     "SHUTDOWN",
     "Actor",
+    "Backoff",
     "ChildCounts",
     "ChildInfo",
     "ChildSpec",

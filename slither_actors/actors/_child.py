@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import sys
 import time
 import traceback
@@ -15,11 +16,15 @@ from slither_actors.actors import _runtime
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._request import Failure, Request
+from slither_actors.core import RestartBackoff
 from slither_actors.errors import SlitherError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._ref import Ref
+    from slither_actors.actors._timers import Timer
 
 __all__ = [
     "Child",
@@ -37,6 +42,9 @@ logger = logging.getLogger("slither_actors.actors")
 
 clock = time.monotonic
 """Seconds, for the restart limits of all supervisors; a test puts a clock of its own here."""
+
+uniform = random.random
+"""Chance, for the waits before restarts; a test puts its own here."""
 
 _GRACE = 0.05
 """Seconds between a kill and giving an actor up: enough for one that is idle or returns."""
@@ -77,11 +85,52 @@ class Child:
     spec: ChildSpec
     ref: Ref | None = None
     restarting: bool = False
+    last: int | None = None
+    """The number of the incarnation that is being replaced, where the child has no id."""
+
+    waiting: Timer | None = None
+    """The wait before a restart with a backoff."""
+
+    _backoff: RestartBackoff | None = attrs.field(init=False)
+
+    @_backoff.default
+    def _new_backoff(self) -> RestartBackoff | None:
+        return None if self.spec.backoff is None else RestartBackoff(self.spec.backoff)
 
     @property
     def id(self) -> object:
         """The id of the spec."""
         return self.spec.id
+
+    def started(self, ref: Ref | None) -> None:
+        """Note that the child runs, or that its start was ignored."""
+        self.ref, self.last, self.restarting = ref, None, False
+        self._end_wait()
+        if self._backoff is not None:
+            self._backoff.started(clock())
+
+    def leave(self) -> Ref | None:
+        """Note that the child is being stopped on purpose; return what is to be stopped."""
+        ref, self.ref, self.restarting = self.ref, None, False
+        self._end_wait()
+        return ref
+
+    def forgive(self) -> None:
+        """Begin the waits before restarts anew: the child was stopped by hand."""
+        if self._backoff is not None:
+            self._backoff.reset()
+
+    def wait(self, owner: Cell, function: Callable[[Any, Child], object]) -> None:
+        """Have ``function(supervisor, child)`` run when the time of the next restart has come."""
+        assert self._backoff is not None
+        self.restarting = True
+        self._end_wait()
+        self.waiting = _runtime.timers.start(owner, self._backoff.delay(clock(), uniform()), (function, self))
+
+    def _end_wait(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
 
     def info(self) -> ChildInfo:
         """Describe the child."""
@@ -116,7 +165,7 @@ def prepare_to_wait(owner: Cell) -> None:
 
 def stop_child(owner: Cell, child: Child) -> Any:
     """End a child as its spec says, and return the reason that it ended with."""
-    ref, child.ref, child.restarting = child.ref, None, False
+    ref = child.leave()
     if ref is None:
         return None
     deadline = _ask_to_end(owner, ref, child.spec)
@@ -129,7 +178,7 @@ def stop_children(owner: Cell, children: list[Child]) -> None:
     """End many children at one time; each has its own deadline."""
     ending = []
     for child in children:
-        ref, child.ref, child.restarting = child.ref, None, False
+        ref = child.leave()
         if ref is not None:
             ending.append((child.spec, ref, _ask_to_end(owner, ref, child.spec)))
     for spec, ref, deadline in ending:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import pykka
 
+from slither_actors.core import Backoff
 from slither_actors.errors import OptionError
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def _type(_: object, __: object, value: object) -> None:
         raise OptionError("type", f"is {value!r}; allowed are 'worker', 'supervisor'")
 
 
+def _backoff(_: object, __: object, value: object) -> None:
+    if not (value is None or isinstance(value, Backoff)):
+        raise OptionError("backoff", f"is {value!r}; allowed are a Backoff, None")
+
+
 def _significant(spec: ChildSpec, _: object, value: object) -> None:
     if not isinstance(value, bool):
         raise OptionError("significant", f"is {value!r}; allowed are True, False")
@@ -74,6 +80,9 @@ class ChildSpec:
 
     significant: bool = attrs.field(default=False, validator=_significant)
     """Whether its end for good may end the supervisor: see `auto_shutdown` there. Not for permanent ones."""
+
+    backoff: Backoff | None = attrs.field(default=None, validator=_backoff)
+    """How long to wait before a restart; None restarts at once, as OTP does."""
 
     def launch(self, *extra: Any) -> Ref:
         """Start the child, linked to the calling supervisor."""

@@ -29,6 +29,8 @@ __all__ = ["DynamicSupervisor", "DynamicSupervisorRef"]
 
 logger = logging.getLogger("slither_actors.actors")
 
+_FAILED = "its restart failed"
+
 
 class DynamicSupervisorRef(Ref):
     """The reference to a `DynamicSupervisor`."""
@@ -48,7 +50,7 @@ class DynamicSupervisorRef(Ref):
         return ref
 
     def terminate_child(self, ref: Ref) -> None:
-        """Stop a child.
+        """Stop a child. One that is being restarted is known by the ref that it had.
 
         Raises:
             ChildError: it is not a child of this supervisor (``"not_found"``).
@@ -103,7 +105,7 @@ class DynamicSupervisor(Server):
         child = self._running.pop(message.ref, None) if message.ref is not None else None
         if child is None:
             return
-        child.ref = None
+        child.ref, child.last = None, message.ref.id
         tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
         restart = child.spec.restart
         if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
@@ -118,7 +120,13 @@ class DynamicSupervisor(Server):
             )  # fmt: skip
             tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
             self.stop(SHUTDOWN)
-            return
+        elif child.spec.backoff is not None:
+            self._restarting.append(child)
+            child.wait(self._cell, _time_is_up)
+        else:
+            self._attempt(child, reason)
+
+    def _attempt(self, child: Child, reason: Any) -> None:
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
         try:
             self._launch(child)
@@ -126,13 +134,16 @@ class DynamicSupervisor(Server):
             return
         except Exception as error:  # noqa: BLE001 - any failed start is tried again
             logger.error("%s: child %r did not start again: %s", self._cell.describe(), child.id, error)
+            if child.spec.backoff is not None:
+                self._restart(child, _FAILED)
+                return
             child.restarting = True
             self._restarting.append(child)
             self.ref.send(_try_again, child)
 
     def _launch(self, child: Child, *extra: Any) -> Ref:
         ref = child.spec.launch(*extra)
-        child.ref, child.restarting = ref, False
+        child.started(ref)
         self._running[ref] = child
         tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, ref)
         return ref
@@ -161,11 +172,18 @@ class DynamicSupervisor(Server):
             raise StartError(str(new.id), error) from error
 
     def _do_terminate_child(self, ref: Ref) -> None:
-        child = self._running.pop(ref, None)
+        child = self._running.pop(ref, None) or self._take_restarting(ref)
         if child is None:
             msg = f"{ref} is not a child of {self._cell.describe()}"
             raise ChildError(msg, "not_found")
         stop_child(self._cell, child)
+
+    def _take_restarting(self, ref: Ref) -> Child | None:
+        """Take the child whose last incarnation was `ref`: it is known by that one until it runs."""
+        child = next((c for c in self._restarting if c.last == ref.id), None)
+        if child is not None:
+            self._restarting.remove(child)
+        return child
 
     def _do_which_children(self) -> list[ChildInfo]:
         children = [*self._running.values(), *self._restarting]
@@ -188,4 +206,10 @@ class DynamicSupervisor(Server):
 def _try_again(supervisor: DynamicSupervisor, child: Child) -> None:
     if child in supervisor._restarting:
         supervisor._restarting.remove(child)
-        supervisor._restart(child, "its restart failed")
+        supervisor._restart(child, _FAILED)
+
+
+def _time_is_up(supervisor: DynamicSupervisor, child: Child) -> None:
+    child.waiting = None
+    supervisor._restarting.remove(child)
+    supervisor._attempt(child, "its backoff is over")

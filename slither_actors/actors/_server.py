@@ -19,6 +19,7 @@ from slither_actors.errors import ActorExitError, NameTakenError, NotRunningErro
 
 if TYPE_CHECKING:
     from slither_actors.actors._timers import Timer
+    from slither_actors.core import Backoff
 
 __all__ = ["Ignore", "Server"]
 
@@ -83,6 +84,7 @@ class Server(Actor):
         restart: Restart = "permanent",
         shutdown: Any = _BY_KIND,
         significant: bool = False,
+        backoff: Backoff | None = None,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe this server as a supervisor's child; the rest goes to `init`.
@@ -101,6 +103,7 @@ class Server(Actor):
             shutdown=shutdown,
             type=cls.child_type,
             significant=significant,
+            backoff=backoff,
         )
 
     # -- callbacks --------------------------------------------------------------

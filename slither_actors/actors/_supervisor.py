@@ -39,6 +39,7 @@ logger = logging.getLogger("slither_actors.actors")
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 _STRATEGIES = tuple(strategy.value for strategy in RestartStrategy)
+_FAILED = "its restart failed"
 _AUTO_SHUTDOWN = tuple(mode.value for mode in AutoShutdown)
 
 
@@ -180,12 +181,11 @@ class Supervisor(Server):
     def _start(self, child: Child, *extra: Any) -> Exception | None:
         """Start one child; return what went wrong."""
         try:
-            child.ref = child.spec.launch(*extra)
+            child.started(child.spec.launch(*extra))
         except Ignore:
-            child.ref = None
+            child.started(None)
         except Exception as error:  # noqa: BLE001 - any failed start is the strategy's business
             return error
-        child.restarting = False
         tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, child.ref)
         return None
 
@@ -231,22 +231,36 @@ class Supervisor(Server):
     def _restart(self, child: Child, reason: Any) -> None:
         if not self._intensity.record(_child.clock()):
             self._give_up(child, reason)
-            return
+        elif child.spec.backoff is not None:
+            # Those that depend on the child do not run without it meanwhile.
+            self._stop_group(child)
+            child.wait(self._cell, _time_is_up)
+        else:
+            self._attempt(child, reason)
+
+    def _attempt(self, child: Child, reason: Any) -> None:
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
         failed = self._restart_group(child)
         if failed is not None:
             again, error = failed
             again.restarting = True
             logger.error("%s: child %r did not start again: %s", self._cell.describe(), again.id, error)
-            self.ref.send(_try_again, again)
+            if again.spec.backoff is None:
+                self.ref.send(_try_again, again)
+            else:
+                self._restart(again, _FAILED)
 
-    def _restart_group(self, child: Child) -> tuple[Child, Exception] | None:
-        """Stop and start what the strategy says; return the child whose start failed."""
+    def _stop_group(self, child: Child) -> list[Child]:
+        """Stop what the strategy says; return what is to be started then, in order."""
         known = {c.id: c for c in self._children}
         temporary = {c.id for c in self._children if c.spec.restart == "temporary"}
         plan = restart_plan(self._strategy, list(known), child.id, temporary=temporary)
         self._stop_all([known[id] for id in reversed(plan.terminate)])
-        return self._start_all(known[id] for id in plan.restart)
+        return [known[id] for id in plan.restart]
+
+    def _restart_group(self, child: Child) -> tuple[Child, Exception] | None:
+        """Stop and start what the strategy says; return the child whose start failed."""
+        return self._start_all(self._stop_group(child))
 
     def _give_up(self, child: Child, reason: Any) -> None:
         logger.error(
@@ -301,6 +315,7 @@ class Supervisor(Server):
     def _do_terminate_child(self, id: object) -> None:
         child = self._find(id)
         stop_child(self._cell, child)
+        child.forgive()
         if child.spec.restart == "temporary":
             self._children.remove(child)
 
@@ -326,4 +341,9 @@ class Supervisor(Server):
 def _try_again(supervisor: Supervisor, child: Child) -> None:
     if child.restarting and child in supervisor._children:
         child.restarting = False
-        supervisor._restart(child, "its restart failed")
+        supervisor._restart(child, _FAILED)
+
+
+def _time_is_up(supervisor: Supervisor, child: Child) -> None:
+    child.waiting = None
+    supervisor._attempt(child, "its backoff is over")

@@ -28,6 +28,7 @@ from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Server
+from slither_actors.core import Backoff
 from slither_actors.errors import ActorExitError, CallTimeoutError
 
 __all__ = ["Task", "TaskDone", "TaskExit", "TaskOutcome", "TaskResult"]
@@ -203,6 +204,7 @@ class Task(Generic[R_co]):
         id: object = None,
         restart: Restart = "temporary",
         shutdown: Any = 5.0,
+        backoff: Backoff | None = None,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe a task as a child of any supervisor; the rest goes to `function`.
@@ -214,6 +216,7 @@ class Task(Generic[R_co]):
             restart: ``"temporary"`` runs it once, ``"transient"`` again if it ended abnormally,
                 ``"permanent"`` again and again.
             shutdown: seconds to end in, ``"brutal_kill"``, or None.
+            backoff: how long to wait before it runs again.
             **kwargs: its keyword arguments.
         """
         return ChildSpec(
@@ -221,6 +224,7 @@ class Task(Generic[R_co]):
             start=(TaskActor, (function, args, kwargs), {}),
             restart=restart,
             shutdown=shutdown,
+            backoff=backoff,
         )
 
     # -- waiting -------------------------------------------------------------------

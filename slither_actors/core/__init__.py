@@ -28,6 +28,7 @@ from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._partitions import Partitions, Resize
 from slither_actors.core._registrations import Registration, Registrations
+from slither_actors.core._restart_backoff import Backoff, RestartBackoff
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
 from slither_actors.core._task_window import TaskWindow
 from slither_actors.core._window import Ordering, Window, WindowStatistics
@@ -35,6 +36,7 @@ from slither_actors.core._window import Ordering, Window, WindowStatistics
 __all__ = [
     "DEFAULT_MAX_DEMAND",
     "AutoShutdown",
+    "Backoff",
     "Batcher",
     "BatchingError",
     "BroadcastFanOut",
@@ -62,6 +64,7 @@ __all__ = [
     "Registration",
     "Registrations",
     "Resize",
+    "RestartBackoff",
     "RestartIntensity",
     "RestartPlan",
     "RestartStrategy",
