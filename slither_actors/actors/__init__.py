@@ -20,6 +20,7 @@ from slither_actors.actors._supervisor import Supervisor, SupervisorRef
 from slither_actors.actors._task import Task, TaskDone, TaskExit, TaskOutcome, TaskResult
 from slither_actors.actors._tasks import TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
+from slither_actors.actors._zombie import ZombieInfo, zombies
 from slither_actors.core import Backoff
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "TaskSupervisorRef",
     "Timer",
     "Unregistered",
+    "ZombieInfo",
     "await_many",
     "blocking",
     "current_actors",
@@ -70,4 +72,5 @@ __all__ = [
     "when_named",
     "whereis",
     "yield_many",
+    "zombies",
 ]

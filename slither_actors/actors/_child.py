@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 import random
-import sys
 import time
-import traceback
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from slither_actors import telemetry
 from slither_actors.actors import _runtime
+from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
-from slither_actors.actors._reasons import KILLED, SHUTDOWN
+from slither_actors.actors._reasons import SHUTDOWN
 from slither_actors.actors._request import Failure, Request
+from slither_actors.actors._zombie import abandon, is_zombie, zombies_below
 from slither_actors.core import RestartBackoff
-from slither_actors.errors import SlitherError
+from slither_actors.errors import OptionError, SlitherError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._ref import Ref
@@ -30,12 +30,13 @@ __all__ = [
     "Child",
     "ChildCounts",
     "ChildInfo",
-    "abandon",
+    "check_max_zombies",
     "prepare_to_wait",
     "serve",
     "stop_child",
     "stop_children",
     "tell",
+    "zombie_trouble",
 ]
 
 logger = logging.getLogger("slither_actors.actors")
@@ -86,7 +87,7 @@ class Child:
     ref: Ref | None = None
     restarting: bool = False
     last: int | None = None
-    """The number of the incarnation that is being replaced, where the child has no id."""
+    """The number of the incarnation before."""
 
     waiting: Timer | None = None
     """The wait before a restart with a backoff."""
@@ -104,16 +105,28 @@ class Child:
 
     def started(self, ref: Ref | None) -> None:
         """Note that the child runs, or that its start was ignored."""
-        self.ref, self.last, self.restarting = ref, None, False
+        self.ref, self.restarting = ref, False
         self._end_wait()
         if self._backoff is not None:
             self._backoff.started(clock())
 
+    def ended(self) -> None:
+        """Note that the child does not run any more."""
+        ref, self.ref = self.ref, None
+        if ref is not None:
+            self.last = ref.id
+
     def leave(self) -> Ref | None:
         """Note that the child is being stopped on purpose; return what is to be stopped."""
-        ref, self.ref, self.restarting = self.ref, None, False
+        ref, self.restarting = self.ref, False
+        self.ended()
         self._end_wait()
         return ref
+
+    @property
+    def barred(self) -> bool:
+        """Whether nothing may start in the place of a predecessor whose handler still runs."""
+        return self.spec.exclusive and is_zombie(self.last)
 
     def forgive(self) -> None:
         """Begin the waits before restarts anew: the child was stopped by hand."""
@@ -163,6 +176,26 @@ def prepare_to_wait(owner: Cell) -> None:
     owner.scheduler.reserve(depth)
 
 
+def check_max_zombies(value: object) -> int:
+    """Check the option of that name."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise OptionError("max_zombies", f"is {value!r}; allowed are 0 and more")
+    return value
+
+
+def zombie_trouble(owner: Cell, children: Iterable[Child], max_zombies: int) -> str | None:
+    """Return why a supervisor has to give up instead of starting `children`, if it has."""
+    if not zombie_cells:
+        return None
+    for child in children:
+        if child.barred:
+            return f"child {child.id!r} is exclusive, was abandoned and still runs"
+    count = zombies_below(owner)
+    if count > max_zombies:
+        return f"{count} of its children were abandoned and still run, more than {max_zombies}"
+    return None
+
+
 def stop_child(owner: Cell, child: Child) -> Any:
     """End a child as its spec says, and return the reason that it ended with."""
     ref = child.leave()
@@ -210,31 +243,6 @@ def _await_end(owner: Cell, ref: Ref, deadline: float | None) -> None:
             abandon(ref._cell)
     finally:
         owner.waiting_on = None
-
-
-def abandon(cell: Cell) -> None:
-    """Declare an actor dead whose handler does not return. A thread cannot be killed.
-
-    Its monitors and its supervisor go on with the reason ``"killed"``; the
-    thread is left to itself and ends when the handler returns.
-    """
-    stack = _stack_of(cell)
-    cell.die(KILLED)
-    logger.critical(
-        "%s did not end and is abandoned: its handler still runs. Work that must be killable belongs "
-        "in a worker process.\n%s",
-        cell.describe(),
-        stack,
-    )
-
-
-def _stack_of(cell: Cell) -> str:
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    thread = cell.scheduler.thread_of(cell)
-    if not gil or thread is None:
-        return "(its stack is not available)"
-    frame = sys._current_frames().get(thread)
-    return "".join(traceback.format_stack(frame)) if frame is not None else "(its thread is gone)"
 
 
 def tell(signal: telemetry.Signal, owner: Cell, child_id: object, ref: Ref | None, **more: Any) -> None:

@@ -44,7 +44,7 @@ def _type(_: object, __: object, value: object) -> None:
         raise OptionError("type", f"is {value!r}; allowed are 'worker', 'supervisor'")
 
 
-def _backoff(_: object, __: object, value: object) -> None:
+def _backoff(_: object, __: object, value: Any) -> None:
     if not (value is None or isinstance(value, Backoff)):
         raise OptionError("backoff", f"is {value!r}; allowed are a Backoff, None")
 
@@ -83,6 +83,10 @@ class ChildSpec:
 
     backoff: Backoff | None = attrs.field(default=None, validator=_backoff)
     """How long to wait before a restart; None restarts at once, as OTP does."""
+
+    exclusive: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
+    """Whether no successor may start while the handler of an abandoned predecessor still runs, for a child
+    that owns a port, a device or a file. Its supervisor gives up instead of restarting it."""
 
     def launch(self, *extra: Any) -> Ref:
         """Start the child, linked to the calling supervisor."""

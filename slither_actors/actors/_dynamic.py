@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from slither_actors import telemetry
@@ -11,14 +12,16 @@ from slither_actors.actors._child import (
     Child,
     ChildCounts,
     ChildInfo,
+    check_max_zombies,
     prepare_to_wait,
     serve,
     stop_child,
     stop_children,
     tell,
+    zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec
-from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
@@ -78,14 +81,23 @@ class DynamicSupervisor(Server):
     child_type = "supervisor"
     ref_class = DynamicSupervisorRef
 
-    def init(self, *, max_children: int | None = None, max_restarts: int = 3, max_seconds: float = 5) -> None:
+    def init(
+        self,
+        *,
+        max_children: int | None = None,
+        max_restarts: int = 3,
+        max_seconds: float = 5,
+        max_zombies: int = 3,
+    ) -> None:
         """Start without children.
 
         Args:
             max_children: the most children at one time; None is no limit.
             max_restarts: restarts allowed within `max_seconds`; one more ends the supervisor.
             max_seconds: the window of `max_restarts`.
+            max_zombies: the most abandoned children whose handlers still run; one more ends the supervisor.
         """
+        self._max_zombies = check_max_zombies(max_zombies)
         prepare_to_wait(self._cell)
         self._max_children = max_children
         self._intensity = RestartIntensity(max_restarts, max_seconds)
@@ -105,28 +117,43 @@ class DynamicSupervisor(Server):
         child = self._running.pop(message.ref, None) if message.ref is not None else None
         if child is None:
             return
-        child.ref, child.last = None, message.ref.id
+        child.ended()
         tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
         restart = child.spec.restart
         if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
             self._restart(child, message.reason)
+        else:
+            self._count_zombies(child)
 
     def _restart(self, child: Child, reason: Any) -> None:
         if not self._intensity.record(_child.clock()):
-            logger.error(
-                "%s gives up: child %r ended again (%s), more than %d restarts within %g s",
-                self._cell.describe(), child.id, reason,
-                self._intensity.max_restarts, self._intensity.max_seconds,
+            limit = self._intensity
+            self._give_up(
+                child, reason,
+                f"child {child.id!r} ended again ({reason}), "
+                f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
             )  # fmt: skip
-            tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
-            self.stop(SHUTDOWN)
         elif child.spec.backoff is not None:
             self._restarting.append(child)
             child.wait(self._cell, _time_is_up)
         else:
             self._attempt(child, reason)
 
+    def _count_zombies(self, child: Child, group: Iterable[Child] = ()) -> bool:
+        """Give up if there are too many zombies, or one is in the way of the child that is to start."""
+        trouble = zombie_trouble(self._cell, group, self._max_zombies)
+        if trouble is not None:
+            self._give_up(child, KILLED, trouble)
+        return trouble is not None
+
+    def _give_up(self, child: Child, reason: Any, why: str) -> None:
+        logger.error("%s gives up: %s", self._cell.describe(), why)
+        tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
+        self.stop(SHUTDOWN)
+
     def _attempt(self, child: Child, reason: Any) -> None:
+        if self._count_zombies(child, [child]):
+            return
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
         try:
             self._launch(child)
@@ -177,6 +204,7 @@ class DynamicSupervisor(Server):
             msg = f"{ref} is not a child of {self._cell.describe()}"
             raise ChildError(msg, "not_found")
         stop_child(self._cell, child)
+        self._count_zombies(child)
 
     def _take_restarting(self, ref: Ref) -> Child | None:
         """Take the child whose last incarnation was `ref`: it is known by that one until it runs."""

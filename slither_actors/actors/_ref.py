@@ -10,7 +10,7 @@ import pykka
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._cell import Cell, end
+from slither_actors.actors._cell import Cell, end, zombie_cells
 from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.errors import ActorExitError, CallTimeoutError
@@ -72,10 +72,14 @@ class Ref(pykka.ActorRef[Any]):
 
     def cast(self, message: Any) -> None:
         """Send a message to ``handle_cast``. Never blocks; to a dead actor it does nothing."""
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_cast, message))
 
     def info(self, message: Any) -> None:
         """Send a message to ``handle_info``. Never blocks; to a dead actor it does nothing."""
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_info, message))
 
     def call(self, message: Any, timeout: float | None = 5.0) -> Any:
@@ -89,7 +93,10 @@ class Ref(pykka.ActorRef[Any]):
             CallTimeoutError: no reply in time. A late one is dropped.
             ActorExitError: the server was dead or died before it replied.
             CallCycleError: the server waits, directly or not, for the caller.
+            AbandonedError: the caller is an actor that was abandoned.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         cell = self._cell
         if cell.actor.inline_calls and cell.acquire(False):
             if not cell.inbox and not cell.attention:
@@ -107,6 +114,8 @@ class Ref(pykka.ActorRef[Any]):
         return self._ask(_on_run, (function, argument), timeout)
 
     def _ask(self, handler: Callable[[Any, Request], None], message: Any, timeout: float | None) -> Any:
+        if zombie_cells:
+            _runtime.refuse_zombie()
         cell = self._cell
         if cell.dead:
             raise ActorExitError(str(self), NOPROC)
@@ -213,6 +222,8 @@ class Ref(pykka.ActorRef[Any]):
         if self._cell.dead:
             msg = f"{self} not found"
             raise pykka.ActorDeadError(msg)
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_info, message))
 
 
@@ -234,6 +245,8 @@ class ActorRef(Ref):
         if not self.is_alive():
             msg = f"{self} not found"
             raise pykka.ActorDeadError(msg)
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_envelope, Envelope(message)))
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
@@ -262,6 +275,8 @@ class Inbox:
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add an envelope to the mailbox."""
+        if zombie_cells:
+            _runtime.refuse_zombie()
         self._cell.put((_on_envelope, envelope))
 
     def get(self) -> Envelope[Any]:

@@ -85,6 +85,7 @@ class Server(Actor):
         shutdown: Any = _BY_KIND,
         significant: bool = False,
         backoff: Backoff | None = None,
+        exclusive: bool = False,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe this server as a supervisor's child; the rest goes to `init`.
@@ -104,6 +105,7 @@ class Server(Actor):
             type=cls.child_type,
             significant=significant,
             backoff=backoff,
+            exclusive=exclusive,
         )
 
     # -- callbacks --------------------------------------------------------------

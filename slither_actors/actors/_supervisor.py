@@ -18,13 +18,15 @@ from slither_actors.actors._child import (
     Child,
     ChildCounts,
     ChildInfo,
+    check_max_zombies,
     prepare_to_wait,
     serve,
     stop_child,
     tell,
+    zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec
-from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
@@ -82,7 +84,8 @@ class SupervisorRef(Ref):
         """Start a child again that was terminated or had ended.
 
         Raises:
-            ChildError: no such id (``"not_found"``), or it runs (``"running"``, ``"restarting"``).
+            ChildError: no such id (``"not_found"``), or it runs (``"running"``, ``"restarting"``), or
+                is exclusive and was abandoned, and its handler still runs (``"zombie"``).
             StartError: the child did not start.
         """
         ref: Ref = self.call(("restart_child", id), None)
@@ -129,6 +132,7 @@ class Supervisor(Server):
         max_restarts: int = 3,
         max_seconds: float = 5,
         auto_shutdown: Literal["never", "any_significant", "all_significant"] = "never",
+        max_zombies: int = 3,
     ) -> None:
         """Start the children in order; if one fails, stop the started ones in reverse and fail.
 
@@ -139,12 +143,14 @@ class Supervisor(Server):
             max_seconds: the window of `max_restarts`.
             auto_shutdown: whether the supervisor ends, with the reason ``"shutdown"``, once any or all of its
                 significant children have ended and are not restarted. Ends that it caused do not count.
+            max_zombies: the most abandoned children whose handlers still run; one more ends the supervisor.
         """
         if strategy not in _STRATEGIES:
             raise OptionError("strategy", f"is {strategy!r}; allowed are {', '.join(map(repr, _STRATEGIES))}")
         if auto_shutdown not in _AUTO_SHUTDOWN:
             allowed = ", ".join(map(repr, _AUTO_SHUTDOWN))
             raise OptionError("auto_shutdown", f"is {auto_shutdown!r}; allowed are {allowed}")
+        self._max_zombies = check_max_zombies(max_zombies)
         prepare_to_wait(self._cell)
         self._auto_shutdown = AutoShutdown(auto_shutdown)
         self._strategy = RestartStrategy(strategy)
@@ -211,7 +217,7 @@ class Supervisor(Server):
             return
         child = next((c for c in self._children if c.ref is message.ref and c.ref is not None), None)
         if child is not None:
-            child.ref = None
+            child.ended()
             self._child_ended(child, message)
 
     def _child_ended(self, child: Child, message: Exit) -> None:
@@ -230,17 +236,26 @@ class Supervisor(Server):
 
     def _restart(self, child: Child, reason: Any) -> None:
         if not self._intensity.record(_child.clock()):
-            self._give_up(child, reason)
+            limit = self._intensity
+            self._give_up(
+                child, reason,
+                f"child {child.id!r} ended again ({reason}), "
+                f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
+            )  # fmt: skip
         elif child.spec.backoff is not None:
             # Those that depend on the child do not run without it meanwhile.
             self._stop_group(child)
             child.wait(self._cell, _time_is_up)
+            self._count_zombies(child)
         else:
             self._attempt(child, reason)
 
     def _attempt(self, child: Child, reason: Any) -> None:
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
-        failed = self._restart_group(child)
+        group = self._stop_group(child)
+        if self._count_zombies(child, group):
+            return
+        failed = self._start_all(group)
         if failed is not None:
             again, error = failed
             again.restarting = True
@@ -258,16 +273,15 @@ class Supervisor(Server):
         self._stop_all([known[id] for id in reversed(plan.terminate)])
         return [known[id] for id in plan.restart]
 
-    def _restart_group(self, child: Child) -> tuple[Child, Exception] | None:
-        """Stop and start what the strategy says; return the child whose start failed."""
-        return self._start_all(self._stop_group(child))
+    def _count_zombies(self, child: Child, group: Iterable[Child] = ()) -> bool:
+        """Give up if there are too many zombies, or one is in the way of the group that is to start."""
+        trouble = zombie_trouble(self._cell, group, self._max_zombies)
+        if trouble is not None:
+            self._give_up(child, KILLED, trouble)
+        return trouble is not None
 
-    def _give_up(self, child: Child, reason: Any) -> None:
-        logger.error(
-            "%s gives up: child %r ended again (%s), more than %d restarts within %g s",
-            self._cell.describe(), child.id, reason,
-            self._intensity.max_restarts, self._intensity.max_seconds,
-        )  # fmt: skip
+    def _give_up(self, child: Child, reason: Any, why: str) -> None:
+        logger.error("%s gives up: %s", self._cell.describe(), why)
         tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
         self.stop(SHUTDOWN)
 
@@ -307,6 +321,9 @@ class Supervisor(Server):
 
     def _do_restart_child(self, id: object) -> Ref | None:
         child = self._stopped(id, "restarted")
+        if child.barred:
+            msg = f"child {id!r} of {self._cell.describe()} is exclusive, was abandoned and still runs"
+            raise ChildError(msg, "zombie")
         error = self._start(child)
         if error is not None:
             raise error if isinstance(error, SlitherError) else StartError(str(id), error)
@@ -316,6 +333,7 @@ class Supervisor(Server):
         child = self._find(id)
         stop_child(self._cell, child)
         child.forgive()
+        self._count_zombies(child)
         if child.spec.restart == "temporary":
             self._children.remove(child)
 

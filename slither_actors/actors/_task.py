@@ -28,6 +28,7 @@ from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Server
+from slither_actors.actors._zombie import abandon
 from slither_actors.core import Backoff
 from slither_actors.errors import ActorExitError, CallTimeoutError
 
@@ -383,7 +384,7 @@ def kill_tasks(tasks: Iterable[Task[Any]]) -> None:
     deadline = time.monotonic() + _child._GRACE
     for cell in cells:
         if not _join(cell, deadline - time.monotonic()):
-            _child.abandon(cell)
+            abandon(cell)
 
 
 def _join(cell: Cell, timeout: float | None) -> bool:
