@@ -64,6 +64,9 @@ class ChildInfo:
     state: Literal["running", "stopped", "restarting"]
     type: Literal["worker", "supervisor"]
 
+    restarts: int = 0
+    """How often the supervisor has started it again, alone or in a group."""
+
 
 @attrs.frozen(kw_only=True)
 class ChildCounts:
@@ -86,6 +89,7 @@ class Child:
     spec: ChildSpec
     ref: Ref | None = None
     restarting: bool = False
+    restarts: int = 0
     last: int | None = None
     """The number of the incarnation before."""
 
@@ -152,7 +156,9 @@ class Child:
             state = "running"
         elif self.restarting:
             state = "restarting"
-        return ChildInfo(id=self.spec.id, ref=self.ref, state=state, type=self.spec.type)
+        return ChildInfo(
+            id=self.spec.id, ref=self.ref, state=state, type=self.spec.type, restarts=self.restarts
+        )
 
 
 def serve(supervisor: Any, request: Any) -> Any:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+import attrs
+
 from slither_actors import telemetry
 from slither_actors.actors import _child
 from slither_actors.actors._child import (
@@ -23,6 +25,7 @@ from slither_actors.actors._child import (
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
+from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core._intensity import RestartIntensity
@@ -64,6 +67,15 @@ class DynamicSupervisorRef(Ref):
         """Return the children, newest first; ids are None."""
         children: list[ChildInfo] = self.call(("which_children",), None)
         return children
+
+    def render(self, timeout: float = 0.5) -> str:
+        """Return the tree below as text: ids, refs, states and restarts of the children, oldest first.
+
+        A supervisor that does not answer within `timeout` seconds, because it
+        starts or stops a child, is shown as busy. May be called from anywhere,
+        an actor of the tree included.
+        """
+        return render(self, timeout)
 
     def count_children(self) -> ChildCounts:
         """Return how many children there are, by kind."""
@@ -157,6 +169,7 @@ class DynamicSupervisor(Server):
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
         try:
             self._launch(child)
+            child.restarts += 1
         except Ignore:
             return
         except Exception as error:  # noqa: BLE001 - any failed start is tried again
@@ -215,10 +228,7 @@ class DynamicSupervisor(Server):
 
     def _do_which_children(self) -> list[ChildInfo]:
         children = [*self._running.values(), *self._restarting]
-        return [
-            ChildInfo(id=None, ref=c.ref, state="restarting" if c.restarting else "running", type=c.spec.type)
-            for c in reversed(children)
-        ]
+        return [attrs.evolve(child.info(), id=None) for child in reversed(children)]
 
     def _do_count_children(self) -> ChildCounts:
         children = [*self._running.values(), *self._restarting]

@@ -28,6 +28,7 @@ from slither_actors.actors._child import (
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
+from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
@@ -61,6 +62,15 @@ class SupervisorRef(Ref):
         """Return how many children there are, by kind."""
         counts: ChildCounts = self.call(("count_children",), None)
         return counts
+
+    def render(self, timeout: float = 0.5) -> str:
+        """Return the tree below as text: ids, refs, states and restarts of the children, oldest first.
+
+        A supervisor that does not answer within `timeout` seconds, because it
+        starts or stops a child, is shown as busy. May be called from anywhere,
+        an actor of the tree included.
+        """
+        return render(self, timeout)
 
     def child(self, id: object) -> Ref | None:
         """Return the running child with this id, or None."""
@@ -255,7 +265,10 @@ class Supervisor(Server):
         group = self._stop_group(child)
         if self._count_zombies(child, group):
             return
+        down = [c for c in group if c.ref is None]
         failed = self._start_all(group)
+        for each in down:
+            each.restarts += each.ref is not None
         if failed is not None:
             again, error = failed
             again.restarting = True
