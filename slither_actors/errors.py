@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = [
+    "AbandonedError",
     "ActorError",
     "ActorExitError",
     "BatchError",
@@ -113,6 +114,14 @@ class ActorExitError(ActorError):
         self.actor = actor
         self.reason = reason
         super().__init__(f"{actor} exited before it answered: {reason}")
+
+
+class AbandonedError(ActorError):
+    """An actor that was abandoned, and is dead to all others, wanted to start, call or register somebody."""
+
+    def __init__(self, actor: str) -> None:
+        self.actor = actor
+        super().__init__(f"{actor} was abandoned; its handler should return, nobody listens to it any more")
 
 
 class CallTimeoutError(ActorError, TimeoutError):

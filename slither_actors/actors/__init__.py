@@ -23,6 +23,8 @@ from slither_actors.actors._task import Task, TaskDone, TaskExit, TaskOutcome, T
 from slither_actors.actors._tasks import TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
 from slither_actors.actors._trace import Trace, TracedMessage, trace
+from slither_actors.actors._zombie import ZombieInfo, zombies
+from slither_actors.core import Backoff
 
 __all__ = [
     "BRUTAL_KILL",
@@ -33,6 +35,7 @@ __all__ = [
     "SHUTDOWN",
     "Actor",
     "ActorStatistics",
+    "Backoff",
     "ChildCounts",
     "ChildInfo",
     "ChildSpec",
@@ -67,6 +70,7 @@ __all__ = [
     "Trace",
     "TracedMessage",
     "Unregistered",
+    "ZombieInfo",
     "await_many",
     "blocking",
     "current_actors",
@@ -77,4 +81,5 @@ __all__ = [
     "when_named",
     "whereis",
     "yield_many",
+    "zombies",
 ]

@@ -11,7 +11,7 @@ from pykka import messages
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._cell import Cell, Message, end
+from slither_actors.actors._cell import Cell, Message, end, zombie_cells
 from slither_actors.actors._future import Future
 from slither_actors.actors._mailbox import BoundedCell, Overflow
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
@@ -158,7 +158,10 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
     Raises:
         NotRunningError: the program is at its end and the runtime has stopped.
         ForkedRuntimeError: this is the child of a fork.
+        AbandonedError: an actor that was abandoned wants to start another.
     """
+    if zombie_cells:
+        _runtime.refuse_zombie()
     if _runtime.scheduler.closed:
         raise _runtime.scheduler.refusal()
     if not _runtime.scheduler.started:

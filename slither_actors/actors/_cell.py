@@ -52,6 +52,10 @@ _live: dict[int, Cell] = {}
 _names: dict[object, Cell] = {}
 _name_waiters: dict[object, list[tuple[Cell, Message]]] = {}
 
+zombie_cells: dict[int, tuple[Cell, float, int | None]] = {}
+"""The cells that were abandoned and whose handlers still run, since when, and in which thread.
+Empty as a rule, which is all that the hot paths look at."""
+
 
 class Monitor:
     """A watch over another actor, until its `Down` arrives or `cancel` is called."""
@@ -323,6 +327,8 @@ class Cell:
         """Do what is due besides messages. False if no message may run now."""
         while True:
             if self.dead:
+                # No handler runs here: if one was abandoned, it has returned.
+                zombie_cells.pop(self.id, None)
                 self._reject()
                 return False
             if self.ending is not None:
@@ -356,6 +362,7 @@ class Cell:
     def crash(self, error: BaseException, message: Message | None) -> None:
         """End the actor because `error` left a callback."""
         if self.dead:
+            zombie_cells.pop(self.id, None)
             return
         reason = Crash.of(error)
         self._report(reason, message)
@@ -542,6 +549,7 @@ def after_fork_in_child(current: Cell | None, forked: Callable[..., None]) -> No
     """Make every use of an actor an error, and the rest usable: another thread may have held the lock."""
     global _life  # noqa: PLW0603
     _life = threading.RLock()
+    zombie_cells.clear()
     for name in ("__init__", "put", "put_control", "monitor", "link", "unlink", "join"):
         for kind in (Cell, *Cell.__subclasses__()):
             setattr(kind, name, forked)
@@ -561,4 +569,5 @@ __all__ += [
     "register_name",
     "remove_tracer",
     "stop_awaiting_name",
+    "zombie_cells",
 ]

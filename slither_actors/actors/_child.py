@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import logging
-import sys
+import random
 import time
-import traceback
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from slither_actors import telemetry
 from slither_actors.actors import _runtime
+from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
-from slither_actors.actors._reasons import KILLED, SHUTDOWN
+from slither_actors.actors._reasons import SHUTDOWN
 from slither_actors.actors._request import Failure, Request
-from slither_actors.errors import SlitherError
+from slither_actors.actors._zombie import abandon, is_zombie, zombies_below
+from slither_actors.core import RestartBackoff
+from slither_actors.errors import OptionError, SlitherError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._ref import Ref
+    from slither_actors.actors._timers import Timer
 
 __all__ = [
     "Child",
     "ChildCounts",
     "ChildInfo",
-    "abandon",
+    "check_max_zombies",
     "prepare_to_wait",
     "serve",
     "stop_child",
     "stop_children",
     "tell",
+    "zombie_trouble",
 ]
 
 logger = logging.getLogger("slither_actors.actors")
 
 clock = time.monotonic
 """Seconds, for the restart limits of all supervisors; a test puts a clock of its own here."""
+
+uniform = random.random
+"""Chance, for the waits before restarts; a test puts its own here."""
 
 _GRACE = 0.05
 """Seconds between a kill and giving an actor up: enough for one that is idle or returns."""
@@ -54,6 +63,9 @@ class ChildInfo:
 
     state: Literal["running", "stopped", "restarting"]
     type: Literal["worker", "supervisor"]
+
+    restarts: int = 0
+    """How often the supervisor has started it again, alone or in a group."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,11 +89,65 @@ class Child:
     spec: ChildSpec
     ref: Ref | None = None
     restarting: bool = False
+    restarts: int = 0
+    last: int | None = None
+    """The number of the incarnation before."""
+
+    waiting: Timer | None = None
+    """The wait before a restart with a backoff."""
+
+    _backoff: RestartBackoff | None = attrs.field(init=False)
+
+    @_backoff.default
+    def _new_backoff(self) -> RestartBackoff | None:
+        return None if self.spec.backoff is None else RestartBackoff(self.spec.backoff)
 
     @property
     def id(self) -> object:
         """The id of the spec."""
         return self.spec.id
+
+    def started(self, ref: Ref | None) -> None:
+        """Note that the child runs, or that its start was ignored."""
+        self.ref, self.restarting = ref, False
+        self._end_wait()
+        if self._backoff is not None:
+            self._backoff.started(clock())
+
+    def ended(self) -> None:
+        """Note that the child does not run any more."""
+        ref, self.ref = self.ref, None
+        if ref is not None:
+            self.last = ref.id
+
+    def leave(self) -> Ref | None:
+        """Note that the child is being stopped on purpose; return what is to be stopped."""
+        ref, self.restarting = self.ref, False
+        self.ended()
+        self._end_wait()
+        return ref
+
+    @property
+    def barred(self) -> bool:
+        """Whether nothing may start in the place of a predecessor whose handler still runs."""
+        return self.spec.exclusive and is_zombie(self.last)
+
+    def forgive(self) -> None:
+        """Begin the waits before restarts anew: the child was stopped by hand."""
+        if self._backoff is not None:
+            self._backoff.reset()
+
+    def wait(self, owner: Cell, function: Callable[[Any, Child], object]) -> None:
+        """Have ``function(supervisor, child)`` run when the time of the next restart has come."""
+        assert self._backoff is not None
+        self.restarting = True
+        self._end_wait()
+        self.waiting = _runtime.timers.start(owner, self._backoff.delay(clock(), uniform()), (function, self))
+
+    def _end_wait(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
 
     def info(self) -> ChildInfo:
         """Describe the child."""
@@ -90,7 +156,9 @@ class Child:
             state = "running"
         elif self.restarting:
             state = "restarting"
-        return ChildInfo(id=self.spec.id, ref=self.ref, state=state, type=self.spec.type)
+        return ChildInfo(
+            id=self.spec.id, ref=self.ref, state=state, type=self.spec.type, restarts=self.restarts
+        )
 
 
 def serve(supervisor: Any, request: Any) -> Any:
@@ -114,9 +182,29 @@ def prepare_to_wait(owner: Cell) -> None:
     owner.scheduler.reserve(depth)
 
 
+def check_max_zombies(value: object) -> int:
+    """Check the option of that name."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise OptionError("max_zombies", f"is {value!r}; allowed are 0 and more")
+    return value
+
+
+def zombie_trouble(owner: Cell, children: Iterable[Child], max_zombies: int) -> str | None:
+    """Return why a supervisor has to give up instead of starting `children`, if it has."""
+    if not zombie_cells:
+        return None
+    for child in children:
+        if child.barred:
+            return f"child {child.id!r} is exclusive, was abandoned and still runs"
+    count = zombies_below(owner)
+    if count > max_zombies:
+        return f"{count} of its children were abandoned and still run, more than {max_zombies}"
+    return None
+
+
 def stop_child(owner: Cell, child: Child) -> Any:
     """End a child as its spec says, and return the reason that it ended with."""
-    ref, child.ref, child.restarting = child.ref, None, False
+    ref = child.leave()
     if ref is None:
         return None
     deadline = _ask_to_end(owner, ref, child.spec)
@@ -129,7 +217,7 @@ def stop_children(owner: Cell, children: list[Child]) -> None:
     """End many children at one time; each has its own deadline."""
     ending = []
     for child in children:
-        ref, child.ref, child.restarting = child.ref, None, False
+        ref = child.leave()
         if ref is not None:
             ending.append((child.spec, ref, _ask_to_end(owner, ref, child.spec)))
     for spec, ref, deadline in ending:
@@ -161,31 +249,6 @@ def _await_end(owner: Cell, ref: Ref, deadline: float | None) -> None:
             abandon(ref._cell)
     finally:
         owner.waiting_on = None
-
-
-def abandon(cell: Cell) -> None:
-    """Declare an actor dead whose handler does not return. A thread cannot be killed.
-
-    Its monitors and its supervisor go on with the reason ``"killed"``; the
-    thread is left to itself and ends when the handler returns.
-    """
-    stack = _stack_of(cell)
-    cell.die(KILLED)
-    logger.critical(
-        "%s did not end and is abandoned: its handler still runs. Work that must be killable belongs "
-        "in a worker process.\n%s",
-        cell.describe(),
-        stack,
-    )
-
-
-def _stack_of(cell: Cell) -> str:
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    thread = cell.scheduler.thread_of(cell)
-    if not gil or thread is None:
-        return "(its stack is not available)"
-    frame = sys._current_frames().get(thread)
-    return "".join(traceback.format_stack(frame)) if frame is not None else "(its thread is gone)"
 
 
 def tell(signal: telemetry.Signal, owner: Cell, child_id: object, ref: Ref | None, **more: Any) -> None:

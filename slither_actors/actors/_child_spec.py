@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import pykka
 
+from slither_actors.core import Backoff
 from slither_actors.errors import OptionError
 
 if TYPE_CHECKING:
@@ -43,6 +44,18 @@ def _type(_: object, __: object, value: object) -> None:
         raise OptionError("type", f"is {value!r}; allowed are 'worker', 'supervisor'")
 
 
+def _backoff(_: object, __: object, value: Any) -> None:
+    if not (value is None or isinstance(value, Backoff)):
+        raise OptionError("backoff", f"is {value!r}; allowed are a Backoff, None")
+
+
+def _significant(spec: ChildSpec, _: object, value: object) -> None:
+    if not isinstance(value, bool):
+        raise OptionError("significant", f"is {value!r}; allowed are True, False")
+    if value and spec.restart == "permanent":
+        raise OptionError("significant", "is True for a permanent child, which never ends for good")
+
+
 @attrs.frozen(kw_only=True)
 class ChildSpec:
     """One child of a supervisor.
@@ -64,6 +77,16 @@ class ChildSpec:
 
     type: Literal["worker", "supervisor"] = attrs.field(default="worker", validator=_type)
     """For `which_children` and `count_children`."""
+
+    significant: bool = attrs.field(default=False, validator=_significant)
+    """Whether its end for good may end the supervisor: see `auto_shutdown` there. Not for permanent ones."""
+
+    backoff: Backoff | None = attrs.field(default=None, validator=_backoff)
+    """How long to wait before a restart; None restarts at once, as OTP does."""
+
+    exclusive: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
+    """Whether no successor may start while the handler of an abandoned predecessor still runs, for a child
+    that owns a port, a device or a file. Its supervisor gives up instead of restarting it."""
 
     def launch(self, *extra: Any) -> Ref:
         """Start the child, linked to the calling supervisor."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
+
+import attrs
 
 from slither_actors import telemetry
 from slither_actors.actors import _child
@@ -11,23 +14,28 @@ from slither_actors.actors._child import (
     Child,
     ChildCounts,
     ChildInfo,
+    check_max_zombies,
     prepare_to_wait,
     serve,
     stop_child,
     stop_children,
     tell,
+    zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec
-from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
+from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core._intensity import RestartIntensity
-from slither_actors.errors import ChildError, SlitherError, StartError
+from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorRef"]
 
 logger = logging.getLogger("slither_actors.actors")
+
+_FAILED = "its restart failed"
 
 
 class DynamicSupervisorRef(Ref):
@@ -48,7 +56,7 @@ class DynamicSupervisorRef(Ref):
         return ref
 
     def terminate_child(self, ref: Ref) -> None:
-        """Stop a child.
+        """Stop a child. One that is being restarted is known by the ref that it had.
 
         Raises:
             ChildError: it is not a child of this supervisor (``"not_found"``).
@@ -59,6 +67,15 @@ class DynamicSupervisorRef(Ref):
         """Return the children, newest first; ids are None."""
         children: list[ChildInfo] = self.call(("which_children",), None)
         return children
+
+    def render(self, timeout: float = 0.5) -> str:
+        """Return the tree below as text: ids, refs, states and restarts of the children, oldest first.
+
+        A supervisor that does not answer within `timeout` seconds, because it
+        starts or stops a child, is shown as busy. May be called from anywhere,
+        an actor of the tree included.
+        """
+        return render(self, timeout)
 
     def count_children(self) -> ChildCounts:
         """Return how many children there are, by kind."""
@@ -76,14 +93,23 @@ class DynamicSupervisor(Server):
     child_type = "supervisor"
     ref_class = DynamicSupervisorRef
 
-    def init(self, *, max_children: int | None = None, max_restarts: int = 3, max_seconds: float = 5) -> None:
+    def init(
+        self,
+        *,
+        max_children: int | None = None,
+        max_restarts: int = 3,
+        max_seconds: float = 5,
+        max_zombies: int = 3,
+    ) -> None:
         """Start without children.
 
         Args:
             max_children: the most children at one time; None is no limit.
             max_restarts: restarts allowed within `max_seconds`; one more ends the supervisor.
             max_seconds: the window of `max_restarts`.
+            max_zombies: the most abandoned children whose handlers still run; one more ends the supervisor.
         """
+        self._max_zombies = check_max_zombies(max_zombies)
         prepare_to_wait(self._cell)
         self._max_children = max_children
         self._intensity = RestartIntensity(max_restarts, max_seconds)
@@ -103,36 +129,61 @@ class DynamicSupervisor(Server):
         child = self._running.pop(message.ref, None) if message.ref is not None else None
         if child is None:
             return
-        child.ref = None
+        child.ended()
         tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
         restart = child.spec.restart
         if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
             self._restart(child, message.reason)
+        else:
+            self._count_zombies(child)
 
     def _restart(self, child: Child, reason: Any) -> None:
         if not self._intensity.record(_child.clock()):
-            logger.error(
-                "%s gives up: child %r ended again (%s), more than %d restarts within %g s",
-                self._cell.describe(), child.id, reason,
-                self._intensity.max_restarts, self._intensity.max_seconds,
+            limit = self._intensity
+            self._give_up(
+                child, reason,
+                f"child {child.id!r} ended again ({reason}), "
+                f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
             )  # fmt: skip
-            tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
-            self.stop(SHUTDOWN)
+        elif child.spec.backoff is not None:
+            self._restarting.append(child)
+            child.wait(self._cell, _time_is_up)
+        else:
+            self._attempt(child, reason)
+
+    def _count_zombies(self, child: Child, group: Iterable[Child] = ()) -> bool:
+        """Give up if there are too many zombies, or one is in the way of the child that is to start."""
+        trouble = zombie_trouble(self._cell, group, self._max_zombies)
+        if trouble is not None:
+            self._give_up(child, KILLED, trouble)
+        return trouble is not None
+
+    def _give_up(self, child: Child, reason: Any, why: str) -> None:
+        logger.error("%s gives up: %s", self._cell.describe(), why)
+        tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
+        self.stop(SHUTDOWN)
+
+    def _attempt(self, child: Child, reason: Any) -> None:
+        if self._count_zombies(child, [child]):
             return
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
         try:
             self._launch(child)
+            child.restarts += 1
         except Ignore:
             return
         except Exception as error:  # noqa: BLE001 - any failed start is tried again
             logger.error("%s: child %r did not start again: %s", self._cell.describe(), child.id, error)
+            if child.spec.backoff is not None:
+                self._restart(child, _FAILED)
+                return
             child.restarting = True
             self._restarting.append(child)
             self.ref.send(_try_again, child)
 
     def _launch(self, child: Child, *extra: Any) -> Ref:
         ref = child.spec.launch(*extra)
-        child.ref, child.restarting = ref, False
+        child.started(ref)
         self._running[ref] = child
         tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, ref)
         return ref
@@ -142,6 +193,10 @@ class DynamicSupervisor(Server):
         return serve(self, request)
 
     def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
+        if spec.significant:
+            raise OptionError(
+                "significant", "is True for a child of a dynamic supervisor, which goes on alone"
+            )
         count = len(self._running) + len(self._restarting)
         if self._max_children is not None and count >= self._max_children:
             msg = f"{self._cell.describe()} has {count} children, its max_children"
@@ -157,18 +212,23 @@ class DynamicSupervisor(Server):
             raise StartError(str(new.id), error) from error
 
     def _do_terminate_child(self, ref: Ref) -> None:
-        child = self._running.pop(ref, None)
+        child = self._running.pop(ref, None) or self._take_restarting(ref)
         if child is None:
             msg = f"{ref} is not a child of {self._cell.describe()}"
             raise ChildError(msg, "not_found")
         stop_child(self._cell, child)
+        self._count_zombies(child)
+
+    def _take_restarting(self, ref: Ref) -> Child | None:
+        """Take the child whose last incarnation was `ref`: it is known by that one until it runs."""
+        child = next((c for c in self._restarting if c.last == ref.id), None)
+        if child is not None:
+            self._restarting.remove(child)
+        return child
 
     def _do_which_children(self) -> list[ChildInfo]:
         children = [*self._running.values(), *self._restarting]
-        return [
-            ChildInfo(id=None, ref=c.ref, state="restarting" if c.restarting else "running", type=c.spec.type)
-            for c in reversed(children)
-        ]
+        return [attrs.evolve(child.info(), id=None) for child in reversed(children)]
 
     def _do_count_children(self) -> ChildCounts:
         children = [*self._running.values(), *self._restarting]
@@ -184,4 +244,10 @@ class DynamicSupervisor(Server):
 def _try_again(supervisor: DynamicSupervisor, child: Child) -> None:
     if child in supervisor._restarting:
         supervisor._restarting.remove(child)
-        supervisor._restart(child, "its restart failed")
+        supervisor._restart(child, _FAILED)
+
+
+def _time_is_up(supervisor: DynamicSupervisor, child: Child) -> None:
+    child.waiting = None
+    supervisor._restarting.remove(child)
+    supervisor._attempt(child, "its backoff is over")

@@ -95,6 +95,7 @@ class PartitionSupervisor(Supervisor):
         strategy: Strategy = "one_for_one",
         max_restarts: int = 3,
         max_seconds: float = 5,
+        max_zombies: int = 3,
     ) -> None:
         """Start the partitions in order.
 
@@ -106,13 +107,20 @@ class PartitionSupervisor(Supervisor):
             strategy: what else is restarted with a partition.
             max_restarts: restarts allowed within `max_seconds`, of all partitions together.
             max_seconds: the window of `max_restarts`.
+            max_zombies: as for a `Supervisor`.
         """
         count = cores() if partitions is None else partitions
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise OptionError("partitions", f"is {count!r}; allowed are 1 and more")
         spec = ChildSpec.of(child)
         specs = [_partition(spec, number, with_arguments) for number in range(count)]
-        super().init(specs, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds)
+        super().init(
+            specs,
+            strategy=strategy,
+            max_restarts=max_restarts,
+            max_seconds=max_seconds,
+            max_zombies=max_zombies,
+        )
         self._slots = tuple(self._children)
         self._partitions = Partitions(count)
 

@@ -10,7 +10,7 @@ import pykka
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _inspection, _runtime
-from slither_actors.actors._cell import Cell, end, handled_while_suspended
+from slither_actors.actors._cell import Cell, end, handled_while_suspended, zombie_cells
 from slither_actors.actors._inspection import ActorStatistics
 from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN
 from slither_actors.actors._request import NO_REPLY, Failure, Request
@@ -81,10 +81,14 @@ class Ref(pykka.ActorRef[Any]):
 
         A bounded mailbox that is full raises `MailboxFullError`, drops or blocks, as its class says.
         """
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_cast, message))
 
     def info(self, message: Any) -> None:
         """Send a message to ``handle_info``. Never blocks; to a dead actor it does nothing."""
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_info, message))
 
     def call(self, message: Any, timeout: float | None = 5.0) -> Any:
@@ -99,7 +103,10 @@ class Ref(pykka.ActorRef[Any]):
             ActorExitError: the server was dead or died before it replied.
             CallCycleError: the server waits, directly or not, for the caller.
             MailboxFullError: the server has a bounded mailbox and dropped or refused the call.
+            AbandonedError: the caller is an actor that was abandoned.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         cell = self._cell
         if cell.actor.inline_calls and cell.acquire(False):
             if not cell.inbox and not cell.attention:
@@ -117,6 +124,8 @@ class Ref(pykka.ActorRef[Any]):
         return self._ask(_on_run, (function, argument), timeout)
 
     def _ask(self, handler: Callable[[Any, Request], None], message: Any, timeout: float | None) -> Any:
+        if zombie_cells:
+            _runtime.refuse_zombie()
         cell = self._cell
         if cell.dead:
             raise ActorExitError(str(self), NOPROC)
@@ -261,6 +270,8 @@ class Ref(pykka.ActorRef[Any]):
         if self._cell.dead:
             msg = f"{self} not found"
             raise pykka.ActorDeadError(msg)
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_info, message))
 
 
@@ -282,6 +293,8 @@ class ActorRef(Ref):
         if not self.is_alive():
             msg = f"{self} not found"
             raise pykka.ActorDeadError(msg)
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((_on_envelope, Envelope(message)))
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
@@ -310,6 +323,8 @@ class Inbox:
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add an envelope to the mailbox."""
+        if zombie_cells:
+            _runtime.refuse_zombie()
         self._cell.put((_on_envelope, envelope))
 
     def get(self) -> Envelope[Any]:

@@ -86,6 +86,7 @@ class RegistryRef(Ref):
             NameTakenError: the key is unique and somebody has it.
             ActorExitError: the actor has ended.
         """
+        _runtime.refuse_zombie()
         self._registry.add(ref._cell, key, value)
 
     def unregister(self, key: Any) -> None:
@@ -98,6 +99,7 @@ class RegistryRef(Ref):
 
     def unregister_actor(self, ref: Ref, key: Any) -> None:
         """As `unregister`, for another actor; from any thread."""
+        _runtime.refuse_zombie()
         self._registry.withdraw(ref._cell, key, None)
 
     def update_value(self, key: Any, function: Callable[[Any], Any]) -> tuple[Any, Any]:
@@ -414,4 +416,5 @@ def _caller(method: str) -> Cell:
     if cell is None:
         msg = f"{method} is for the calling actor and this is a plain thread; say which one: register_actor"
         raise ActorError(msg)
+    _runtime.refuse_zombie()
     return cell

@@ -13,13 +13,22 @@ from slither_actors.actors import _cell, _scheduler
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._scheduler import Runner, Scheduler
 from slither_actors.actors._timers import TimerThread
-from slither_actors.errors import CallCycleError, ForkedRuntimeError, NotRunningError
+from slither_actors.errors import AbandonedError, CallCycleError, ForkedRuntimeError, NotRunningError
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._request import Request
 
-__all__ = ["blocking", "current_cell", "inline", "scheduler", "timers", "wait_for"]
+__all__ = [
+    "blocking",
+    "current_cell",
+    "inline",
+    "is_fenced",
+    "refuse_zombie",
+    "scheduler",
+    "timers",
+    "wait_for",
+]
 
 logger = logging.getLogger("slither_actors.actors")
 
@@ -69,6 +78,23 @@ def current_cell() -> Cell | None:
     """Return the actor whose callback runs in this thread."""
     frame = getattr(_local, "runner", None)
     return None if frame is None else frame.cell
+
+
+def is_fenced() -> bool:
+    """Whether the code that asks runs in an actor that was abandoned. Asked while there are any."""
+    cell = current_cell()
+    return cell is not None and cell.id in _cell.zombie_cells
+
+
+def refuse_zombie() -> None:
+    """Raise for an actor that was abandoned.
+
+    Raises:
+        AbandonedError: the code that asks runs in one.
+    """
+    cell = current_cell()
+    if cell is not None and cell.id in _cell.zombie_cells:
+        raise AbandonedError(cell.describe())
 
 
 def wait_for(request: Request) -> Cell | None:

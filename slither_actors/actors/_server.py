@@ -19,6 +19,7 @@ from slither_actors.errors import ActorExitError, NameTakenError, NotRunningErro
 
 if TYPE_CHECKING:
     from slither_actors.actors._timers import Timer
+    from slither_actors.core import Backoff
 
 __all__ = ["Ignore", "Server"]
 
@@ -82,10 +83,14 @@ class Server(Actor):
         name: object = None,
         restart: Restart = "permanent",
         shutdown: Any = _BY_KIND,
+        significant: bool = False,
+        backoff: Backoff | None = None,
+        exclusive: bool = False,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe this server as a supervisor's child; the rest goes to `init`.
 
+        The options are the fields of `ChildSpec`; `name` is that of the server.
         `shutdown` is 5 seconds, and without limit for a supervisor: it needs as
         long as its own children.
         """
@@ -98,6 +103,9 @@ class Server(Actor):
             restart=restart,
             shutdown=shutdown,
             type=cls.child_type,
+            significant=significant,
+            backoff=backoff,
+            exclusive=exclusive,
         )
 
     # -- callbacks --------------------------------------------------------------

@@ -18,16 +18,20 @@ from slither_actors.actors._child import (
     Child,
     ChildCounts,
     ChildInfo,
+    check_max_zombies,
     prepare_to_wait,
     serve,
     stop_child,
     tell,
+    zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec
-from slither_actors.actors._reasons import SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
+from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
+from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.core._strategy import RestartStrategy, restart_plan
 from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
@@ -38,6 +42,8 @@ logger = logging.getLogger("slither_actors.actors")
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 _STRATEGIES = tuple(strategy.value for strategy in RestartStrategy)
+_FAILED = "its restart failed"
+_AUTO_SHUTDOWN = tuple(mode.value for mode in AutoShutdown)
 
 
 class SupervisorRef(Ref):
@@ -56,6 +62,15 @@ class SupervisorRef(Ref):
         """Return how many children there are, by kind."""
         counts: ChildCounts = self.call(("count_children",), None)
         return counts
+
+    def render(self, timeout: float = 0.5) -> str:
+        """Return the tree below as text: ids, refs, states and restarts of the children, oldest first.
+
+        A supervisor that does not answer within `timeout` seconds, because it
+        starts or stops a child, is shown as busy. May be called from anywhere,
+        an actor of the tree included.
+        """
+        return render(self, timeout)
 
     def child(self, id: object) -> Ref | None:
         """Return the running child with this id, or None."""
@@ -79,7 +94,8 @@ class SupervisorRef(Ref):
         """Start a child again that was terminated or had ended.
 
         Raises:
-            ChildError: no such id (``"not_found"``), or it runs (``"running"``, ``"restarting"``).
+            ChildError: no such id (``"not_found"``), or it runs (``"running"``, ``"restarting"``), or
+                is exclusive and was abandoned, and its handler still runs (``"zombie"``).
             StartError: the child did not start.
         """
         ref: Ref = self.call(("restart_child", id), None)
@@ -125,14 +141,33 @@ class Supervisor(Server):
         strategy: Strategy = "one_for_one",
         max_restarts: int = 3,
         max_seconds: float = 5,
+        auto_shutdown: Literal["never", "any_significant", "all_significant"] = "never",
+        max_zombies: int = 3,
     ) -> None:
-        """Start the children in order; if one fails, stop the started ones in reverse and fail."""
+        """Start the children in order; if one fails, stop the started ones in reverse and fail.
+
+        Args:
+            children: child specs and server classes; their ids differ.
+            strategy: what is restarted along with a child that failed.
+            max_restarts: restarts allowed within `max_seconds`; one more ends the supervisor.
+            max_seconds: the window of `max_restarts`.
+            auto_shutdown: whether the supervisor ends, with the reason ``"shutdown"``, once any or all of its
+                significant children have ended and are not restarted. Ends that it caused do not count.
+            max_zombies: the most abandoned children whose handlers still run; one more ends the supervisor.
+        """
         if strategy not in _STRATEGIES:
             raise OptionError("strategy", f"is {strategy!r}; allowed are {', '.join(map(repr, _STRATEGIES))}")
+        if auto_shutdown not in _AUTO_SHUTDOWN:
+            allowed = ", ".join(map(repr, _AUTO_SHUTDOWN))
+            raise OptionError("auto_shutdown", f"is {auto_shutdown!r}; allowed are {allowed}")
+        self._max_zombies = check_max_zombies(max_zombies)
         prepare_to_wait(self._cell)
+        self._auto_shutdown = AutoShutdown(auto_shutdown)
         self._strategy = RestartStrategy(strategy)
         self._intensity = RestartIntensity(max_restarts, max_seconds)
         self._children = [Child(ChildSpec.of(child)) for child in children]
+        for child in self._children:
+            self._check(child.spec)
         ids = [child.id for child in self._children]
         for name in ids:
             if ids.count(name) > 1:
@@ -151,17 +186,22 @@ class Supervisor(Server):
         """Stop the children, the last one first."""
         self._stop_all(getattr(self, "_children", []))
 
+    def _check(self, spec: ChildSpec) -> None:
+        if spec.significant and self._auto_shutdown is AutoShutdown.NEVER:
+            raise OptionError(
+                "significant", f"is True for the child {spec.id!r}, but auto_shutdown is 'never'"
+            )
+
     # -- starting and stopping ---------------------------------------------------
 
     def _start(self, child: Child, *extra: Any) -> Exception | None:
         """Start one child; return what went wrong."""
         try:
-            child.ref = child.spec.launch(*extra)
+            child.started(child.spec.launch(*extra))
         except Ignore:
-            child.ref = None
+            child.started(None)
         except Exception as error:  # noqa: BLE001 - any failed start is the strategy's business
             return error
-        child.restarting = False
         tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, child.ref)
         return None
 
@@ -187,42 +227,74 @@ class Supervisor(Server):
             return
         child = next((c for c in self._children if c.ref is message.ref and c.ref is not None), None)
         if child is not None:
-            child.ref = None
+            child.ended()
             self._child_ended(child, message)
 
     def _child_ended(self, child: Child, message: Exit) -> None:
         tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
-        if child.spec.restart == "temporary":
-            self._children.remove(child)
-        elif child.spec.restart == "permanent" or is_abnormal(message.reason):
+        restart = child.spec.restart
+        if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
             self._restart(child, message.reason)
+            return
+        if restart == "temporary":
+            self._children.remove(child)
+        others = (
+            c.ref is not None or c.restarting for c in self._children if c is not child and c.spec.significant
+        )
+        if auto_shutdown_due(self._auto_shutdown, significant=child.spec.significant, others=others):
+            self.stop(SHUTDOWN)
 
     def _restart(self, child: Child, reason: Any) -> None:
         if not self._intensity.record(_child.clock()):
-            self._give_up(child, reason)
-            return
+            limit = self._intensity
+            self._give_up(
+                child, reason,
+                f"child {child.id!r} ended again ({reason}), "
+                f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
+            )  # fmt: skip
+        elif child.spec.backoff is not None:
+            # Those that depend on the child do not run without it meanwhile.
+            self._stop_group(child)
+            child.wait(self._cell, _time_is_up)
+            self._count_zombies(child)
+        else:
+            self._attempt(child, reason)
+
+    def _attempt(self, child: Child, reason: Any) -> None:
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
-        failed = self._restart_group(child)
+        group = self._stop_group(child)
+        if self._count_zombies(child, group):
+            return
+        down = [c for c in group if c.ref is None]
+        failed = self._start_all(group)
+        for each in down:
+            each.restarts += each.ref is not None
         if failed is not None:
             again, error = failed
             again.restarting = True
             logger.error("%s: child %r did not start again: %s", self._cell.describe(), again.id, error)
-            self.ref.send(_try_again, again)
+            if again.spec.backoff is None:
+                self.ref.send(_try_again, again)
+            else:
+                self._restart(again, _FAILED)
 
-    def _restart_group(self, child: Child) -> tuple[Child, Exception] | None:
-        """Stop and start what the strategy says; return the child whose start failed."""
+    def _stop_group(self, child: Child) -> list[Child]:
+        """Stop what the strategy says; return what is to be started then, in order."""
         known = {c.id: c for c in self._children}
         temporary = {c.id for c in self._children if c.spec.restart == "temporary"}
         plan = restart_plan(self._strategy, list(known), child.id, temporary=temporary)
         self._stop_all([known[id] for id in reversed(plan.terminate)])
-        return self._start_all(known[id] for id in plan.restart)
+        return [known[id] for id in plan.restart]
 
-    def _give_up(self, child: Child, reason: Any) -> None:
-        logger.error(
-            "%s gives up: child %r ended again (%s), more than %d restarts within %g s",
-            self._cell.describe(), child.id, reason,
-            self._intensity.max_restarts, self._intensity.max_seconds,
-        )  # fmt: skip
+    def _count_zombies(self, child: Child, group: Iterable[Child] = ()) -> bool:
+        """Give up if there are too many zombies, or one is in the way of the group that is to start."""
+        trouble = zombie_trouble(self._cell, group, self._max_zombies)
+        if trouble is not None:
+            self._give_up(child, KILLED, trouble)
+        return trouble is not None
+
+    def _give_up(self, child: Child, reason: Any, why: str) -> None:
+        logger.error("%s gives up: %s", self._cell.describe(), why)
         tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
         self.stop(SHUTDOWN)
 
@@ -251,6 +323,7 @@ class Supervisor(Server):
             reason = "already_started" if running else "already_present"
             msg = f"{self._cell.describe()} has a child {spec.id!r} already ({reason})"
             raise ChildError(msg, reason)
+        self._check(spec)
         new = Child(spec)
         error = self._start(new, *extra)
         if error is not None:
@@ -261,6 +334,9 @@ class Supervisor(Server):
 
     def _do_restart_child(self, id: object) -> Ref | None:
         child = self._stopped(id, "restarted")
+        if child.barred:
+            msg = f"child {id!r} of {self._cell.describe()} is exclusive, was abandoned and still runs"
+            raise ChildError(msg, "zombie")
         error = self._start(child)
         if error is not None:
             raise error if isinstance(error, SlitherError) else StartError(str(id), error)
@@ -269,6 +345,8 @@ class Supervisor(Server):
     def _do_terminate_child(self, id: object) -> None:
         child = self._find(id)
         stop_child(self._cell, child)
+        child.forgive()
+        self._count_zombies(child)
         if child.spec.restart == "temporary":
             self._children.remove(child)
 
@@ -294,4 +372,9 @@ class Supervisor(Server):
 def _try_again(supervisor: Supervisor, child: Child) -> None:
     if child.restarting and child in supervisor._children:
         child.restarting = False
-        supervisor._restart(child, "its restart failed")
+        supervisor._restart(child, _FAILED)
+
+
+def _time_is_up(supervisor: Supervisor, child: Child) -> None:
+    child.waiting = None
+    supervisor._attempt(child, "its backoff is over")

@@ -28,6 +28,8 @@ from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Server
+from slither_actors.actors._zombie import abandon
+from slither_actors.core import Backoff
 from slither_actors.errors import ActorExitError, CallTimeoutError
 
 __all__ = ["Task", "TaskDone", "TaskExit", "TaskOutcome", "TaskResult"]
@@ -203,6 +205,7 @@ class Task(Generic[R_co]):
         id: object = None,
         restart: Restart = "temporary",
         shutdown: Any = 5.0,
+        backoff: Backoff | None = None,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe a task as a child of any supervisor; the rest goes to `function`.
@@ -214,6 +217,7 @@ class Task(Generic[R_co]):
             restart: ``"temporary"`` runs it once, ``"transient"`` again if it ended abnormally,
                 ``"permanent"`` again and again.
             shutdown: seconds to end in, ``"brutal_kill"``, or None.
+            backoff: how long to wait before it runs again.
             **kwargs: its keyword arguments.
         """
         return ChildSpec(
@@ -221,6 +225,7 @@ class Task(Generic[R_co]):
             start=(TaskActor, (function, args, kwargs), {}),
             restart=restart,
             shutdown=shutdown,
+            backoff=backoff,
         )
 
     # -- waiting -------------------------------------------------------------------
@@ -379,7 +384,7 @@ def kill_tasks(tasks: Iterable[Task[Any]]) -> None:
     deadline = time.monotonic() + _child._GRACE
     for cell in cells:
         if not _join(cell, deadline - time.monotonic()):
-            _child.abandon(cell)
+            abandon(cell)
 
 
 def _join(cell: Cell, timeout: float | None) -> bool:

@@ -4,6 +4,7 @@ A core takes values and returns decisions; an actor owns it, is its only caller
 and performs what it decides. Times and random numbers are arguments.
 """
 
+from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._backoff import may_retry, retry_delay
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
@@ -27,12 +28,15 @@ from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._partitions import Partitions, Resize
 from slither_actors.core._registrations import Registration, Registrations
+from slither_actors.core._restart_backoff import Backoff, RestartBackoff
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
 from slither_actors.core._task_window import TaskWindow
 from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
     "DEFAULT_MAX_DEMAND",
+    "AutoShutdown",
+    "Backoff",
     "Batcher",
     "BatchingError",
     "BroadcastFanOut",
@@ -60,6 +64,7 @@ __all__ = [
     "Registration",
     "Registrations",
     "Resize",
+    "RestartBackoff",
     "RestartIntensity",
     "RestartPlan",
     "RestartStrategy",
@@ -69,6 +74,7 @@ __all__ = [
     "TaskWindow",
     "Window",
     "WindowStatistics",
+    "auto_shutdown_due",
     "check_demand",
     "may_retry",
     "restart_plan",
