@@ -23,6 +23,9 @@ logger = logging.getLogger("pykka")
 
 _OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "actor_stopped"})
 
+_MESSAGES = frozenset({messages._ActorStop, messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr})
+"""Those that Pykka does not give to `on_receive`."""
+
 _THREADS = 4
 """How many the first actor starts: see `Scheduler.reserve`."""
 
@@ -75,34 +78,49 @@ class Actor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         self._cell.admit()
-        self._cell.put((_set_up, None))
+        if type(self).on_start is not pykka.Actor.on_start:
+            self._cell.put((_set_up, None))
 
     # -- what the cell asks of an actor ----------------------------------------
 
     def _on_envelope(self, envelope: Envelope[Any]) -> None:
+        if envelope.reply_to is None:
+            self._on_info(envelope.message)
+            return
         if self.actor_stopped.is_set():
             _reject(envelope, self)
             return
         try:
             response = self._handle_receive(envelope.message)
-        except Exception as error:
-            if envelope.reply_to is None:
-                self._crash(error, envelope)
-                return
+        except Exception:
             logger.info("Exception returned from %s to caller:", self, exc_info=True)
             envelope.reply_to.set_exception()
         except BaseException as error:  # noqa: BLE001
-            logger.debug("%r in %s. Stopping all actors.", error, self)
-            if envelope.reply_to is not None:
-                envelope.reply_to.set_exception()
-            self._stop()
-            pykka.ActorRegistry.stop_all(block=False)
+            envelope.reply_to.set_exception()
+            self._stop_everybody(error)
         else:
-            if envelope.reply_to is not None:
-                envelope.reply_to.set(response)
+            envelope.reply_to.set(response)
 
     def _on_info(self, message: Any) -> None:
-        self._on_envelope(Envelope(message))
+        if self.actor_stopped.is_set():
+            return
+        try:
+            self._handle_receive(message)
+        except Exception as error:  # noqa: BLE001 - it ends this actor only
+            self._crash(error, Envelope(message))
+        except BaseException as error:  # noqa: BLE001
+            self._stop_everybody(error)
+
+    def _handle_receive(self, message: Any) -> Any:
+        # As in Pykka, which looks four times for what is rarely there.
+        if type(message) in _MESSAGES:
+            return super()._handle_receive(message)
+        return self.on_receive(message)
+
+    def _stop_everybody(self, error: BaseException) -> None:
+        logger.debug("%r in %s. Stopping all actors.", error, self)
+        self._stop()
+        pykka.ActorRegistry.stop_all(block=False)
 
     def _stop(self) -> None:
         super()._stop()
@@ -118,6 +136,17 @@ class Actor(pykka.Actor):
         reason = Crash.of(error)
         self._cell.tell_crash(reason, (_on_envelope, envelope))
         end(self._cell, reason)
+
+    def _ends_silently(self) -> bool:
+        """Whether no code of a subclass runs when the actor ends: then any thread may do it."""
+        kind = type(self)
+        return (
+            kind.on_stop is pykka.Actor.on_stop
+            and kind._stop is Actor._stop
+            and kind._on_dead is Actor._on_dead
+            and not self.own_thread
+            and "on_stop" not in vars(self)
+        )
 
     def _on_end(self, reason: Any) -> None:
         if not self.actor_stopped.is_set() and reason in (NORMAL, SHUTDOWN):

@@ -116,7 +116,6 @@ class Cell:
     __slots__ = (
         "__weakref__",
         "_append",
-        "_ready",
         "_release",
         "acquire",
         "actor",
@@ -154,7 +153,6 @@ class Cell:
         token = threading.Lock()
         self.acquire = token.acquire
         self._release = token.release
-        self._ready = scheduler.ready
         self.control: list[Message] = []
         """Messages of the supervisor and the system, ahead of all others."""
         self.attention = False
@@ -191,14 +189,18 @@ class Cell:
         """Send one message. It never blocks; a dead cell rejects it."""
         self._append(message)
         if self.acquire(False):
-            self._ready(self)
+            # As `scheduler.ready`, which would be one more call for each message.
+            scheduler = self.scheduler
+            scheduler.run_queue.append(self)
+            if scheduler.active < scheduler.target:
+                scheduler._add_thread()
 
     def put_control(self, message: Message) -> None:
         """Send one message ahead of the mailbox. For supervisors and the system only."""
         self.control.append(message)
         self.attention = True
         if self.acquire(False):
-            self._ready(self)
+            self.scheduler.ready(self)
 
     def put_system(self, message: Message) -> None:
         """Send a message that a suspended actor handles too: one of `handled_while_suspended`."""
@@ -268,6 +270,26 @@ class Cell:
         """Have the actor end as if it had stopped itself, ahead of the mailbox, trapping or not."""
         self.put_control((_ordered_end, reason))
 
+    def end_here(self, reason: Any) -> bool:
+        """End an idle actor in this thread, if no code of its class would run; else return False.
+
+        For callers that would wait for the end: it spares them two changes of threads.
+        """
+        if not self.actor._ends_silently() or not self.acquire(False):
+            return False
+        try:
+            if self.inbox or self.attention:
+                return False
+            end(self, reason)
+            self.attend()
+        except BaseException:
+            # Ctrl-C, in the main thread: the scheduler goes on with it.
+            self.order_end(reason)
+            raise
+        finally:
+            self.release()
+        return True
+
     def kill(self) -> None:
         """End the actor at its next message boundary; no callback runs any more."""
         self.put_control((_kill, None))
@@ -298,7 +320,8 @@ class Cell:
         try:
             actor = self.actor
             take = inbox.popleft
-            for _ in range(min(len(inbox), _SLICE)):
+            count = len(inbox)
+            for _ in range(count if count < _SLICE else _SLICE):
                 if self.attention and not self.prepare():
                     break
                 message = take()
@@ -307,13 +330,16 @@ class Cell:
                 self.attend()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this actor only
             self.crash(error, message)
-        self.release()
+        # As `release`, which would be one more call for each slice.
+        self._release()
+        if ((inbox and not self.suspended) or self.control) and self.acquire(False):
+            self.scheduler.ready(self)
 
     def release(self) -> None:
         """Give the token back, then look again: a message may have come meanwhile."""
         self._release()
         if ((self.inbox and not self.suspended) or self.control) and self.acquire(False):
-            self._ready(self)
+            self.scheduler.ready(self)
 
     def prepare(self) -> bool:
         """Do what is due before the next message. False if it may not run now."""
@@ -421,8 +447,8 @@ class Cell:
         self._reject()
         if self.scheduler.successor is not None:
             # A thread of the actor's own ends with it; what still comes is rejected by another.
-            self._ready = self.scheduler.successor.ready
-            self.scheduler.close(0.0)
+            own, self.scheduler = self.scheduler, self.scheduler.successor
+            own.close(0.0)
 
     def _reject(self) -> None:
         self.control.clear()
@@ -550,7 +576,7 @@ def after_fork_in_child(current: Cell | None, forked: Callable[..., None]) -> No
     global _life  # noqa: PLW0603
     _life = threading.RLock()
     zombie_cells.clear()
-    for name in ("__init__", "put", "put_control", "monitor", "link", "unlink", "join"):
+    for name in ("__init__", "put", "put_control", "end_here", "monitor", "link", "unlink", "join"):
         for kind in (Cell, *Cell.__subclasses__()):
             setattr(kind, name, forked)
     if current is not None:

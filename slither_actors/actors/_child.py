@@ -232,7 +232,8 @@ def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float | None:
     if spec.shutdown == BRUTAL_KILL:
         cell.kill()
         return time.monotonic() + _GRACE
-    cell.signal_ahead(owner.ref, SHUTDOWN)
+    if not cell.end_here(SHUTDOWN):
+        cell.signal_ahead(owner.ref, SHUTDOWN)
     return None if spec.shutdown is None else time.monotonic() + spec.shutdown
 
 

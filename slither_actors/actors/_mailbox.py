@@ -102,7 +102,7 @@ class BoundedCell(Cell):
         elif not self._admit(message):
             return
         if self.acquire(False):
-            self._ready(self)
+            self.scheduler.ready(self)
 
     def _admit(self, message: Message) -> bool:
         """Put a message into the box if it may be there."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from slither_actors.actors._ref import Ref
 
 __all__ = ["KILLED", "NOPROC", "NORMAL", "SHUTDOWN", "Crash", "Down", "Exit", "is_abnormal"]
@@ -28,6 +30,8 @@ KILLED = "killed"
 NOPROC = "noproc"
 """There was no such actor."""
 
+_RUNTIME = "slither_actors.actors."
+
 
 @attrs.frozen
 class Crash:
@@ -41,13 +45,14 @@ class Crash:
     """The exception, without its traceback."""
 
     traceback_text: str = attrs.field(repr=False, eq=False)
-    """The formatted traceback, causes included."""
+    """The formatted traceback, causes included. It begins with the actor's own code."""
 
     @classmethod
     def of(cls, exception: BaseException) -> Crash:
         """Make the reason from a live exception and free what its frames hold."""
         try:
-            text = "".join(traceback.format_exception(exception))
+            frames = _below_the_runtime(exception.__traceback__)
+            text = "".join(traceback.format_exception(type(exception), exception, frames))
         except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
             text = f"{type(exception).__name__} (its text could not be made: {type(broken).__name__})\n"
         return cls(_without_frames(exception), text)
@@ -57,6 +62,14 @@ class Crash:
             return f"{type(self.exception).__name__}: {self.exception}"
         except Exception:  # noqa: BLE001 - as above
             return type(self.exception).__name__
+
+
+def _below_the_runtime(frames: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames that are above every callback: nobody learns from them, and each takes 20 µs."""
+    below = frames
+    while below is not None and str(below.tb_frame.f_globals.get("__name__")).startswith(_RUNTIME):
+        below = below.tb_next
+    return frames if below is None else below
 
 
 def _without_frames(exception: BaseException) -> BaseException:

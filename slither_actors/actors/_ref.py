@@ -151,19 +151,28 @@ class Ref(pykka.ActorRef[Any]):
 
     def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
         """Run the call here and now: the server is idle and its token is ours."""
-        request = Request(message, cell)
-        interrupt = None
-        with _runtime.inline(cell, request):
-            try:
-                _on_call(cell.actor, request)
-            except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
-                interrupt = _runtime.interrupt(error)
-                cell.crash(error, (_on_call, request))
+        request = cell.answering = Request(message, cell)
+        interrupt, at_once = None, False
+        frame = _runtime.inline(cell, request)
+        try:
+            reply = cell.actor.handle_call(message, request)  # type: ignore[attr-defined]
+            if reply is NO_REPLY or isinstance(reply, Failure):
+                _answer(request, reply)
+            else:
+                at_once = request.claim()
+            cell.answering = None
+        except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
+            interrupt = _runtime.interrupt(error)
+            cell.crash(error, (_on_call, request))
+        finally:
             if cell.ending is not None:
                 cell.attend()
-        cell.release()
+            frame.leave()
+            cell.release()
         if interrupt is not None:
             raise interrupt
+        if at_once:
+            return reply
         if request.answered:
             return request.result()
         request.expect()
@@ -213,6 +222,8 @@ class Ref(pykka.ActorRef[Any]):
         if not block:
             cell.put_system((_on_stop, reason))
             return None
+        if cell.end_here(reason):
+            return True
         caller = _runtime.wait_for(Request(None, cell))
         try:
             cell.put_system((_on_stop, reason))
@@ -290,15 +301,19 @@ class ActorRef(Ref):
 
     def tell(self, message: Any) -> None:
         """As in Pykka: send a message; `pykka.ActorDeadError` if the actor is dead."""
-        if not self.is_alive():
+        cell = self._cell
+        if cell.actor.actor_stopped.is_set():
             msg = f"{self} not found"
             raise pykka.ActorDeadError(msg)
         if zombie_cells and _runtime.is_fenced():
             return
-        self._cell.put((_on_envelope, Envelope(message)))
+        # Without an envelope, which would double the time to send: nobody waits for an answer.
+        cell.put((_on_info, message))
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
         """As in Pykka; see `pykka.ActorRef.stop`."""
+        if block and self._cell.end_here(NORMAL):
+            return True
         return pykka.ActorRef.stop(self, block=block, timeout=timeout)
 
     @property
@@ -329,8 +344,8 @@ class Inbox:
 
     def get(self) -> Envelope[Any]:
         """Take the first envelope; for a mailbox whose actor does not run."""
-        envelope: Envelope[Any] = self._cell.inbox.popleft()[1]
-        return envelope
+        argument = self._cell.inbox.popleft()[1]
+        return argument if isinstance(argument, Envelope) else Envelope(argument)
 
     def empty(self) -> bool:
         """Whether no message waits."""

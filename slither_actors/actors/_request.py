@@ -71,6 +71,13 @@ class Request:
         """The server ended before it answered."""
         self.fail(ActorExitError(self.cell.describe(), reason))
 
+    def claim(self) -> bool:
+        """Drop all answers from now on; whether there was none. For who has the answer without waiting."""
+        if self._claim(False):
+            self.answered = True
+            return True
+        return False
+
     def _wake(self) -> None:
         # `answered` is written before the lock is looked at; `expect` does it the other way round.
         self.answered = True

@@ -49,29 +49,35 @@ _local = _scheduler._local
 class inline:  # noqa: N801 - used as a function, and on a hot path
     """Run a block as `cell`, whose token the caller holds, in a thread that may run another actor.
 
-    The other actor waits meanwhile for `request`, which is one to `cell`.
+    The other actor waits meanwhile for `request`, which is one to `cell`. It begins when the object is
+    made and ends with `leave`, or with the ``with`` block that it is given to.
     """
 
-    __slots__ = ("_before", "_outer", "_request", "cell", "runner")
+    __slots__ = ("_before", "_outer", "cell", "runner")
 
     def __init__(self, cell: Cell, request: Request) -> None:
         self.cell = cell
-        self._request = request
-
-    def __enter__(self) -> None:
         outer = self._outer = getattr(_local, "runner", None)
-        self.runner = None
-        if outer is not None:
+        if outer is None:
+            self.runner = None
+        else:
             self.runner = outer.runner
             if outer.cell is not None:
                 self._before = outer.cell.waiting_on
-                outer.cell.waiting_on = self._request
+                outer.cell.waiting_on = request
         _local.runner = self
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Go on as whoever ran in this thread before."""
         outer = _local.runner = self._outer
         if outer is not None and outer.cell is not None:
             outer.cell.waiting_on = self._before
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
 
 def current_cell() -> Cell | None:

@@ -227,6 +227,16 @@ class Server(Actor):
             raise reply.error
         return request.result() if request.answered else reply
 
+    def _ends_silently(self) -> bool:
+        kind = type(self)
+        return (
+            kind.terminate is Server.terminate
+            and kind._on_end is Server._on_end
+            and kind._on_dead is Server._on_dead
+            and not self.own_thread
+            and "terminate" not in vars(self)
+        )
+
     def _on_end(self, reason: Any) -> None:
         self.terminate(reason)
 

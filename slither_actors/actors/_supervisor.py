@@ -9,6 +9,7 @@ restart limit. When the limit is passed the supervisor ends with the reason
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -168,12 +169,9 @@ class Supervisor(Server):
         self._children = [Child(ChildSpec.of(child)) for child in children]
         for child in self._children:
             self._check(child.spec)
-        ids = [child.id for child in self._children]
-        for name in ids:
-            if ids.count(name) > 1:
-                raise OptionError(
-                    "children", f"has the id {name!r} {ids.count(name)} times; give each its own"
-                )
+        for name, times in Counter(child.id for child in self._children).items():
+            if times > 1:
+                raise OptionError("children", f"has the id {name!r} {times} times; give each its own")
         failed = self._start_all(self._children)
         if failed is not None:
             child, reason = failed

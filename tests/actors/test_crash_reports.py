@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slither_actors import telemetry
-from slither_actors.actors import Actor, Crash, Supervisor
+from slither_actors.actors import Actor, Crash, Server, Supervisor
+from slither_actors.errors import ActorExitError
 from tests.actors.probes import LONG, Log, Quiet, crash, settle
 
 
@@ -60,6 +62,28 @@ def test_the_log_has_the_ancestors_and_the_state(caplog: pytest.LogCaptureFixtur
     assert f"Supervisor 'outer' <{outer.id}>" in lines[2]
     assert lines[3] == "state: {'log': <Log>, 'label': ''}"
     outer.stop("shutdown")
+
+
+def test_the_traceback_begins_with_the_actors_own_code(caplog: pytest.LogCaptureFixture) -> None:
+    """The frames above every callback, which nobody learns from, are left out."""
+    with pytest.raises(ActorExitError):
+        Quiet.start().call(crash)
+    (record,) = caplog.records
+    files = [line.split('"')[1] for line in record.getMessage().splitlines() if line.startswith("  File ")]
+    assert files
+    assert {Path(file).parent.name for file in files} == {"actors"}
+    assert {Path(file).name for file in files} == {"probes.py"}
+
+
+def test_a_crash_of_the_runtimes_own_code_has_all_frames() -> None:
+    """There is nothing below them to begin with."""
+
+    class Unhandled(Quiet):
+        handle_call = Server.handle_call
+
+    with pytest.raises(ActorExitError, match="has no handle_call") as caught:
+        Unhandled.start().call(1)
+    assert "in handle_call" in caught.value.reason.traceback_text
 
 
 def test_format_state_redacts(reports: Log, caplog: pytest.LogCaptureFixture) -> None:

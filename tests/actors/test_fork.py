@@ -63,6 +63,7 @@ if not pid:
         lambda: probe.call(1), lambda: inline.call(1), lambda: own.call(1), lambda: greeter.ask(1),
         lambda: probe.cast(1), lambda: probe.info(1), lambda: greeter.tell(1), lambda: probe.stop(),
         lambda: probe.exit(), lambda: probe.kill(), lambda: probe.join(1), lambda: probe.run(print),
+        lambda: greeter.stop(),
     ]
     for number, use in enumerate([*uses, *uses]):
         try:

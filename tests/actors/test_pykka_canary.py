@@ -19,6 +19,7 @@ import pytest
 from pykka import messages
 from pykka._envelope import Envelope
 
+from slither_actors.actors._actor import _MESSAGES
 from tests.actors.probes import LONG
 
 # -- hooks that we use ------------------------------------------------------------
@@ -130,6 +131,12 @@ def test_the_envelope() -> None:
 def test_the_message_that_stops() -> None:
     """It needs no room in a bounded mailbox and is answered when the actor is dead."""
     assert messages._ActorStop() == ()
+
+
+def test_the_messages_that_are_not_given_to_on_receive() -> None:
+    """`Actor` looks for these four, once; a fifth would have to be added there."""
+    kinds = {kind for kind in vars(messages).values() if isinstance(kind, type) and issubclass(kind, tuple)}
+    assert kinds == _MESSAGES
 
 
 def test_a_future_has_no_result_until_it_is_set() -> None:

@@ -354,11 +354,11 @@ def test_a_message_to_an_ended_thread_is_rejected() -> None:
 def test_a_sender_that_is_late_finds_who_rejects_its_message() -> None:
     """It had looked up the scheduler just before the actor's own one ended."""
     ref = Own.start()
-    late = ref._cell._ready
+    late = ref._cell.scheduler
     ref.stop()
     for thread in threads_of_their_own():
         thread.join(LONG)
-    ref._cell._ready = late
+    ref._cell.scheduler = late
     assert _request_after_the_end(ref).wait(LONG)
 
 

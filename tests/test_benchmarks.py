@@ -1,0 +1,48 @@
+"""The benchmarks run: each with tiny sizes, for their numbers say nothing in a test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import slither_actors
+
+ROOT = Path(__file__).parent.parent
+
+SIZES = {
+    "actors": ["--rounds", "1", "--scale", "0.001", "--actors", "2000"],
+    "dispatch": ["--rounds", "1", "--items", "64", "--batch-sizes", "16"],
+}
+
+
+def run(*arguments: str) -> str:
+    # Wherever the package was imported from: a wheel or the checkout.
+    path = os.pathsep.join((str(Path(slither_actors.__file__).parent.parent), str(ROOT)))
+    command = [sys.executable, "-m", "tests.benchmarks", *arguments]
+    env = {**os.environ, "PYTHONPATH": path}
+    ran = subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True, timeout=50)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_each_benchmark_is_tried_here() -> None:
+    """A new one has to be added above."""
+    assert {
+        path.stem.removeprefix("bench_") for path in (ROOT / "tests/benchmarks").glob("bench_*.py")
+    } == set(SIZES)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_benchmark_runs(name: str) -> None:
+    """To its end, with a table of times as many as."""
+    assert "x " in run(name, *SIZES[name])
+
+
+def test_an_unknown_benchmark_is_refused() -> None:
+    """By name, and with those that are known."""
+    with pytest.raises(AssertionError, match="unknown: bench_weather; known: bench_actors, bench_dispatch"):
+        run("weather")
