@@ -15,7 +15,7 @@ from typing import Any
 from slither_actors.actors import Ref, Server, Supervisor
 from tests.benchmarks.placement import spread
 
-__all__ = ["OnPykka", "OnServers", "Work"]
+__all__ = ["NAP", "SLEEPERS", "Echo", "InlineEcho", "OnPykka", "OnServers", "Work", "crash_median"]
 
 Work = Callable[[int], float]
 """Takes how many times, returns the seconds of one."""
@@ -328,12 +328,16 @@ class OnServers:
     @staticmethod
     def crash(count: int) -> float:
         """Median from the raise in a supervised child to the first message that its successor handles."""
-        return crashes(count)[0]
+        return crash_median(count)
 
     @staticmethod
     def crash_seen_outside(count: int) -> float:
         """Median from the cast of a plain thread that causes a crash until the successor has woken it."""
         return crashes(count)[1]
+
+
+def crash_median(count: int) -> float:
+    return crashes(count)[0]
 
 
 def crashes(count: int) -> tuple[float, float]:

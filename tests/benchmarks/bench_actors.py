@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterable
 
 import attrs
@@ -23,9 +21,10 @@ import pykka
 
 from slither_actors.actors import Actor
 from tests.benchmarks.actor_memory import bytes_each
+from tests.benchmarks.actor_split import splits, two_locks
 from tests.benchmarks.actor_trees import PAUSE, crash_tree, stop_slow_tree, stop_tree
 from tests.benchmarks.actor_work import NAP, SLEEPERS, OnPykka, OnServers, Work
-from tests.benchmarks.placement import PLACEMENTS, placed, spread
+from tests.benchmarks.placement import PLACEMENTS, placed
 
 
 @attrs.frozen(kw_only=True)
@@ -92,29 +91,6 @@ ROWS = [
     Row(title="link, monitor, cancel, unlink", ours="link"),
     Row(title="two bare locks, there and back", ours="two locks"),
 ]
-
-
-def two_locks(count: int) -> float:
-    """Wake a thread and be woken by it: what no answer from another thread can do without."""
-    there, back = threading.Lock(), threading.Lock()
-    there.acquire()
-    back.acquire()
-
-    def answer() -> None:
-        for _ in range(count):
-            there.acquire()
-            back.release()
-
-    thread = threading.Thread(target=answer, daemon=True)
-    thread.start()
-    with spread():
-        began = time.perf_counter()
-        for _ in range(count):
-            there.release()
-            back.acquire()
-        took = (time.perf_counter() - began) / count
-    thread.join()
-    return took
 
 
 def measure(work: dict[str, tuple[Work, int]], rounds: int, scale: float) -> dict[str, float]:
@@ -197,6 +173,17 @@ def many(rounds: int, scale: float) -> None:
     show(f"{slow} that take {PAUSE:g} s to stop, in all", took)
 
 
+def where_time_goes(rounds: int, scale: float) -> None:
+    """Measure and print the parts of some operations, on one core."""
+    print(f"\n{'where the time goes (one core)':58}{'time':>12}{'share':>9}")
+    with placed("one core"):
+        for title, whole, parts in splits(rounds, scale):
+            print(f"{title:58}{text(whole):>12}")
+            rest = whole - sum(seconds for _, seconds in parts)
+            for name, seconds in (*parts, ("the rest", rest)):
+                print(f"  {name:56}{text(seconds):>12}{seconds / whole:9.0%}", flush=True)
+
+
 def memory(actors: int) -> None:
     """Measure and print what one live actor keeps."""
     head("memory of one live actor")
@@ -224,6 +211,7 @@ def main() -> None:
     times(rows, options.rounds, options.scale)
     if options.only is None:
         many(options.rounds, options.scale)
+        where_time_goes(options.rounds, options.scale)
         if options.actors:
             memory(options.actors)
 
