@@ -312,6 +312,8 @@ class ActorRef(Ref):
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
         """As in Pykka; see `pykka.ActorRef.stop`."""
+        if zombie_cells:
+            _runtime.refuse_zombie()
         if block and self._cell.end_here(NORMAL):
             return True
         return pykka.ActorRef.stop(self, block=block, timeout=timeout)

@@ -112,6 +112,17 @@ def test_an_inline_server_may_answer_later() -> None:
     assert call() == "later"
 
 
+def test_the_first_answer_of_an_inline_call_counts() -> None:
+    """One through the sender before the returned one; none after it."""
+    ref, senders = Inline.start(), Log()
+    assert ref.call(lambda probe: probe.sender.reply("first") or "second") == "first"
+    assert ref.call(lambda probe: senders.add(probe.sender) or "first") == "first"
+    sender = senders.get()
+    assert sender.answered
+    sender.reply("late")
+    assert sender.result() is None
+
+
 def test_an_inline_server_may_stop_in_a_call() -> None:
     """It ends after the callback, as always."""
     ref = Inline.start()

@@ -118,6 +118,23 @@ def test_what_was_sent_before_is_handled_before() -> None:
     assert log.rest() == ["before"]
 
 
+def test_a_message_that_waits_is_handled_before() -> None:
+    """The server is idle for a moment between two looks at its mailbox."""
+    ref = Silent.start(log := Log())
+    ref._cell.inbox.append((lambda probe, _: probe.log.add("waiting"), None))
+    ref.stop()
+    assert log.rest() == ["waiting"]
+
+
+def test_a_kill_that_waits_comes_first() -> None:
+    """What is ahead of the mailbox is ahead of a stop, too."""
+    ref = Silent.start()
+    ref._cell.control.append((lambda probe, _: probe._cell.die("killed"), None))
+    ref._cell.attention = True
+    ref.stop()
+    assert ref.exit_reason == "killed"
+
+
 def test_a_stop_that_ctrl_c_breaks_off_is_finished_by_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
     """The main thread gets its interrupt, and the actor ends all the same."""
     ref, other = Silent.start(), Silent.start()

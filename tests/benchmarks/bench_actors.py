@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import attrs
@@ -195,6 +197,7 @@ def memory(actors: int) -> None:
             beside = f"{theirs:12,.0f}{theirs / ours:8.1f}x" if how == "rss" else " " * 21
             goal = f"{'<= 4000 B':18}{'yes' if ours <= 4000 else 'no'}"
             print(f"{f'{kind}, {how}, of {count:,}':36}{ours:10,.0f} B{beside}  {goal}", flush=True)
+    print(f"{'  of that, an empty mailbox':36}{sys.getsizeof(deque()):10,.0f} B")
     print(f"(pykka: of {fewer:,}, what the system counts; its threads' stacks are reserved on top)")
 
 
