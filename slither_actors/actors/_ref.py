@@ -302,7 +302,7 @@ class ActorRef(Ref):
     def tell(self, message: Any) -> None:
         """As in Pykka: send a message; `pykka.ActorDeadError` if the actor is dead."""
         cell = self._cell
-        if cell.actor.actor_stopped.is_set():
+        if cell.actor.actor_stopped.now:
             msg = f"{self} not found"
             raise pykka.ActorDeadError(msg)
         if zombie_cells and _runtime.is_fenced():

@@ -79,7 +79,7 @@ class Bare(pykka.Actor):
 
 
 def test_what_the_constructor_sets() -> None:
-    """`Actor.__init__` lets it, and replaces `_actor_ref`; `get_state` leaves these names out."""
+    """`Actor.__init__` sets them in its place; `get_state` leaves these names out."""
     actor = Bare()
     assert vars(actor).keys() == {"actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"}
     assert actor.actor_inbox == ["inbox"]  # type: ignore[comparison-overlap]
