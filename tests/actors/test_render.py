@@ -110,7 +110,7 @@ def test_a_busy_supervisor_is_not_waited_for(log: Log) -> None:
     assert isinstance(busy, SupervisorRef)
     start = in_thread(lambda: busy.start_child(spec(log, "slow", gate)))
     gate.wait()
-    assert lines(tree.render(0.01)) == [
+    assert lines(tree.render(0.5)) == [
         "Supervisor <n>",
         "├─ inner · Supervisor <n> · running",
         "│  └─ (busy)",
