@@ -321,7 +321,7 @@ class Cell:
             actor = self.actor
             take = inbox.popleft
             left = len(inbox)
-            if left > _SLICE:
+            if left > _SLICE:  # noqa: PLR1730 - a call
                 left = _SLICE
             while left:  # for the one message that there is as a rule, cheaper than a range
                 left -= 1

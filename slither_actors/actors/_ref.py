@@ -158,8 +158,9 @@ class Ref(pykka.ActorRef[Any]):
             reply = cell.actor.handle_call(message, request)  # type: ignore[attr-defined]
             if reply is NO_REPLY or isinstance(reply, Failure):
                 _answer(request, reply)
-            else:
-                at_once = request.claim()
+            elif request._claim(False):
+                # As `reply`, without the way through the request.
+                request.answered = at_once = True
             cell.answering = None
         except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
             interrupt = _runtime.interrupt(error)

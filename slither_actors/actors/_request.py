@@ -51,6 +51,7 @@ class Request:
         self.answered = False
         """Whether the answer is there, or nobody waits for it any more."""
         self._claim = threading.Lock().acquire
+        """``_claim(False)`` is true once: for who may give the answer."""
         self._lock: threading.Lock | None = None
         self._value: Any = None
         self._error: BaseException | None = None
@@ -70,13 +71,6 @@ class Request:
     def reject(self, reason: Any) -> None:
         """The server ended before it answered."""
         self.fail(ActorExitError(self.cell.describe(), reason))
-
-    def claim(self) -> bool:
-        """Drop all answers from now on; whether there was none. For who has the answer without waiting."""
-        if self._claim(False):
-            self.answered = True
-            return True
-        return False
 
     def _wake(self) -> None:
         # `answered` is written before the lock is looked at; `expect` does it the other way round.

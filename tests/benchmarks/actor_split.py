@@ -57,7 +57,7 @@ def splits(rounds: int, scale: float) -> list[Split]:
     def best(work: Callable[[int], float], count: int) -> float:
         return min(work(max(2, int(count * scale))) for _ in range(rounds))
 
-    def alone(function: Callable[[], object], count: int = 5000) -> float:
+    def alone(function: Callable[[], object], count: int = 2000) -> float:
         return best(lambda number: timeit.timeit(function, number=number) / number, count) - nothing
 
     nothing = 0.0
@@ -75,8 +75,8 @@ def splits(rounds: int, scale: float) -> list[Split]:
 def _call(best: Any) -> Split:
     return (
         "a call from a thread",
-        best(OnServers.call, 600),
-        [("waking a thread, being woken by it", best(two_locks, 600))],
+        best(OnServers.call, 120),
+        [("waking a thread, being woken by it", best(two_locks, 200))],
     )
 
 
@@ -101,7 +101,7 @@ def _message(best: Any, alone: Any) -> Split:
 
     return (
         "a message between two servers",
-        best(OnServers.ping_pong, 20_000),
+        best(OnServers.ping_pong, 4000),
         [
             ("mailbox, run queue, token", alone(containers)),
             ("cast, put, run and two handlers: five empty calls", alone(calls)),
@@ -124,12 +124,12 @@ def _inline_call(best: Any, alone: Any) -> Split:
 
     parts = [
         ("the handler", alone(lambda: cell.actor.handle_call(None, request))),  # type: ignore[attr-defined]
-        ("the sender that it gets, with its claim", alone(lambda: Request(None, cell).claim())),
+        ("the sender that it gets, with its claim", alone(lambda: Request(None, cell)._claim(False))),
         ("the token", alone(token)),
         ("noting who runs in this thread", alone(lambda: _runtime.inline(cell, request).leave())),
     ]
     ref.stop()
-    return "a call with inline_calls", best(OnServers.inline_call, 20_000), parts
+    return "a call with inline_calls", best(OnServers.inline_call, 2000), parts
 
 
 def _start(best: Any, alone: Any) -> Split:
@@ -147,8 +147,8 @@ def _start(best: Any, alone: Any) -> Split:
             ref.stop()
         return (time.perf_counter() - began) / count
 
-    parts = [("making server, cell and ref", alone(objects)), ("the stop", best(stop, 500))]
-    return "start and stop of a server", best(OnServers.start_and_stop, 2000), parts
+    parts = [("making server, cell and ref", alone(objects)), ("the stop", best(stop, 300))]
+    return "start and stop of a server", best(OnServers.start_and_stop, 300), parts
 
 
 def _many_starts(count: int) -> Split:
@@ -174,7 +174,7 @@ def _crash(best: Any) -> Split:
         watch.time(Crash, "of")
         watch.time(Cell, "_report")
         watch.time(ChildSpec, "launch")
-        whole = best(crash_median, 200)
+        whole = best(crash_median, 20)
     parts = [
         ("the text of the traceback", watch.median("of")),
         ("the report, its text, a log record", watch.median("_report")),
