@@ -311,6 +311,17 @@ class ActorRef(Ref):
         # Without an envelope, which would double the time to send: nobody waits for an answer.
         cell.put((_on_info, message))
 
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """As in Pykka; see `pykka.ActorRef.ask`."""
+        cell = self._cell
+        if cell.actor.actor_stopped.now:
+            return pykka.ActorRef.ask(self, message, block=block, timeout=timeout)
+        if zombie_cells:
+            _runtime.refuse_zombie()
+        future = self.actor_class._create_future()
+        cell.put((_on_envelope, Envelope(message, reply_to=future)))
+        return future.get(timeout=timeout) if block else future
+
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
         """As in Pykka; see `pykka.ActorRef.stop`."""
         if zombie_cells:
