@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from slither_actors.actors import Ref
+from slither_actors.errors import ActorExitError
 from slither_actors.stages import Consumer, Producer, ProducerConsumer, Subscription
 
 T = TypeVar("T")
@@ -105,8 +107,7 @@ def inside(ref: Ref, function: Callable[[Any], T]) -> T:
 
 def seen(ref: Ref, attribute: str) -> Any:
     """Return a copy of what the stage has noted; also after its end."""
-    if ref.is_alive():
-        inside(ref, lambda stage: None)
+    settle(ref, rounds=1)
     value = getattr(ref._cell.actor, attribute)
     return list(value) if isinstance(value, list) else value
 
@@ -115,7 +116,8 @@ def settle(*refs: Ref, rounds: int = 10) -> None:
     """Let the stages exchange the messages that are under way: mailboxes are first in, first out."""
     for _ in range(rounds):
         for ref in refs:
-            if ref.is_alive():
+            # One that has ended, or ends just now, has nothing to exchange any more.
+            with contextlib.suppress(ActorExitError):
                 inside(ref, lambda stage: None)
 
 
