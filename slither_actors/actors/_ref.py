@@ -274,7 +274,7 @@ class Ref(pykka.ActorRef[Any]):
         return _inspection.statistics_of(self._cell)
 
     def tell(self, message: Any) -> None:
-        """Send a message to ``handle_info; to a dead actor, unlike `info`, an error.
+        """Send a message to ``handle_info``; to a dead actor, unlike `info`, an error.
 
         Raises:
             pykka.ActorDeadError: the actor is dead.
