@@ -9,6 +9,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = project
 myst_enable_extensions = ["deflist"]
+# Links to a heading of another page.
+myst_heading_anchors = 2
 
 # Docstrings put names in single backticks.
 default_role = "code"

@@ -58,7 +58,10 @@ Empty as a rule, which is all that the hot paths look at."""
 
 
 class Monitor:
-    """A watch over another actor, until its `Down` arrives or `cancel` is called."""
+    """A watch over another actor, until its `Down` arrives or `cancel` is called; see `Server.monitor`.
+
+    OTP: erlang, ``monitor/2``.
+    """
 
     __slots__ = ("_target", "_watcher", "id")
 
@@ -68,7 +71,10 @@ class Monitor:
         self._target = target
 
     def cancel(self) -> None:
-        """Take the watch back. A `Down` that is on its way is dropped too."""
+        """Take the watch back, from any thread; a second time does nothing.
+
+        A `Down` that is on its way is dropped too. OTP: erlang, ``demonitor(MonitorRef, [flush])``.
+        """
         with _life:
             self.forget()
             self._watcher = None

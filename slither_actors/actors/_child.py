@@ -53,7 +53,7 @@ _GRACE = 0.05
 
 @attrs.frozen(kw_only=True)
 class ChildInfo:
-    """One row of ``which_children``."""
+    """One row of ``which_children``. OTP: supervisor, ``which_children/1``."""
 
     id: object
     """The spec's id; None under a dynamic supervisor."""
@@ -62,6 +62,8 @@ class ChildInfo:
     """The running incarnation, None if there is none."""
 
     state: Literal["running", "stopped", "restarting"]
+    """``"restarting"``: its restart failed and is tried again, or waits for its backoff."""
+
     type: Literal["worker", "supervisor"]
 
     restarts: int = 0
@@ -70,7 +72,7 @@ class ChildInfo:
 
 @attrs.frozen(kw_only=True)
 class ChildCounts:
-    """What ``count_children`` returns."""
+    """What ``count_children`` returns. OTP: supervisor, ``count_children/1``."""
 
     specs: int
     """Children known, running or not."""
@@ -79,7 +81,10 @@ class ChildCounts:
     """Children running."""
 
     supervisors: int
+    """Children of the type ``"supervisor"``, running or not."""
+
     workers: int
+    """Children of the type ``"worker"``, running or not."""
 
 
 @attrs.define(eq=False)

@@ -58,7 +58,7 @@ def _significant(spec: ChildSpec, _: object, value: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class ChildSpec:
-    """One child of a supervisor.
+    """One child of a supervisor, checked when it is made: a wrong value raises `OptionError`.
 
     Source: https://www.erlang.org/doc/apps/stdlib/supervisor#t:child_spec/0
     """

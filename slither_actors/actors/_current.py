@@ -14,7 +14,10 @@ __all__ = ["current_actors"]
 
 
 def current_actors() -> Iterator[Actor]:
-    """Yield the actor whose callback runs in this thread, its parent, and so on; none in a plain thread."""
+    """Yield the actor whose callback runs in this thread, its parent, and so on; none in a plain thread.
+
+    A parent is who started it with a link. OTP: the ``$ancestors`` of proc_lib.
+    """
     cell = _runtime.current_cell()
     while cell is not None:
         yield cell.actor

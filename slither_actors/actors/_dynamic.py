@@ -39,7 +39,11 @@ _FAILED = "its restart failed"
 
 
 class DynamicSupervisorRef(Ref):
-    """The reference to a `DynamicSupervisor`."""
+    """The reference to a `DynamicSupervisor`.
+
+    Every method but `render` waits without a limit, and raises `ActorExitError`
+    if the supervisor has ended. Elixir: DynamicSupervisor.
+    """
 
     def start_child(self, child: Any, *args: Any) -> Ref:
         """Start a child spec or server class; the spec's id need not be unique.

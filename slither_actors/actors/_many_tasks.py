@@ -24,6 +24,8 @@ def await_many(tasks: Iterable[Task[R]], timeout: float | None = 5.0) -> list[R]
     Raises:
         Exception: the first failure, as soon as it is there; see `Task.await_`. The other tasks go on.
         CallTimeoutError: some are late.
+
+    Elixir: Task, ``await_many/2``.
     """
     every = list(tasks)
     failed: list[Task[R]] = []
@@ -59,6 +61,11 @@ def yield_many(
         limit: how many outcomes are enough to return early; None is all.
         on_timeout: what happens to tasks that have no outcome: ``"nothing"``, so that they may be waited
             for again; ``"ignore"``, as `Task.ignore`; ``"kill_task"``, at once.
+
+    Raises:
+        OptionError: another `on_timeout`.
+
+    Elixir: Task, ``yield_many/2``.
     """
     if on_timeout not in ("nothing", "ignore", "kill_task"):
         raise OptionError(

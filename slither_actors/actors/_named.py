@@ -18,7 +18,7 @@ class Named:
     """Reaches the actor that has `name` at the moment of each use. Usable from any thread.
 
     A restarted server has a new `Ref` and its old name. Between its end and
-    its restart nobody has it: a call raises then, a cast goes nowhere.
+    its restart nobody has it: a call raises then, a cast goes nowhere. OTP: a registered name as a server.
     """
 
     name: object
@@ -61,5 +61,5 @@ class Named:
 
 
 def named(name: object) -> Named:
-    """Return a handle to whoever is registered under `name`, which nobody needs to be yet."""
+    """Return a handle to whoever is registered under `name`, which nobody needs to be yet. Never raises."""
     return Named(name)

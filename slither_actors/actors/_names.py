@@ -14,7 +14,10 @@ __all__ = ["when_named", "whereis"]
 
 
 def whereis(name: object) -> Ref | None:
-    """Return the actor that is registered under `name`, or None."""
+    """Return the live actor that was started under `name`, or None. From any thread, without waiting.
+
+    OTP: erlang, ``whereis/1``.
+    """
     cell = find_name(name)
     return None if cell is None else cell.ref
 
@@ -48,6 +51,13 @@ def when_named(
 
     For a caller that has lost a supervised server and waits for its successor;
     `function` finds out with `whereis` which of the two it was.
+
+    Args:
+        name: which may be taken already; `function` runs soon then.
+        waiter: the actor in which `function` runs, as a message.
+        function: called once.
+        argument: its second argument.
+        timeout: seconds.
     """
     wait = _Wait(name, waiter, function, argument)
     wait.timer = _runtime.timers.start(waiter._cell, timeout, (_arrived, wait))

@@ -23,7 +23,10 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class PartitionSupervisorRef(SupervisorRef):
-    """The reference to a `PartitionSupervisor`."""
+    """The reference to a `PartitionSupervisor`; the children's ids are the numbers from 0.
+
+    Elixir: PartitionSupervisor.
+    """
 
     def for_key(self, key: object) -> Ref:
         """Return the partition of a key, without waiting. Equal keys have the same one until a `resize`.

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["KILLED", "NOPROC", "NORMAL", "SHUTDOWN", "Crash", "Down", "Exit", "is_abnormal"]
 
 NORMAL = "normal"
-"""The actor did what it was for."""
+"""The actor did what it was for. OTP: ``normal``."""
 
 SHUTDOWN = "shutdown"
-"""The actor was told to end in an orderly way, by its supervisor as a rule."""
+"""The actor was told to end in an orderly way, by its supervisor as a rule. OTP: ``shutdown``."""
 
 KILLED = "killed"
-"""The actor was ended without being asked."""
+"""The actor was ended without being asked. OTP: ``killed``."""
 
 NOPROC = "noproc"
-"""There was no such actor."""
+"""There was no such actor. OTP: ``noproc``."""
 
 _RUNTIME = "slither_actors.actors."
 
@@ -88,7 +88,10 @@ def _without_frames(exception: BaseException) -> BaseException:
 
 
 def is_abnormal(reason: Any) -> bool:
-    """Whether `reason` is anything but normal, shutdown or ``("shutdown", term)``."""
+    """Whether `reason` is anything but ``"normal"``, ``"shutdown"`` or ``("shutdown", term)``.
+
+    A transient child is restarted after such an end. OTP: supervisor, ``restart()``.
+    """
     if reason in (NORMAL, SHUTDOWN):
         return False
     return not (isinstance(reason, tuple) and len(reason) == 2 and reason[0] == SHUTDOWN)
@@ -96,7 +99,10 @@ def is_abnormal(reason: Any) -> bool:
 
 @attrs.frozen
 class Down:
-    """A monitored actor has ended; arrives in ``handle_info``."""
+    """A monitored actor has ended; arrives in ``handle_info``.
+
+    Its name and its registry entries are free by then. OTP: erlang, ``monitor/2``, the message ``DOWN``.
+    """
 
     monitor: Any
     """What `Server.monitor` returned."""
@@ -110,7 +116,10 @@ class Down:
 
 @attrs.frozen
 class Exit:
-    """An exit signal, as a message: what an actor with `trap_exit` gets in ``handle_info``."""
+    """An exit signal, as a message: what an actor with `trap_exit` gets in ``handle_info``.
+
+    OTP: erlang, ``process_flag(trap_exit, true)``, the message ``EXIT``.
+    """
 
     ref: Ref | None
     """The actor that sent the signal or whose end it is; None for a plain thread."""

@@ -57,7 +57,11 @@ class Ref(pykka.ActorRef[Any]):
 
     @property
     def exit_reason(self) -> Any:
-        """Why the actor ended; None while it lives."""
+        """Why the actor ended; None while it lives.
+
+        ``"normal"``, ``"shutdown"``, ``("shutdown", term)``, ``"killed"``, a `Crash`, or whatever `stop` or
+        `exit` was given.
+        """
         return self._cell.reason
 
     def __repr__(self) -> str:
@@ -80,13 +84,18 @@ class Ref(pykka.ActorRef[Any]):
         """Send a message to ``handle_cast``. Never blocks; to a dead actor it does nothing.
 
         A bounded mailbox that is full raises `MailboxFullError`, drops or blocks, as its class says.
+        OTP: gen_server, ``cast/2``.
         """
         if zombie_cells and _runtime.is_fenced():
             return
         self._cell.put((_on_cast, message))
 
     def info(self, message: Any) -> None:
-        """Send a message to ``handle_info``. Never blocks; to a dead actor it does nothing."""
+        """Send a message to ``handle_info``. Never blocks; to a dead actor it does nothing.
+
+        A bounded mailbox that is full raises `MailboxFullError`, drops or blocks, as its class says.
+        OTP: erlang, ``send/2``.
+        """
         if zombie_cells and _runtime.is_fenced():
             return
         self._cell.put((_on_info, message))
@@ -104,6 +113,9 @@ class Ref(pykka.ActorRef[Any]):
             CallCycleError: the server waits, directly or not, for the caller.
             MailboxFullError: the server has a bounded mailbox and dropped or refused the call.
             AbandonedError: the caller is an actor that was abandoned.
+            Exception: the error of a `Failure` that the server returned.
+
+        OTP: gen_server, ``call/3``.
         """
         if zombie_cells:
             _runtime.refuse_zombie()
@@ -191,12 +203,19 @@ class Ref(pykka.ActorRef[Any]):
         return not self._cell.dead
 
     def exit(self, reason: Any = SHUTDOWN) -> None:
-        """Send an exit signal: the actor ends, or gets an `Exit` message if it traps exits."""
+        """Send an exit signal: the actor ends, or gets an `Exit` message if it traps exits.
+
+        Ahead of what waits in its mailbox, unless it traps exits; takes effect between two messages. The
+        reason ``"normal"`` ends nobody. Does not wait: see `join`. OTP: erlang, ``exit/2``.
+        """
         current = _runtime.current_cell()
         self._cell.signal_ahead(None if current is None else current.ref, reason)
 
     def kill(self) -> None:
-        """End the actor at its next message boundary; it cannot refuse and runs no callback."""
+        """End the actor at its next message boundary; it cannot refuse and runs no callback.
+
+        The reason is ``"killed"``. Does not wait: see `join`. OTP: erlang, ``exit(Pid, kill)``.
+        """
         self._cell.kill()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -216,6 +235,8 @@ class Ref(pykka.ActorRef[Any]):
         Raises:
             CallTimeoutError: it still lived after `timeout` seconds.
             CallCycleError: it waits, directly or not, for the caller.
+
+        OTP: gen_server, ``stop/3``.
         """
         cell = self._cell
         if cell.dead:
@@ -241,7 +262,7 @@ class Ref(pykka.ActorRef[Any]):
         """Return the actor's public attributes by name, as they are after the messages sent before.
 
         The dict is a copy, its values are the actor's own: look, and leave them as they are. Raises as
-        `call` does.
+        `call` does. OTP: sys, ``get_state/2``.
         """
         state: dict[str, Any] = _inspection.ask(self, _inspection.state, timeout=timeout)
         return state
@@ -252,6 +273,7 @@ class Ref(pykka.ActorRef[Any]):
         """Have the actor replace its public attributes by what `function` makes of them; return these.
 
         `function` runs in the actor. If it raises, the state stays and the exception is the caller's.
+        OTP: sys, ``replace_state/3``.
         """
         state: dict[str, Any] = _inspection.ask(self, _inspection.replace_state, function, timeout=timeout)
         return state
@@ -261,16 +283,19 @@ class Ref(pykka.ActorRef[Any]):
 
         It still answers `get_state` and `replace_state`, and still ends by `stop`, `kill`, exit signals
         that it does not trap and those of its parent. Returns once the messages sent before are handled.
-        Raises as `call` does.
+        Raises as `call` does. OTP: sys, ``suspend/2``.
         """
         _inspection.ask(self, _inspection.suspend, timeout=timeout)
 
     def resume(self, timeout: float | None = 5.0) -> None:
-        """Have the actor go on after `suspend`. Raises as `call` does."""
+        """Have the actor go on after `suspend`. Raises as `call` does. OTP: sys, ``resume/2``."""
         _inspection.ask(self, _inspection.resume, timeout=timeout)
 
     def statistics(self) -> ActorStatistics:
-        """Return what the actor holds now. It is not asked: one that is stuck or dead has numbers too."""
+        """Return what the actor holds now. It is not asked: one that is stuck or dead has numbers too.
+
+        OTP: erlang, ``process_info/1``.
+        """
         return _inspection.statistics_of(self._cell)
 
     def tell(self, message: Any) -> None:

@@ -44,7 +44,10 @@ Row = Registration[Cell]
 
 @attrs.frozen
 class Registered:
-    """An actor was registered; arrives in the ``handle_info`` of a registry's listeners."""
+    """An actor was registered; arrives in the ``handle_info`` of a registry's listeners.
+
+    Elixir: Registry, "Listeners".
+    """
 
     registry: Ref
     key: Any
@@ -54,7 +57,10 @@ class Registered:
 
 @attrs.frozen
 class Unregistered:
-    """An actor was unregistered or has ended; arrives in the ``handle_info`` of a registry's listeners."""
+    """An actor was unregistered or has ended; arrives in the ``handle_info`` of a registry's listeners.
+
+    Elixir: Registry, "Listeners".
+    """
 
     registry: Ref
     key: Any
@@ -64,7 +70,7 @@ class Unregistered:
 class RegistryRef(Ref):
     """The reference to a `Registry`. Every method but `lock` works in the caller's thread, without waiting.
 
-    All of them raise `ActorExitError` once the registry has ended.
+    All of them raise `ActorExitError` once the registry has ended. Elixir: Registry.
     """
 
     # -- for the actors that register ---------------------------------------------

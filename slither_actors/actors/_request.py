@@ -23,7 +23,7 @@ class _NoReply:
 
 
 NO_REPLY = _NoReply()
-"""Returned by ``handle_call``: the answer comes later, through the sender."""
+"""Returned by ``handle_call``: the answer comes later, through the sender. OTP: gen_server, ``noreply``."""
 
 
 @attrs.frozen
@@ -31,6 +31,7 @@ class Failure:
     """Returned by ``handle_call``: the caller gets `error` raised, the server lives on.
 
     This is the path for failures that are expected. A raise in a callback is a crash.
+    In OTP a server replies ``{error, Reason}``.
     """
 
     error: BaseException
@@ -57,7 +58,7 @@ class Request:
         self._error: BaseException | None = None
 
     def reply(self, value: Any = None) -> None:
-        """Answer the call with `value`."""
+        """Answer the call with `value`. Never raises. OTP: gen_server, ``reply/2``."""
         if self._claim(False):
             self._value = value
             self._wake()

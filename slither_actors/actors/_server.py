@@ -31,7 +31,10 @@ _BY_KIND = object()
 
 
 class Ignore(Exception):  # noqa: N818 - not an error: OTP's ``:ignore``
-    """Raised in `Server.init`: do not start, and that is fine."""
+    """Raised in `Server.init`: do not start, and that is fine.
+
+    `Server.start` raises it too. A supervisor takes the child as one that does not run. OTP: ``:ignore``.
+    """
 
 
 class Server(Actor):
@@ -64,15 +67,27 @@ class Server(Actor):
             name: registered for `whereis` while the server lives.
             **kwargs: given to `init`.
 
+        `init` runs in the calling thread, or in the actor's own if it has one.
+
         Raises:
             StartError: `init` raised or stopped; the cause is attached.
+            Ignore: `init` raised it.
             NameTakenError: a live actor has the name.
+            NotRunningError: the program is at its end.
+            ForkedRuntimeError: this is a child made by ``os.fork``.
+
+        OTP: gen_server, ``start/3``.
         """
         return _start(cls, args, kwargs, name=name, linked=False)
 
     @classmethod
     def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> Ref:
-        """As `start`, and link the server to the calling actor, its parent."""
+        """As `start`, and link the server to the calling actor, its parent; a plain thread has no link.
+
+        There is no moment in which one of the two could end and the other not be told.
+        Raises as `start` does; a start that fails sends the parent no exit signal besides.
+        OTP: gen_server, ``start_link/3``.
+        """
         return _start(cls, args, kwargs, name=name, linked=True)
 
     @classmethod
@@ -93,6 +108,11 @@ class Server(Actor):
         The options are the fields of `ChildSpec`; `name` is that of the server.
         `shutdown` is 5 seconds, and without limit for a supervisor: it needs as
         long as its own children.
+
+        Raises:
+            OptionError: an option has a value that is not allowed.
+
+        OTP: supervisor, ``child_spec()``.
         """
         supervises = cls.child_type == "supervisor"
         if shutdown is _BY_KIND:
@@ -111,27 +131,50 @@ class Server(Actor):
     # -- callbacks --------------------------------------------------------------
 
     def init(self, *args: Any, **kwargs: Any) -> None:
-        """Set up the state. Runs before anybody can send a message to the server."""
+        """Set up the state, from the arguments of `start`.
+
+        Runs before anybody has the server's ref. A raise, or `stop`, fails the start; `Ignore` means that
+        there is nothing to start. OTP: gen_server, ``init/1``.
+        """
 
     def handle_call(self, request: Any, sender: Request) -> Any:
-        """Answer a call: return the reply, a `Failure`, or `NO_REPLY` and use `sender` later."""
+        """Answer a call: return the reply, a `Failure`, or `NO_REPLY` and use `sender` later.
+
+        Args:
+            request: what `Ref.call` was given.
+            sender: answers the call: `Request.reply` and `Request.fail`, from any thread.
+
+        A raise is a crash; the caller gets `ActorExitError` with it. OTP: gen_server, ``handle_call/3``.
+        """
         msg = f"{type(self).__name__} got a call and has no handle_call: {request!r:.200}"
         raise NotImplementedError(msg)
 
     def handle_cast(self, message: Any) -> None:
-        """Handle a one-way message."""
+        """Handle a one-way message, sent by `Ref.cast`. OTP: gen_server, ``handle_cast/2``."""
         msg = f"{type(self).__name__} got a cast and has no handle_cast: {message!r:.200}"
         raise NotImplementedError(msg)
 
     def handle_info(self, message: Any) -> None:
-        """Handle any other message: `Down`, `Exit`, timers, plain sends. Logs it by default."""
+        """Handle any other message: `Down`, `Exit`, `TaskDone`, timers, `Ref.info`. Logs it by default.
+
+        OTP: gen_server, ``handle_info/2``.
+        """
         logger.warning("%s got a message that it does not handle: %.200r", self._cell.describe(), message)
 
     def handle_continue(self, value: Any) -> None:
-        """Go on after a callback that called `continue_with`, before any other message."""
+        """Go on after a callback that called `continue_with` with `value`, before any other message.
+
+        OTP: gen_server, ``handle_continue/2``.
+        """
 
     def terminate(self, reason: Any) -> None:
-        """Clean up. Runs last, whatever the reason, unless the actor was killed."""
+        """Clean up. Runs last, whatever the reason, unless the actor was killed or its start failed.
+
+        Args:
+            reason: see `Ref.exit_reason`. What `terminate` raises takes its place.
+
+        OTP: gen_server, ``terminate/2``, which after an exit signal runs only if exits are trapped.
+        """
 
     # -- for the callbacks --------------------------------------------------------
 
@@ -146,39 +189,70 @@ class Server(Actor):
         return self._cell.ref
 
     def stop(self, reason: Any = NORMAL) -> None:
-        """End after the callback that runs now; `terminate` gets the reason."""
+        """End after the callback that runs now; `terminate` gets the reason.
+
+        A reply that the callback returns is still sent. Only for the callbacks; others use `Ref.stop`.
+        OTP: gen_server, ``{stop, Reason, NewState}``.
+        """
         end(self._cell, reason)
 
     def continue_with(self, value: Any = None) -> None:
-        """Have `handle_continue` called with `value` before the next message."""
+        """Have `handle_continue` called with `value` before the next message.
+
+        May be called in any callback. OTP: gen_server, ``{continue, Continue}``.
+        """
         self._cell.put_control((_on_continue, value))
 
     def monitor(self, ref: Ref) -> Monitor:
-        """Be told by a `Down` message when the other actor ends."""
+        """Be told by exactly one `Down`, in `handle_info`, when the other actor ends.
+
+        It comes at once, with the reason ``"noproc"``, if the actor is dead. Each call is a monitor of its
+        own; `Monitor.cancel` takes it back. OTP: erlang, ``monitor/2``.
+        """
         return ref._cell.monitor(self._cell)
 
     def link(self, ref: Ref) -> None:
-        """Die with the other actor, and it with this one, unless they trap exits."""
+        """Die with the other actor, and it with this one, unless they trap exits.
+
+        An end with the reason ``"normal"`` does not count. If the other is dead, this one gets an exit
+        signal ``"noproc"``. A second link changes nothing. OTP: erlang, ``link/1``.
+        """
         self._cell.link(ref._cell)
 
     def unlink(self, ref: Ref) -> None:
-        """Undo `link`."""
+        """Undo `link`, whoever made it; without one it does nothing. OTP: erlang, ``unlink/1``."""
         self._cell.unlink(ref._cell)
 
     def send_after(self, seconds: float, message: Any, *, period: float | None = None) -> Timer:
-        """Have `handle_info` called with `message` in `seconds`, and then every `period` seconds."""
+        """Have `handle_info` called with `message` in `seconds`, and then every `period` seconds.
+
+        Args:
+            seconds: 0 or less is as soon as possible, as a message of its own.
+            message: any object.
+            period: seconds between the messages; None is one message. An actor that is busy gets one for
+                all the periods that it missed.
+
+        Returns:
+            What cancels it. It ends with the actor.
+
+        OTP: erlang, ``send_after/3``; timer, ``send_interval/2``.
+        """
         return _runtime.timers.start(self._cell, seconds, (_on_info, message), period)
 
     def run_after(
         self, seconds: float, function: Callable[[Any, Any], object], argument: Any = None
     ) -> Timer:
-        """Have ``function(self, argument)`` run as a message in `seconds`."""
+        """Have ``function(self, argument)`` run as a message in `seconds`; otherwise as `send_after`."""
         return _runtime.timers.start(self._cell, seconds, (function, argument))
 
     def watch(self, fd: int, function: Callable[[Any, int], object]) -> None:
         """Have ``function(self, fd)`` run as a message whenever `fd` becomes readable or ends.
 
-        It has to read until that would block, and then call `rearm`.
+        It has to read until that would block, and then call `rearm`. The watch ends with the actor; the
+        descriptor stays the caller's to close, after `unwatch`.
+
+        Raises:
+            OSError: the descriptor cannot be waited for; a regular file, say.
         """
         self._watch(self._cell.scheduler.poller.watch, fd, function)
 

@@ -50,8 +50,9 @@ _AUTO_SHUTDOWN = tuple(mode.value for mode in AutoShutdown)
 class SupervisorRef(Ref):
     """The reference to a `Supervisor`, with what can be asked of one.
 
-    Every method waits without a limit: a supervisor is busy while a child
-    starts or stops.
+    Every method but `render` waits without a limit: a supervisor is busy while
+    a child starts or stops. It raises as `Ref.call` does, `ActorExitError` if
+    the supervisor has ended. OTP: supervisor, the functions of these names.
     """
 
     def which_children(self) -> list[ChildInfo]:

@@ -41,9 +41,10 @@ R_co = TypeVar("R_co", covariant=True)
 
 @attrs.frozen
 class TaskResult(Generic[R_co]):
-    """A task's function has returned."""
+    """A task's function has returned. Elixir: ``{:ok, value}`` of ``Task.yield``."""
 
     value: R_co
+    """What it returned."""
 
     def get(self) -> R_co:
         """Return the value."""
@@ -52,7 +53,7 @@ class TaskResult(Generic[R_co]):
 
 @attrs.frozen
 class TaskExit:
-    """A task has ended without a result."""
+    """A task has ended without a result. Elixir: ``{:exit, reason}`` of ``Task.yield``."""
 
     reason: Any
     """Its exit reason: a `Crash` if the function raised; ``"timeout"`` in a stream of tasks."""
@@ -77,10 +78,16 @@ TaskOutcome = TaskResult[R] | TaskExit
 
 @attrs.frozen
 class TaskDone:
-    """A task has ended before its owner waited for it; arrives in the owner's ``handle_info``."""
+    """A task has ended before its owner waited for it; arrives in the owner's ``handle_info``.
+
+    Elixir sends ``{ref, result}`` or ``DOWN``.
+    """
 
     task: Task[Any]
+    """What `TaskSupervisorRef.async_nolink` or its like returned."""
+
     outcome: TaskOutcome[Any]
+    """A `TaskResult` or a `TaskExit`."""
 
 
 class _Reply:

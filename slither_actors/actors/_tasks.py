@@ -29,7 +29,8 @@ class TaskSupervisorRef(DynamicSupervisorRef):
     Where a method takes a function and its arguments, it takes a
     `Task.child_spec` as well, which says how the task is to be stopped.
 
-    All that start a task raise `ChildError` if there are `max_children` of them.
+    All that start a task raise `ChildError` if there are `max_children` of them,
+    and `ActorExitError` if the supervisor has ended. Elixir: Task.Supervisor.
     """
 
     def start_child(  # type: ignore[override]

@@ -29,7 +29,11 @@ _COMPACT_AT = 1024
 
 
 class Timer:
-    """A message that will arrive once, or every `period` seconds."""
+    """A message that will arrive once, or every `period` seconds; made by `Server.send_after`.
+
+    It belongs to one incarnation of an actor and ends with it. `due` is when it comes next, in seconds of
+    `time.monotonic`. OTP: erlang, ``send_after/3``.
+    """
 
     __slots__ = ("_cell", "_message", "_period", "due", "thread")
 
@@ -43,7 +47,10 @@ class Timer:
         self._period = period
 
     def cancel(self) -> bool:
-        """Take the timer back. True if it had not been delivered."""
+        """Take the timer back, from any thread. True if it had not been delivered, and never will be then.
+
+        OTP: erlang, ``cancel_timer/1``.
+        """
         cell, self._cell = self._cell, None
         if cell is None:
             return False

@@ -32,7 +32,7 @@ class TracedMessage:
 
 
 class Trace:
-    """A running `trace`; a context manager that stops it at the end of the block."""
+    """A running `trace`; a context manager that stops it at the end of the block. OTP: sys, ``install/2``."""
 
     def __init__(self, ref: Ref, function: Callable[[TracedMessage], object]) -> None:
         self.ref = ref
@@ -63,6 +63,6 @@ def trace(ref: Ref, function: Callable[[TracedMessage], object]) -> Trace:
 
     For debugging: calls to a traced server never run in the caller's thread, and
     a slow `function` slows the actor. Nobody else pays. One that raises is
-    logged and stopped.
+    logged and stopped. OTP: sys, ``trace/2``.
     """
     return Trace(ref, function)

@@ -31,6 +31,8 @@ class ZombieInfo:
     """An actor that was abandoned and whose handler still runs. Returned by `zombies`."""
 
     actor: Ref
+    """The actor; dead to all others, with the reason ``"killed"``."""
+
     age: float
     """Seconds since it was abandoned."""
 

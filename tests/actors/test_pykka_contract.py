@@ -5,6 +5,7 @@ Pykka's own test suite passes with our runtime as well; it is not part of this r
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 import time
@@ -216,6 +217,34 @@ def test_an_envelope_put_after_the_end_is_answered() -> None:
     ref.actor_inbox.put(Envelope("late", reply_to=future))
     with pytest.raises(pykka.ActorDeadError):
         future.get(timeout=LONG)
+
+
+def test_a_second_wait_for_a_mapped_future_keeps_its_own_timeout(log: Log) -> None:
+    """P6: Pykka runs the hook under the future's lock, so the second `get` waits as long as the first."""
+    ref, gate = Greeter.start(log), Gate()
+    mapped = ref.ask(gate, block=False).map(lambda _: object())
+    first = in_thread(lambda: mapped.get(timeout=LONG))
+    gate.wait()
+    with pytest.raises(pykka.Timeout):
+        mapped.get(timeout=0.01)
+    gate.open()
+    assert first() is mapped.get(timeout=LONG), "the hook ran twice"
+    ref.stop()
+
+
+def test_awaiting_a_future_leaves_the_event_loop_free(log: Log) -> None:
+    """P13: Pykka's `await` blocks the thread of the loop, and here it would wait for ever."""
+    ref, gate = Greeter.start(log), Gate()
+
+    async def main() -> list[Any]:
+        reply = ref.ask(gate, block=False)
+        loop = asyncio.get_running_loop()
+        # Not in the next round, which Pykka's `await` gives the loop before it blocks.
+        loop.call_soon(loop.call_soon, gate.open)
+        return [await reply, await reply.map(lambda _: "mapped")]
+
+    assert asyncio.run(asyncio.wait_for(main(), LONG))[1] == "mapped"
+    ref.stop()
 
 
 def test_an_actor_stops_being_alive_when_it_begins_to_stop(log: Log) -> None:
