@@ -52,6 +52,9 @@ class DynamicSupervisorRef(Ref):
             child: what to start.
             *args: appended to the arguments of the spec's start.
 
+        Returns:
+            The child's ref; None if its `init` raised `Ignore`.
+
         Raises:
             ChildError: `max_children` is reached (reason ``"max_children"``).
             StartError: the child did not start.
@@ -96,6 +99,20 @@ class DynamicSupervisor(Server):
     trap_exit = True
     child_type = "supervisor"
     ref_class = DynamicSupervisorRef
+
+    @classmethod
+    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> DynamicSupervisorRef:
+        """As `Server.start`, with the arguments of `init`."""
+        ref = super().start(*args, name=name, **kwargs)
+        assert isinstance(ref, DynamicSupervisorRef)
+        return ref
+
+    @classmethod
+    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> DynamicSupervisorRef:
+        """As `Server.start_link`, with the arguments of `init`."""
+        ref = super().start_link(*args, name=name, **kwargs)
+        assert isinstance(ref, DynamicSupervisorRef)
+        return ref
 
     def init(
         self,

@@ -89,6 +89,13 @@ class PartitionSupervisor(Supervisor):
         assert isinstance(ref, PartitionSupervisorRef)
         return ref
 
+    @classmethod
+    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> PartitionSupervisorRef:
+        """As `Server.start_link`, with the arguments of `init`."""
+        ref = super().start_link(*args, name=name, **kwargs)
+        assert isinstance(ref, PartitionSupervisorRef)
+        return ref
+
     def init(  # type: ignore[override]
         self,
         child: Any,

@@ -233,6 +233,13 @@ class Registry(Server):
         assert isinstance(ref, RegistryRef)
         return ref
 
+    @classmethod
+    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> RegistryRef:
+        """As `Server.start_link`, with the arguments of `init`."""
+        ref = super().start_link(*args, name=name, **kwargs)
+        assert isinstance(ref, RegistryRef)
+        return ref
+
     # -- writers: any thread ------------------------------------------------------
 
     def add(self, owner: Cell, key: Any, value: Any) -> None:

@@ -85,6 +85,9 @@ class SupervisorRef(Ref):
             child: what to start.
             *args: appended to the arguments of the spec's start.
 
+        Returns:
+            The child's ref; None if its `init` raised `Ignore`.
+
         Raises:
             ChildError: the id is taken (reason ``"already_started"`` or ``"already_present"``).
             StartError: the child did not start; its spec is not kept.
@@ -135,6 +138,20 @@ class Supervisor(Server):
     trap_exit = True
     child_type = "supervisor"
     ref_class = SupervisorRef
+
+    @classmethod
+    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> SupervisorRef:
+        """As `Server.start`, with the arguments of `init`."""
+        ref = super().start(*args, name=name, **kwargs)
+        assert isinstance(ref, SupervisorRef)
+        return ref
+
+    @classmethod
+    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> SupervisorRef:
+        """As `Server.start_link`, with the arguments of `init`."""
+        ref = super().start_link(*args, name=name, **kwargs)
+        assert isinstance(ref, SupervisorRef)
+        return ref
 
     def init(
         self,

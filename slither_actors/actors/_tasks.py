@@ -161,6 +161,13 @@ class TaskSupervisor(DynamicSupervisor):
         assert isinstance(ref, TaskSupervisorRef)
         return ref
 
+    @classmethod
+    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> TaskSupervisorRef:
+        """As `Server.start_link`, with the arguments of `init`."""
+        ref = super().start_link(*args, name=name, **kwargs)
+        assert isinstance(ref, TaskSupervisorRef)
+        return ref
+
 
 def _spec(
     function: Callable[..., object] | ChildSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
