@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -27,7 +28,11 @@ def _restart(_: object, __: object, value: object) -> None:
 
 
 def _shutdown(_: object, __: object, value: object) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    number = (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 0 <= value <= threading.TIMEOUT_MAX
+    )
     if not (value is None or value == BRUTAL_KILL or number):
         raise OptionError(
             "shutdown", f"is {value!r}; allowed are seconds of at least 0, 'brutal_kill', None (no limit)"

@@ -131,6 +131,8 @@ class DynamicSupervisor(Server):
             max_zombies: the most abandoned children whose handlers still run; one more ends the supervisor.
         """
         self._max_zombies = check_max_zombies(max_zombies)
+        if max_children is not None and not (type(max_children) is int and max_children >= 0):
+            raise OptionError("max_children", f"is {max_children!r}; allowed are 0 and more, None (no limit)")
         prepare_to_wait(self._cell)
         self._max_children = max_children
         self._intensity = RestartIntensity(max_restarts, max_seconds)

@@ -34,7 +34,7 @@ class Failure:
     In OTP a server replies ``{error, Reason}``.
     """
 
-    error: BaseException
+    error: BaseException = attrs.field(validator=attrs.validators.instance_of(BaseException))
 
 
 class Request:

@@ -235,6 +235,9 @@ class Server(Actor):
         Returns:
             What cancels it. It ends with the actor.
 
+        Raises:
+            OptionError: `seconds` is no finite number, or `period` not more than 0.
+
         OTP: erlang, ``send_after/3``; timer, ``send_interval/2``.
         """
         return _runtime.timers.start(self._cell, seconds, (_on_info, message), period)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from slither_actors.actors._scheduler import FORKED
-from slither_actors.errors import ForkedRuntimeError
+from slither_actors.errors import ForkedRuntimeError, OptionError
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
@@ -26,6 +27,9 @@ __all__ = ["Timer", "TimerThread"]
 logger = logging.getLogger("slither_actors.actors")
 
 _COMPACT_AT = 1024
+
+_LONGEST_WAIT = 3600.0
+"""Seconds; Python refuses to wait for centuries at once, and that would end the thread."""
 
 
 class Timer:
@@ -93,6 +97,16 @@ def _deliver(actor: Actor, timer: Timer) -> None:
         message[0](actor, message[1])
 
 
+def _check_times(cell: Cell, delay: float, period: float | None) -> None:
+    """Refuse what could never arrive, or would arrive without end."""
+    if not math.isfinite(delay):
+        raise OptionError("seconds", f"is {delay!r}; allowed are finite numbers", where=cell.describe())
+    if period is not None and not 0 < period < math.inf:
+        raise OptionError(
+            "period", f"is {period!r}; allowed are seconds of more than 0, None", where=cell.describe()
+        )
+
+
 class TimerThread:
     """The heap and the thread that waits for its first entry. Usable from any thread."""
 
@@ -113,6 +127,7 @@ class TimerThread:
 
     def start(self, cell: Cell, delay: float, message: Message, period: float | None = None) -> Timer:
         """Send `message` to `cell` in `delay` seconds, and every `period` seconds then."""
+        _check_times(cell, delay, period)
         timer = Timer(self, cell, message, time.monotonic() + max(0.0, delay), period)
         if cell.timers is None:
             cell.timers = set()
@@ -161,7 +176,7 @@ class TimerThread:
                 due, _, timer = self._heap[0]
                 delay = due - time.monotonic() if timer.active else 0.0
                 if delay > 0:
-                    self._condition.wait(delay)
+                    self._condition.wait(min(delay, _LONGEST_WAIT))
                     continue
                 heapq.heappop(self._heap)
                 return timer

@@ -9,10 +9,23 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Any
 
 import attrs
 
+from slither_actors.errors import OptionError
+
 __all__ = ["RestartIntensity"]
+
+
+def _count(_: object, attribute: Any, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise OptionError(attribute.name, f"is {value!r}; allowed are 0 and more")
+
+
+def _seconds(_: object, attribute: Any, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise OptionError(attribute.name, f"is {value!r}; allowed are seconds of more than 0")
 
 
 @attrs.define
@@ -22,14 +35,9 @@ class RestartIntensity:
     Not thread-safe: the supervisor is the only caller.
     """
 
-    max_restarts: int = attrs.field(default=3, validator=attrs.validators.ge(0))
-    max_seconds: float = attrs.field(default=5, validator=attrs.validators.gt(0))
-    _restarts: deque[int] = attrs.field(init=False)
-
-    @_restarts.default
-    def _no_restarts(self) -> deque[int]:
-        # One more than is allowed tells all there is to know, however long the caller goes on.
-        return deque(maxlen=self.max_restarts + 1)
+    max_restarts: int = attrs.field(default=3, validator=_count)
+    max_seconds: float = attrs.field(default=5, validator=_seconds)
+    _restarts: deque[int] = attrs.field(factory=deque, init=False)
 
     def record(self, now: float) -> bool:
         """Count one restart attempt at monotonic `now`, in seconds; False when it is one too many.
@@ -42,6 +50,9 @@ class RestartIntensity:
         while restarts and restarts[0] < second - self.max_seconds:
             restarts.popleft()
         restarts.append(second)
+        if len(restarts) > self.max_restarts + 1:
+            # One more than is allowed tells all there is to know, however long the caller goes on.
+            restarts.popleft()
         return len(restarts) <= self.max_restarts
 
     @property

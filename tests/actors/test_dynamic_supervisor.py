@@ -242,3 +242,10 @@ def test_tasks_end_with_their_supervisor(
     assert ref.exit_reason == KILLED
     assert "abandoned" in caplog.text
     gate.open()
+
+
+@pytest.mark.parametrize("value", [-1, "2", True, 1.5])
+def test_max_children_is_checked(value: Any) -> None:
+    """It is a number of children."""
+    with pytest.raises(StartError, match="option 'max_children' is .*; allowed are 0 and more, None"):
+        DynamicSupervisor.start(max_children=value)

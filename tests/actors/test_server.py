@@ -417,6 +417,12 @@ def test_a_reply_and_a_timeout_at_one_time_have_one_outcome() -> None:
     assert ref.call("in step", LONG) == "in step"
 
 
+def test_a_failure_has_an_exception() -> None:
+    """Anything else could not be raised at the caller: who returns it hears of it."""
+    with pytest.raises(TypeError, match="must be <class 'BaseException'>"):
+        Failure("no such row")  # type: ignore[arg-type]
+
+
 def test_a_failure_is_raised_at_the_caller_and_the_server_lives() -> None:
     """A returned `Failure` is the path for what is expected to fail."""
     ref = Quiet.start()

@@ -644,6 +644,7 @@ def test_an_inner_supervisor_has_no_time_limit_to_stop() -> None:
         ({"shutdown": -1}, "option 'shutdown' is -1"),
         ({"shutdown": "kill"}, "option 'shutdown' is 'kill'"),
         ({"shutdown": True}, "option 'shutdown' is True"),
+        ({"shutdown": float("inf")}, "option 'shutdown' is inf"),
         ({"type": "boss"}, "option 'type' is 'boss'"),
         ({"start": (Quiet, ())}, "allowed is .server class, args, kwargs."),
         ({"start": (print, (), {})}, "allowed is .server class, args, kwargs."),
@@ -661,8 +662,10 @@ def test_a_child_spec_is_checked(options: dict[str, Any], message: str) -> None:
         ([], {"strategy": "one_for_none"}, "option 'strategy' is 'one_for_none'; allowed are 'one_for_one'"),
         ([Quiet, Quiet], {}, "has the id 'Quiet' 2 times"),
         ([object()], {}, "allowed are child specs and server classes"),
-        ([], {"max_restarts": -1}, "max_restarts"),
-        ([], {"max_seconds": 0}, "max_seconds"),
+        ([], {"max_restarts": -1}, "option 'max_restarts' is -1; allowed are 0 and more"),
+        ([], {"max_restarts": "3"}, "option 'max_restarts' is '3'"),
+        ([], {"max_seconds": 0}, "option 'max_seconds' is 0; allowed are seconds of more than 0"),
+        ([], {"max_seconds": float("nan")}, "option 'max_seconds' is nan"),
     ],
 )
 def test_a_supervisor_checks_its_options(children: Any, options: Any, message: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from slither_actors.actors import Ref, _runtime, _timers
 from slither_actors.actors._timers import TimerThread
+from slither_actors.errors import OptionError
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, settle
 
 
@@ -190,3 +193,50 @@ def test_a_storm_of_timers_is_on_time(log: Log) -> None:
     for each in refs:
         settle(each)
     assert log.rest() == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "period", "message"),
+    [
+        (float("inf"), None, "option 'seconds' is inf"),
+        (float("nan"), None, "option 'seconds' is nan"),
+        (1, 0, "option 'period' is 0; allowed are seconds of more than 0"),
+        (1, -1, "option 'period' is -1"),
+        (1, float("nan"), "option 'period' is nan"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused(
+    seconds: float, period: float | None, message: str, ref: Ref
+) -> None:
+    """A timer that never arrives, or arrives without end, is a mistake of who sets it."""
+
+    def refused(probe: Probe) -> None:
+        with pytest.raises(OptionError, match=message):
+            probe.send_after(seconds, "never", period=period)
+
+    ref.call(refused)
+    assert ref.statistics().timers == 0
+
+
+def test_the_timer_thread_outlives_a_wait_for_the_next_century(log: Log) -> None:
+    """Python refuses to wait so long at once; the timers of everybody would end with the thread."""
+    script = """
+import queue
+from slither_actors.actors import Server
+
+class Late(Server):
+    def init(self, log):
+        self.log = log
+        self.send_after(1e10, "next century")
+    def handle_cast(self, seconds):
+        self.send_after(seconds, "soon")
+    def handle_info(self, message):
+        self.log.put(message)
+
+log = queue.SimpleQueue()
+late = Late.start(log)
+for _ in range(20):
+    late.cast(0.01)
+    assert log.get(timeout=10) == "soon"
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
