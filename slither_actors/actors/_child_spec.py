@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -14,7 +15,7 @@ from slither_actors.errors import OptionError
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
 
-__all__ = ["BRUTAL_KILL", "ChildSpec", "Restart"]
+__all__ = ["BRUTAL_KILL", "ChildSpec", "Restart", "specs_of"]
 
 Restart = Literal["permanent", "transient", "temporary"]
 
@@ -112,3 +113,12 @@ class ChildSpec:
             raise OptionError("children", problem)
         spec: ChildSpec = make()
         return spec
+
+
+def specs_of(children: Iterable[Any]) -> list[ChildSpec]:
+    """Take a list of what `ChildSpec.of` takes."""
+    if isinstance(children, Iterable):
+        return [ChildSpec.of(child) for child in children]
+    raise OptionError(
+        "children", f"is {children!r:.200}; allowed is a list of child specs and server classes"
+    )

@@ -26,7 +26,7 @@ from slither_actors.actors._child import (
     tell,
     zombie_trouble,
 )
-from slither_actors.actors._child_spec import ChildSpec
+from slither_actors.actors._child_spec import ChildSpec, specs_of
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._render import render
@@ -184,7 +184,7 @@ class Supervisor(Server):
         self._auto_shutdown = AutoShutdown(auto_shutdown)
         self._strategy = RestartStrategy(strategy)
         self._intensity = RestartIntensity(max_restarts, max_seconds)
-        self._children = [Child(ChildSpec.of(child)) for child in children]
+        self._children = [Child(spec) for spec in specs_of(children)]
         for child in self._children:
             self._check(child.spec)
         for name, times in Counter(child.id for child in self._children).items():

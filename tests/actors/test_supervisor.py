@@ -661,6 +661,7 @@ def test_a_child_spec_is_checked(options: dict[str, Any], message: str) -> None:
     [
         ([], {"strategy": "one_for_none"}, "option 'strategy' is 'one_for_none'; allowed are 'one_for_one'"),
         ([Quiet, Quiet], {}, "has the id 'Quiet' 2 times"),
+        (Quiet, {}, "option 'children' is .*; allowed is a list of child specs"),
         ([object()], {}, "allowed are child specs and server classes"),
         ([], {"max_restarts": -1}, "option 'max_restarts' is -1; allowed are 0 and more"),
         ([], {"max_restarts": "3"}, "option 'max_restarts' is '3'"),
