@@ -77,3 +77,10 @@ def test_every_method_of_a_supervisor_and_a_registry_is_named() -> None:
         if inspect.isfunction(value) and not name.startswith("_") and f"{kind}.{name}" not in HERE
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", actors.__all__)
+def test_each_public_name_is_in_the_manual(name: str) -> None:
+    """On a page of the actors, most with an example, or on the page for those who know OTP."""
+    pages = [page.read_text() for page in (*DOCS.glob("actors*.md"), DOCS / "otp.md")]
+    assert any(re.search(rf"\b{name}\b", page) for page in pages)
