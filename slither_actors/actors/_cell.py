@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from slither_actors.actors._crash_report import CrashReport
 from slither_actors.actors._message import Message
-from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, Crash, Down, Exit, is_abnormal
+from slither_actors.actors._reasons import KILLED, NOPROC, Crash, Down, Exit
 from slither_actors.actors._scheduler import Scheduler
+from slither_actors.core import OnExit, on_exit
 from slither_actors.telemetry import ACTOR_CRASH
 
 if TYPE_CHECKING:
@@ -519,10 +520,10 @@ def _ordered_end(actor: Actor, reason: Any) -> None:
 
 def _exit_signal(actor: Actor, signal: Exit) -> None:
     cell = actor._cell
-    from_parent = cell.is_parent(signal.ref)
-    if actor.trap_exit and not from_parent:
+    effect = on_exit(signal.reason, traps=actor.trap_exit, from_parent=cell.is_parent(signal.ref))
+    if effect is OnExit.MESSAGE:
         actor._on_info(signal)
-    elif signal.reason != NORMAL or from_parent:
+    elif effect is OnExit.END:
         end(cell, signal.reason)
 
 
@@ -600,7 +601,6 @@ __all__ += [
     "end",
     "find_name",
     "handled_while_suspended",
-    "is_abnormal",
     "register_name",
     "remove_tracer",
     "stop_awaiting_name",

@@ -23,12 +23,12 @@ from slither_actors.actors._child import (
     zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec
-from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
-from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core import RestartIntensity, comes_back
 from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorRef"]
@@ -154,8 +154,7 @@ class DynamicSupervisor(Server):
             return
         child.ended()
         tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
-        restart = child.spec.restart
-        if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
+        if comes_back(child.spec.restart, message.reason):
             self._restart(child, message.reason)
         else:
             self._count_zombies(child)

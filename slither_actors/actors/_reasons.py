@@ -1,6 +1,6 @@
 """Exit reasons: why an actor ended, as OTP names it.
 
-A reason is one of the strings below, ``("shutdown", term)``, or a `Crash`.
+A reason is ``"normal"``, ``"shutdown"``, ``("shutdown", term)``, ``"killed"``, ``"noproc"``, or a `Crash`.
 Whoever asks "must this be restarted?" or "must I die too?" asks `is_abnormal`.
 """
 
@@ -11,24 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.core import KILLED, NOPROC, NORMAL, SHUTDOWN, is_abnormal
+
 if TYPE_CHECKING:
     from types import TracebackType
 
     from slither_actors.actors._ref import Ref
 
 __all__ = ["KILLED", "NOPROC", "NORMAL", "SHUTDOWN", "Crash", "Down", "Exit", "is_abnormal"]
-
-NORMAL = "normal"
-"""The actor did what it was for. OTP: ``normal``."""
-
-SHUTDOWN = "shutdown"
-"""The actor was told to end in an orderly way, by its supervisor as a rule. OTP: ``shutdown``."""
-
-KILLED = "killed"
-"""The actor was ended without being asked. OTP: ``killed``."""
-
-NOPROC = "noproc"
-"""There was no such actor. OTP: ``noproc``."""
 
 _RUNTIME = "slither_actors.actors."
 
@@ -85,16 +75,6 @@ def _without_frames(exception: BaseException) -> BaseException:
         if isinstance(link, BaseExceptionGroup):
             links += link.exceptions
     return exception
-
-
-def is_abnormal(reason: Any) -> bool:
-    """Whether `reason` is anything but ``"normal"``, ``"shutdown"`` or ``("shutdown", term)``.
-
-    A transient child is restarted after such an end. OTP: supervisor, ``restart()``.
-    """
-    if reason in (NORMAL, SHUTDOWN):
-        return False
-    return not (isinstance(reason, tuple) and len(reason) == 2 and reason[0] == SHUTDOWN)
 
 
 @attrs.frozen

@@ -24,6 +24,16 @@ from slither_actors.core._fan_out import (
 )
 from slither_actors.core._histogram import Histogram, HistogramStatistics
 from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core._lifecycle import (
+    KILLED,
+    NOPROC,
+    NORMAL,
+    SHUTDOWN,
+    OnExit,
+    comes_back,
+    is_abnormal,
+    on_exit,
+)
 from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._partitions import Partitions, Resize
@@ -35,6 +45,10 @@ from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
     "DEFAULT_MAX_DEMAND",
+    "KILLED",
+    "NOPROC",
+    "NORMAL",
+    "SHUTDOWN",
     "AutoShutdown",
     "Backoff",
     "Batcher",
@@ -56,6 +70,7 @@ __all__ = [
     "Keep",
     "KeyBatcher",
     "LockQueue",
+    "OnExit",
     "Ordering",
     "PartitionFanOut",
     "PartitionHash",
@@ -76,7 +91,10 @@ __all__ = [
     "WindowStatistics",
     "auto_shutdown_due",
     "check_demand",
+    "comes_back",
+    "is_abnormal",
     "may_retry",
+    "on_exit",
     "restart_plan",
     "retry_delay",
 ]

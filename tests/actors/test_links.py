@@ -87,6 +87,25 @@ def test_the_parents_exit_is_not_trapped() -> None:
     assert log.get() == ("terminate", "", SHUTDOWN)
 
 
+def test_a_parent_that_ends_normally_takes_nobody_along() -> None:
+    """As in OTP, a child that does not trap exits lives on: only who traps is told of a normal end."""
+    parent = Quiet.start()
+    child = parent.call(lambda _: Quiet.start_link())
+    parent.stop()
+    assert child.call("alive") == "alive"
+
+
+def test_a_normal_exit_signal_of_the_parent_is_ignored() -> None:
+    """Unlike one with another reason."""
+    parent = Quiet.start()
+    child = parent.call(lambda _: Quiet.start_link())
+    parent.call(lambda _: child.exit(NORMAL))
+    assert child.call("alive") == "alive"
+    parent.call(lambda _: child.exit("odd"))
+    assert child.join(LONG)
+    assert child.exit_reason == "odd"
+
+
 def test_a_link_to_a_dead_actor_is_an_exit_signal() -> None:
     """Its reason is noproc."""
     dead, ref = Quiet.start(), Trapper.start(log := Log())

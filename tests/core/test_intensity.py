@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from slither_actors.core import RestartIntensity
 
@@ -35,19 +35,35 @@ def test_the_default_is_three_in_five_seconds() -> None:
     assert (RestartIntensity().max_restarts, RestartIntensity().max_seconds) == (3, 5)
 
 
-@given(
-    limit=st.integers(0, 4),
-    period=st.integers(1, 6),
-    steps=st.lists(st.floats(0, 4, allow_nan=False), max_size=40),
-    origin=st.floats(-10, 1e6),
-)
-def test_it_counts_as_a_full_list_would(limit: int, period: int, steps: list[float], origin: float) -> None:
-    """Whatever the times, the answer is that of OTP's list of all restarts."""
-    intensity = RestartIntensity(limit, period)
-    now, seconds = origin, []
-    for step in steps:
-        now += step
-        seconds.append(math.floor(now))
-        within = [second for second in seconds if second >= math.floor(now) - period]
-        assert intensity.record(now) == (len(within) <= limit)
-        assert intensity.count == min(len(within), limit + 1)
+class IntensityMachine(RuleBasedStateMachine):
+    """Restarts at any times, against OTP's list of all of them.
+
+    Source: add_restart in https://github.com/erlang/otp/blob/master/lib/stdlib/src/supervisor.erl
+    """
+
+    @initialize(limit=st.integers(0, 4), period=st.integers(1, 6), origin=st.floats(-10, 1e9))
+    def make(self, limit: int, period: int, origin: float) -> None:
+        self.intensity = RestartIntensity(limit, period)
+        self.now = origin
+        self.restarts: list[float] = []
+
+    @rule(seconds=st.floats(0, 8) | st.integers(0, 7))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def a_restart(self) -> None:
+        self.restarts.append(self.now)
+        assert self.intensity.record(self.now) == (self.within() <= self.intensity.max_restarts)
+        assert self.intensity.count == min(self.within(), self.intensity.max_restarts + 1)
+
+    def within(self) -> int:
+        second = math.floor(self.now)
+        return sum(second - math.floor(at) <= self.intensity.max_seconds for at in self.restarts)
+
+    @invariant()
+    def nothing_is_kept_that_does_not_count(self) -> None:
+        assert len(self.intensity._restarts) <= self.intensity.max_restarts + 1
+
+
+TestIntensityMachine = IntensityMachine.TestCase
