@@ -131,7 +131,9 @@ class PartitionSupervisor(Supervisor):
             max_seconds=max_seconds,
             max_zombies=max_zombies,
         )
-        self._slots = tuple(self._children)
+        # A temporary one whose start was ignored is not among the children, but has its number.
+        known = {child.id: child for child in self._children}
+        self._slots = tuple(known.get(spec.id) or Child(spec) for spec in specs)
         self._partitions = Partitions(count)
 
     # -- readers: any thread ------------------------------------------------------

@@ -27,14 +27,19 @@ from slither_actors.actors._child import (
     zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec, specs_of
-from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit, is_abnormal
+from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
-from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
-from slither_actors.core._intensity import RestartIntensity
-from slither_actors.core._strategy import RestartStrategy, restart_plan
+from slither_actors.core import (
+    AutoShutdown,
+    RestartIntensity,
+    RestartStrategy,
+    auto_shutdown_due,
+    comes_back,
+    restart_plan,
+)
 from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
 
 __all__ = ["Supervisor", "SupervisorRef"]
@@ -197,6 +202,7 @@ class Supervisor(Server):
             raise StartError(
                 self._cell.describe(), (SHUTDOWN, ("failed_to_start_child", child.id, reason))
             ) from reason
+        self._forget()
 
     def terminate(self, reason: Any) -> None:
         """Stop the children, the last one first."""
@@ -232,6 +238,10 @@ class Supervisor(Server):
     def _stop_all(self, children: list[Child]) -> None:
         for child in reversed(children):
             stop_child(self._cell, child)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop the temporary children that do not run."""
         self._children = [c for c in self._children if c.spec.restart != "temporary" or c.ref is not None]
 
     # -- a child has ended ---------------------------------------------------------
@@ -248,11 +258,10 @@ class Supervisor(Server):
 
     def _child_ended(self, child: Child, message: Exit) -> None:
         tell(telemetry.SUPERVISOR_CHILD_EXIT, self._cell, child.id, message.ref, reason=message.reason)
-        restart = child.spec.restart
-        if restart == "permanent" or (restart == "transient" and is_abnormal(message.reason)):
+        if comes_back(child.spec.restart, message.reason):
             self._restart(child, message.reason)
             return
-        if restart == "temporary":
+        if child.spec.restart == "temporary":
             self._children.remove(child)
         others = (
             c.ref is not None or c.restarting for c in self._children if c is not child and c.spec.significant

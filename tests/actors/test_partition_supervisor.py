@@ -9,6 +9,7 @@ import pytest
 from slither_actors.actors import (
     ChildCounts,
     DynamicSupervisor,
+    Ignore,
     PartitionSupervisor,
     PartitionSupervisorRef,
     Ref,
@@ -50,6 +51,22 @@ def test_a_key_has_one_partition() -> None:
     partitions = partitioned(Log(), 3)
     assert [label(partitions.for_key(key)) for key in (0, 1, 2, 3, -4)] == ["0", "1", "2", "0", "1"]
     assert partitions.for_key("a name") is partitions.for_key("a name")
+
+
+def test_a_partition_whose_start_is_ignored_keeps_its_number() -> None:
+    """A temporary one is not among the children then, and the others are still found by their keys."""
+
+    def ignore_the_first(child: Any) -> None:
+        if child.label == "0":
+            raise Ignore
+
+    log = Log()
+    child = spec(log, "?", ignore_the_first, restart="temporary")
+    partitions = partitioned(log, 3, child=child)
+    assert [info.id for info in partitions.which_children()] == [2, 1]
+    assert [label(partitions.for_key(key)) for key in (1, 2)] == ["1", "2"]
+    with pytest.raises(ChildError, match="partition 0 .* does not run"):
+        partitions.for_key(0)
 
 
 def test_every_partition_is_used() -> None:

@@ -81,6 +81,18 @@ def test_an_ignored_child_is_kept_and_not_running(log: Log) -> None:
     assert states(supervisor) == [("b", "running"), ("a", "running")]
 
 
+def test_an_ignored_temporary_child_is_not_kept(log: Log) -> None:
+    """It will never run, so nothing is to be known of it; as for `start_child`."""
+
+    def ignore(_: Any) -> None:
+        raise Ignore
+
+    supervisor = supervise(log, spec(log, "a", ignore, restart="temporary"), spec(log, "b"))
+    assert states(supervisor) == [("b", "running")]
+    assert supervisor.start_child(spec(log, "c", ignore, restart="temporary")) is None
+    assert states(supervisor) == [("b", "running")]
+
+
 def test_the_end_of_a_supervisor_ends_its_children(log: Log) -> None:
     """Also when it is killed: the exit signal of their parent takes them along."""
     supervisor = supervise(log, spec(log, "a"), spec(log, "b"))
