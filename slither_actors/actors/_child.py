@@ -154,15 +154,17 @@ class Child:
             self.waiting.cancel()
             self.waiting = None
 
+    @property
+    def state(self) -> Literal["running", "stopped", "restarting"]:
+        """Whether there is an incarnation, or will be without anybody asking for one."""
+        if self.ref is not None:
+            return "running"
+        return "restarting" if self.restarting else "stopped"
+
     def info(self) -> ChildInfo:
         """Describe the child."""
-        state: Literal["running", "stopped", "restarting"] = "stopped"
-        if self.ref is not None:
-            state = "running"
-        elif self.restarting:
-            state = "restarting"
         return ChildInfo(
-            id=self.spec.id, ref=self.ref, state=state, type=self.spec.type, restarts=self.restarts
+            id=self.spec.id, ref=self.ref, state=self.state, type=self.spec.type, restarts=self.restarts
         )
 
 

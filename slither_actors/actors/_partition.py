@@ -169,7 +169,7 @@ class PartitionSupervisor(Supervisor):
                 self._do_restart_child(number)
         partitions.in_use = count
         for number in plan.stop:
-            if self._slots[number].ref is not None or self._slots[number].restarting:
+            if self._slots[number].state != "stopped":
                 self._do_terminate_child(number)
         return plan.before
 

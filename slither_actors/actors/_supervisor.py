@@ -263,9 +263,7 @@ class Supervisor(Server):
             return
         if child.spec.restart == "temporary":
             self._children.remove(child)
-        others = (
-            c.ref is not None or c.restarting for c in self._children if c is not child and c.spec.significant
-        )
+        others = (c.state != "stopped" for c in self._children if c is not child and c.spec.significant)
         if auto_shutdown_due(self._auto_shutdown, significant=child.spec.significant, others=others):
             self.stop(SHUTDOWN)
 
@@ -344,8 +342,7 @@ class Supervisor(Server):
     def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
         known = next((c for c in self._children if c.id == spec.id), None)
         if known is not None:
-            running = known.ref is not None or known.restarting
-            reason = "already_started" if running else "already_present"
+            reason = "already_present" if known.state == "stopped" else "already_started"
             msg = f"{self._cell.describe()} has a child {spec.id!r} already ({reason})"
             raise ChildError(msg, reason)
         self._check(spec)
@@ -387,10 +384,9 @@ class Supervisor(Server):
 
     def _stopped(self, id: object, verb: str) -> Child:
         child = self._find(id)
-        if child.ref is not None or child.restarting:
-            reason = "restarting" if child.restarting else "running"
-            msg = f"child {id!r} of {self._cell.describe()} is {reason}, so it cannot be {verb}"
-            raise ChildError(msg, reason)
+        if child.state != "stopped":
+            msg = f"child {id!r} of {self._cell.describe()} is {child.state}, so it cannot be {verb}"
+            raise ChildError(msg, child.state)
         return child
 
 

@@ -194,11 +194,9 @@ class ModelWorld:
                 rest[0].ahead.append(("kill",))
             case "start":
                 self.start(*rest[:3], actor, rest[3])
-            case "stop":
+            case "stop" | "stop twice":
                 actor.ending = rest[0]
-            case "crash":
-                self.finish(actor, "crash")
-            case "stop, then crash":
+            case "crash" | "stop, then crash":
                 self.finish(actor, "crash")
             case "reply":
                 for call in actor.deferred[-1:]:

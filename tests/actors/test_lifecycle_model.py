@@ -36,9 +36,10 @@ REASONS = st.sampled_from(["normal", "shutdown", ("shutdown", 1), "killed", "odd
 STARTS = st.tuples(
     st.booleans(),
     st.sampled_from([False, False, True]),
-    st.sampled_from([None, *NAMES]),
+    st.sampled_from([None, None, None, None, *NAMES]),
     st.sampled_from([False] * 4 + [True]),
 )
+NOW = st.sampled_from([True, True, True, False])
 TO_ANOTHER = ("send", "monitor", "link", "unlink", "exit", "kill")
 SIGNALS = st.one_of(
     st.tuples(st.sampled_from(["send", "unlink", "kill"]), ONE),
@@ -46,7 +47,8 @@ SIGNALS = st.one_of(
 )
 ENDS = st.one_of(
     st.tuples(st.just("stop"), REASONS),
-    st.tuples(st.sampled_from(["stop, then crash"]), REASONS),
+    st.tuples(st.just("stop, then crash"), REASONS),
+    st.tuples(st.just("stop twice"), REASONS, REASONS),
     st.just(("crash",)),
 )
 
@@ -105,6 +107,9 @@ class Member(Server):
             case "stop, then crash":
                 self.stop(rest[0])
                 crash()
+            case "stop twice":
+                self.stop(rest[0])
+                self.stop(rest[1])
             case "reply":
                 for sender in self.deferred[-1:]:
                     sender.reply("ok")
@@ -174,10 +179,25 @@ class LifecycleMachine(RuleBasedStateMachine):
         """One of the youngest, the dead included."""
         return self.world.actors[-1 - place % len(self.world.actors)]
 
+    def pick_alive(self, place: int) -> ModelActor:
+        alive = [actor for actor in self.world.actors if not actor.dead] or self.world.actors
+        return alive[-1 - place % len(alive)]
+
     @initialize(first=STARTS, second=STARTS)
     def begin(self, first: Any, second: Any) -> None:
         for traps, last_words, name, _ in (first, second):
             self.start((traps, last_words, name, False))
+
+    @rule(place=ONE, other=ONE)
+    def one_watches_another_that_ends(self, place: int, other: int) -> None:
+        """The news is on its way then."""
+        watcher, target = self.pick_alive(place), self.pick_alive(other)
+        for verb in ("link", "monitor"):
+            self.tell_actor(watcher, (verb, target))
+        if watcher is not target and not target.dead:
+            target.ahead.append(("kill",))
+            self.refs[target.number].kill()
+            self.run(self.refs[target.number]._cell)
 
     @rule(how=STARTS)
     def start(self, how: Any) -> None:
@@ -186,35 +206,51 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     def tell(self, place: int, operation: tuple[Any, ...], now: bool) -> None:
         """Have an actor do something when it gets to it, or now."""
-        target = self.pick(place)
         verb, *rest = operation
         if verb in TO_ANOTHER:
-            other = self.pick(rest[0])
-            modelled, real = (verb, other, *rest[1:]), (verb, self.refs[other.number], *rest[1:])
-        else:
-            modelled = real = operation
-        target.inbox.append(("do", modelled))
+            operation = (verb, self.pick(rest[0]), *rest[1:])
+        self.tell_actor(self.pick_alive(place), operation, now)
+
+    def tell_actor(self, target: ModelActor, operation: tuple[Any, ...], now: bool = True) -> None:
+        target.inbox.append(("do", operation))
+        real = [self.refs[part.number] if isinstance(part, ModelActor) else part for part in operation]
         self.refs[target.number].cast(real)
         while now and target.inbox:
             self.run(self.refs[target.number]._cell)
 
-    @rule(place=ONE, other=ONE, verb=st.sampled_from(["monitor", "link"]), now=st.booleans())
+    @rule(place=ONE, other=ONE, verb=st.sampled_from(["monitor", "link"]), now=NOW)
     def one_watches_another(self, place: int, other: int, verb: str, now: bool) -> None:
         self.tell(place, (verb, other), now)
 
-    @rule(place=ONE, how=STARTS, now=st.booleans())
+    @rule(place=ONE, how=STARTS, now=NOW)
     def one_starts_another(self, place: int, how: Any, now: bool) -> None:
         self.tell(place, ("start", *how), now)
 
-    @rule(place=ONE, operation=SIGNALS, now=st.booleans())
+    @rule(place=ONE, verb=st.sampled_from(["stop", "exit"]), reason=REASONS)
+    def a_parent_ends_or_tells_its_child_to(self, place: int, verb: str, reason: Any) -> None:
+        pairs = [(a.parent, a) for a in self.world.actors if a.parent and not a.dead and not a.parent.dead]
+        if pairs:
+            parent, child = pairs[-1 - place % len(pairs)]
+            self.tell_actor(parent, ("stop", reason) if verb == "stop" else ("exit", child, reason))
+
+    @rule(place=ONE, operation=SIGNALS, now=NOW)
     def one_tells_another(self, place: int, operation: Any, now: bool) -> None:
         self.tell(place, operation, now)
 
-    @rule(place=ONE, operation=st.sampled_from([("cancel",), ("reply",)]), now=st.booleans())
+    @rule(place=ONE, number=ONE)
+    def a_watch_is_taken_back(self, place: int, number: int) -> None:
+        """By a thread; its `Down` may be on its way."""
+        watcher = self.pick_alive(place)
+        if watcher.monitors:
+            number = -1 - number % len(watcher.monitors)
+            watcher.monitors[number].wanted = False
+            self.refs[watcher.number]._cell.actor.monitors[number].cancel()
+
+    @rule(place=ONE, operation=st.sampled_from([("cancel",), ("reply",)]), now=NOW)
     def one_thinks_better_of_it(self, place: int, operation: Any, now: bool) -> None:
         self.tell(place, operation, now)
 
-    @rule(place=ONE, operation=ENDS, now=st.booleans())
+    @rule(place=ONE, operation=ENDS, now=NOW)
     def one_ends(self, place: int, operation: Any, now: bool) -> None:
         self.tell(place, operation, now)
 

@@ -40,7 +40,7 @@ from tests.actors.simulation import Simulation
 
 # No explanations: they take longer than the search.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-QUICK = settings(max_examples=300, stateful_step_count=40, deadline=None, phases=PHASES)
+QUICK = settings(max_examples=200, stateful_step_count=40, deadline=None, phases=PHASES)
 SOAK = settings(QUICK, max_examples=20_000, stateful_step_count=80)
 
 IDS = st.sampled_from("abcde")
@@ -48,7 +48,7 @@ OUTCOMES = st.lists(st.sampled_from(["ok", "fail", "fail", "ignore"]), max_size=
 ENDS = ["kill", "crash", "normal", "shutdown", ("shutdown", 1), "odd"]
 
 
-OPTIONS = {"limit": st.integers(0, 6), "period": st.integers(1, 5)}
+OPTIONS = {"limit": st.sampled_from([0, 1, 2, 4, 100, 100]), "period": st.integers(1, 5)}
 STRATEGIES = st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"])
 
 
@@ -120,15 +120,6 @@ def spec_of(plan: Plan, world: World) -> ChildSpec:
     )
 
 
-def end(simulation: Simulation, ref: Ref, how: Any) -> None:
-    """Have an actor end and run it; who watches has the news in its mailbox then."""
-    if how == "kill":
-        ref.kill()
-    else:
-        ref.send(lambda actor, _: crash() if how == "crash" else actor.stop(how))
-    simulation.run(ref._cell)
-
-
 def outcome_of(request: Request) -> Any:
     """What a call returned, as the model says it."""
     try:
@@ -190,11 +181,37 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs and self.running())
     @rule(data=st.data(), how=st.sampled_from(ENDS))
     def a_child_ends(self, data: st.DataObject, how: Any) -> None:
-        pid = data.draw(st.sampled_from(self.running()))
-        end(self.simulation, self.world.refs[pid], how)
+        self.end(data.draw(st.sampled_from(self.running())), how)
+
+    @precondition(lambda self: self.runs and self.running())
+    @rule(data=st.data(), how=st.sampled_from(ENDS))
+    def all_children_end(self, data: st.DataObject, how: Any) -> None:
+        for pid in data.draw(st.permutations(self.running())):
+            self.end(pid, how)
+
+    def end(self, pid: int, how: Any) -> None:
+        """End a child; the supervisor has the news in its mailbox then."""
+        ref = self.world.refs[pid]
+        if how == "kill":
+            ref.kill()
+        else:
+            ref.send(lambda actor, _: crash() if how == "crash" else actor.stop(how))
+        self.simulation.run(ref._cell)
         child = next(c for c in self.model.children if c.pid == pid)
         self.model.end(child, "killed" if how == "kill" else how)
         self.model.mailbox.append(("exit", pid))
+
+    @precondition(lambda self: self.runs and self.running() and not self.model.mailbox)
+    @rule(data=st.data(), failures=st.integers(1, 4), others=st.sampled_from([None, "normal", "kill"]))
+    def a_child_does_not_come_back(self, data: st.DataObject, failures: int, others: str | None) -> None:
+        """At once; it is being restarted when the news of the others arrives."""
+        pid = data.draw(st.sampled_from(self.running()))
+        child = next(c for c in self.model.children if c.pid == pid)
+        self.the_next_starts(child.plan.id, ["fail"] * failures)
+        self.end(pid, "crash")
+        for other in self.running() if others else ():
+            self.end(other, others)
+        self.the_supervisor_handles_a_message()
 
     @precondition(lambda self: self.runs and self.model.mailbox)
     @rule()
@@ -209,7 +226,7 @@ class Machine(RuleBasedStateMachine):
             self.the_supervisor_handles_a_message()
             self.both_are_the_same()
 
-    @precondition(lambda self: self.runs)
+    @precondition(lambda self: self.runs and self.model.starts > 8)
     @rule(reason=st.sampled_from(["shutdown", "normal"]))
     def the_supervisor_is_stopped(self, reason: str) -> None:
         self.ref.stop(reason, block=False)
@@ -257,17 +274,28 @@ class SupervisorMachine(Machine):
 
     @precondition(lambda self: not self.runs)
     @rule(
-        first=st.lists(plans(), max_size=5, unique_by=lambda plan: plan.id),
+        first=st.lists(plans(), min_size=1, max_size=5, unique_by=lambda plan: plan.id),
         strategy=STRATEGIES,
-        auto_shutdown=st.sampled_from(["never", "any_significant", "all_significant"]),
+        auto_shutdown=st.sampled_from(["never", "any_significant", *["all_significant"] * 2]),
+        all_of_them=st.sampled_from([False, True, True]),
         outcomes=st.just({}) | st.dictionaries(IDS, OUTCOMES, max_size=2),
         **OPTIONS,
     )
     def begin(
-        self, *, first: list[Plan], outcomes: Any, limit: int, period: int, strategy: Any, auto_shutdown: Any
+        self,
+        *,
+        first: list[Plan],
+        outcomes: Any,
+        limit: int,
+        period: int,
+        strategy: Any,
+        auto_shutdown: Any,
+        all_of_them: bool,
     ) -> None:
         if auto_shutdown == "never":
             first = [attrs.evolve(plan, significant=False) for plan in first]
+        elif all_of_them:
+            first = [attrs.evolve(plan, significant=True, restart="transient") for plan in first]
         more = {"strategy": strategy, "auto_shutdown": auto_shutdown}
         model = ModelSupervisor(limit=limit, period=period, clock=self.simulation.clock, **more)
         self.both(

@@ -117,6 +117,7 @@ class RegistryMachine(RuleBasedStateMachine):
         for _ in range(2):
             self.owner_starts(traps=False)
 
+    @precondition(lambda self: sum(owner.is_alive() for owner in self.owners) < 3)
     @rule(traps=st.booleans())
     def owner_starts(self, traps: bool) -> None:
         self.owners.append(Owner.start(traps))
@@ -168,6 +169,12 @@ class RegistryMachine(RuleBasedStateMachine):
         self.registry, self.rows, self.locks = None, [], []
 
     # -- entries -----------------------------------------------------------------------
+
+    @precondition(lambda self: self.anybody)
+    @rule(place=PLACE, value=VALUES)
+    def register_under_all_keys(self, place: int, value: int) -> None:
+        for key in "ab":
+            self.register(place, key, value, True)
 
     @precondition(lambda self: self.anybody)
     @rule(place=PLACE, key=KEYS, value=VALUES, itself=st.booleans())
