@@ -26,7 +26,7 @@ class Plan:
     significant: bool = False
     traps: bool = False
     last_words: str = "none"
-    """``"raise"``: `terminate` raises, so the reason is a crash."""
+    """What `terminate` does: there is none, it notes the end, or it raises, too: then the reason is a crash."""
 
 
 class Script:
@@ -100,7 +100,7 @@ class ModelSupervisor:
     def end(self, child: ModelChild, reason: str) -> None:
         """The actor of a child ends, whoever wanted it."""
         assert child.pid is not None
-        if reason != "killed":
+        if reason != "killed" and child.plan.last_words != "none":
             self.log.append(("stop", child.plan.id, reason))
             if child.plan.last_words == "raise":
                 reason = "crash"

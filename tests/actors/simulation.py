@@ -30,6 +30,8 @@ class Simulation:
     closed = False
     started = True
     successor = None
+    active, target = 0, 1
+    """Nobody runs actors: whoever makes one ready tells with `_add_thread`."""
 
     def __init__(self, at_a_time: int = 1) -> None:
         self.run_queue: deque[Cell] = deque()
@@ -66,6 +68,10 @@ class Simulation:
 
     def ready(self, cell: Cell) -> None:
         self.run_queue.append(cell)
+        self._add_thread()
+
+    def _add_thread(self) -> None:
+        """The last actor of the queue has become ready."""
 
     def reserve(self, count: int) -> None:
         """There are no threads to have."""

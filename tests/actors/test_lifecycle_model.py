@@ -146,9 +146,8 @@ def number_of(ref: Ref | None) -> int | None:
 class Watching(Simulation):
     """Looks at each `Down` in the moment in which it is sent."""
 
-    def ready(self, cell: Any) -> None:
-        super().ready(cell)
-        for function, argument in cell.inbox:
+    def _add_thread(self) -> None:
+        for function, argument in self.run_queue[-1].inbox:
             if function is _down:
                 ref = argument[1].ref
                 assert not ref.is_alive(), "told of an end before it"

@@ -62,7 +62,7 @@ def plans() -> st.SearchStrategy[Plan]:
         type=st.sampled_from(["worker", "supervisor"]),
         significant=st.booleans(),
         traps=st.booleans(),
-        last_words=st.sampled_from(["none", "none", "raise"]),
+        last_words=st.sampled_from(["none", "note", "raise"]),
     )
     return everything.map(
         lambda plan: attrs.evolve(plan, significant=plan.significant and plan.restart != "permanent")
@@ -95,14 +95,28 @@ class Real(Server):
             raise Ignore
         world.refs[self.pid] = self.ref
 
+
+class Trapping(Real):
+    trap_exit = True
+
+
+class Noting(Real):
     def terminate(self, reason: Any) -> None:
         self.world.log.append(("stop", self.plan.id, name_of(reason)))
         if self.plan.last_words == "raise":
             crash()
 
 
-class Trapping(Real):
+class TrappingAndNoting(Noting):
     trap_exit = True
+
+
+CLASSES = {
+    (False, False): Real,
+    (True, False): Trapping,
+    (False, True): Noting,
+    (True, True): TrappingAndNoting,
+}
 
 
 def name_of(reason: Any) -> Any:
@@ -112,7 +126,7 @@ def name_of(reason: Any) -> Any:
 def spec_of(plan: Plan, world: World) -> ChildSpec:
     return ChildSpec(
         id=plan.id,
-        start=(Trapping if plan.traps else Real, (world, plan), {}),
+        start=(CLASSES[plan.traps, plan.last_words != "none"], (world, plan), {}),
         restart=plan.restart,
         shutdown=plan.shutdown,
         type=plan.type,
