@@ -26,7 +26,7 @@ class Plan:
     significant: bool = False
     traps: bool = False
     last_words: str = "none"
-    """What `terminate` does: there is none, it notes the end, or it raises, too: then the reason is a crash."""
+    """What `terminate` does: there is none, it notes the end, or it raises as well and makes it a crash."""
 
 
 class Script:

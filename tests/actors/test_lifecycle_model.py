@@ -20,14 +20,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from slither_actors.actors import NO_REPLY, Crash, Down, Exit, Ref, Server, whereis
-from slither_actors.actors._cell import _down
+from slither_actors.actors import NO_REPLY, Down, Exit, Ref, Server, whereis
+from slither_actors.actors._cell import _down, _names
 from slither_actors.actors._request import Request
 from slither_actors.errors import ActorExitError, NameTakenError, StartError
 from tests.actors.model_actors import ModelActor, ModelCall, ModelWorld
 from tests.actors.probes import crash
+from tests.actors.scripted import QUICK, SOAK, name_of
 from tests.actors.simulation import Simulation
-from tests.actors.test_models import QUICK, SOAK
 
 MOST = 6
 NAMES = ["x", "y"]
@@ -135,10 +135,6 @@ def begin(
     return True
 
 
-def name_of(reason: Any) -> Any:
-    return "crash" if isinstance(reason, Crash) else reason
-
-
 def number_of(ref: Ref | None) -> int | None:
     return None if ref is None else ref._cell.actor.number
 
@@ -152,13 +148,7 @@ class Watching(Simulation):
                 ref = argument[1].ref
                 assert not ref.is_alive(), "told of an end before it"
                 assert ref.name is None or whereis(ref.name) is not ref, "told before the name was free"
-                assert all(ref is not other.ref for other in _names().values()), "the name is kept"
-
-
-def _names() -> dict[object, Any]:
-    from slither_actors.actors._cell import _names
-
-    return _names
+                assert all(ref is not other.ref for other in _names.values()), "the name is kept"
 
 
 class LifecycleMachine(RuleBasedStateMachine):

@@ -21,8 +21,8 @@ from slither_actors.actors._registry import _Claim, _unlock
 from slither_actors.actors._request import Request
 from slither_actors.errors import ActorExitError, SlitherError
 from tests.actors.probes import crash
+from tests.actors.scripted import QUICK, SOAK
 from tests.actors.simulation import Simulation
-from tests.actors.test_models import QUICK, SOAK
 
 KEYS = st.sampled_from("ab")
 VALUES = st.integers(0, 2)
