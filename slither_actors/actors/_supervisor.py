@@ -398,4 +398,6 @@ def _try_again(supervisor: Supervisor, child: Child) -> None:
 
 def _time_is_up(supervisor: Supervisor, child: Child) -> None:
     child.waiting = None
+    # If one before it in its group does not start, it is that one's turn to be restarted.
+    child.restarting = False
     supervisor._attempt(child, "its backoff is over")

@@ -25,6 +25,8 @@ class Plan:
     type: str = "worker"
     significant: bool = False
     traps: bool = False
+    waits: bool = False
+    """Before a restart: 1, 2, 4, 8, 8 ... seconds, and 1 again after it ran for 3."""
     last_words: str = "none"
     """What `terminate` does: there is none, it notes the end, or it raises as well and makes it a crash."""
 
@@ -44,6 +46,13 @@ class Script:
 
 
 @attrs.define(eq=False)
+class Wait:
+    """Between an end and the restart."""
+
+    seconds: float
+
+
+@attrs.define(eq=False)
 class ModelChild:
     plan: Plan
     pid: int | None = None
@@ -51,6 +60,9 @@ class ModelChild:
     restarts: int = 0
     last: int | None = None
     """The pid before."""
+    wait: Wait | None = None
+    in_a_row: int = 0
+    started_at: float | None = None
 
     @property
     def state(self) -> str:
@@ -83,6 +95,8 @@ class ModelSupervisor:
         """Of each pid that has ended."""
         self.attempts: list[float] = []
         self.ended: str | None = None
+        self.all_waits: list[Wait] = []
+        """Those that have not fired, the oldest first."""
 
     # -- one child -------------------------------------------------------------
 
@@ -93,6 +107,7 @@ class ModelSupervisor:
         if outcome == "fail":
             return False
         child.pid, child.restarting = (self.starts if outcome == "ok" else None), False
+        child.wait, child.started_at = None, self.clock()
         if outcome == "ignore" and child.plan.restart == "temporary" and child in self.children:
             self.children.remove(child)
         return True
@@ -107,7 +122,7 @@ class ModelSupervisor:
         self.reasons[child.pid] = reason
 
     def stop(self, child: ModelChild) -> None:
-        child.restarting = False
+        child.restarting, child.wait = False, None
         if child.pid is not None and child.pid not in self.reasons:
             self.end(child, "killed" if child.plan.shutdown == "brutal_kill" else "shutdown")
         child.pid = None
@@ -141,6 +156,11 @@ class ModelSupervisor:
             if child is not None:
                 child.last, child.pid = child.pid, None
                 self.child_ended(child, self.reasons[what])
+        elif kind == "time":
+            child, wait = what
+            if child.wait is wait:
+                child.wait = None
+                self.attempt(child)
         elif what.restarting and what in self.children:
             self.restart(what)
 
@@ -165,11 +185,36 @@ class ModelSupervisor:
         self.attempts.append(now)
         return sum(math.floor(at) >= math.floor(now) - self.period for at in self.attempts) > self.limit
 
+    def waits(self) -> list[Wait]:
+        return [wait for wait in self.all_waits if any(child.wait is wait for child in self.children)]
+
+    def fire(self, number: int) -> None:
+        """The time of one of `waits` has come."""
+        wait = self.waits()[number]
+        self.all_waits.remove(wait)
+        child = next(child for child in self.children if child.wait is wait)
+        self.mailbox.append(("time", (child, wait)))
+
+    def begin_wait(self, child: ModelChild) -> None:
+        if child.started_at is not None and self.clock() - child.started_at >= 3:
+            child.in_a_row = 0
+        child.started_at = None
+        child.restarting, child.wait = True, Wait(min(2**child.in_a_row, 8))
+        child.in_a_row += 1
+        self.all_waits.append(child.wait)
+
     def restart(self, child: ModelChild) -> None:
+        child.restarting = False
         if self.too_often():
             self.finish("shutdown")
-            return
-        child.restarting = False
+        elif child.plan.waits:
+            self.stop_group(child)
+            self.begin_wait(child)
+        else:
+            self.attempt(child)
+
+    def stop_group(self, child: ModelChild) -> list[ModelChild]:
+        """Stop what goes along; return what is to be started."""
         at = self.children.index(child)
         group = {
             "one_for_one": [child],
@@ -181,12 +226,17 @@ class ModelSupervisor:
                 self.stop(each)
         gone = [each for each in group if each.plan.restart == "temporary"]
         self.children = [each for each in self.children if each not in gone]
-        for each in group:
-            if each in gone:
-                continue
+        return [each for each in group if each not in gone]
+
+    def attempt(self, child: ModelChild) -> None:
+        child.restarting = False
+        for each in self.stop_group(child):
             if not self.start(each):
-                each.restarting = True
-                self.mailbox.append(("again", each))
+                if each.plan.waits:
+                    self.restart(each)
+                else:
+                    each.restarting = True
+                    self.mailbox.append(("again", each))
                 return
             each.restarts += each.pid is not None
 
@@ -216,6 +266,7 @@ class ModelSupervisor:
         if child is None:
             return "not_found"
         self.stop(child)
+        child.in_a_row, child.started_at = 0, None
         if child.plan.restart == "temporary":
             self.children.remove(child)
         return None
@@ -293,10 +344,22 @@ class ModelDynamic(ModelSupervisor):
             return
         # It is the youngest again.
         self.children.remove(child)
+        if child.plan.waits:
+            self.begin_wait(child)
+            self.children.append(child)
+        else:
+            self.children.append(child)
+            self.attempt(child)
+
+    def attempt(self, child: ModelChild) -> None:
+        self.children.remove(child)
         if not self.start(child):
+            self.children.append(child)
+            if child.plan.waits:
+                self.restart(child)
+                return
             child.restarting = True
             self.mailbox.append(("again", child))
-            self.children.append(child)
         elif child.pid is not None:
             child.restarts += 1
             # Those that are being restarted are listed after those that run.

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from hypothesis import HealthCheck, Phase, settings
 
-from slither_actors.actors import ChildSpec, Crash, Ignore, Ref, Server
+from slither_actors.actors import Backoff, ChildSpec, Crash, Ignore, Ref, Server
 from slither_actors.actors._request import Request
 from slither_actors.errors import ChildError, SlitherError
 from tests.actors.model_supervisor import Plan, Script
@@ -68,6 +68,8 @@ class TrappingAndNoting(Noting):
     trap_exit = True
 
 
+BACKOFF = Backoff(min=1, max=8, jitter=0, reset_after=3)
+
 CLASSES = {
     (False, False): Real,
     (True, False): Trapping,
@@ -88,6 +90,7 @@ def spec_of(plan: Plan, world: World) -> ChildSpec:
         shutdown=plan.shutdown,
         type=plan.type,
         significant=plan.significant,
+        backoff=BACKOFF if plan.waits else None,
     )
 
 

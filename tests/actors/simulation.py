@@ -12,17 +12,43 @@ from collections import deque
 from typing import Any
 
 from slither_actors.actors import Ref, _cell, _child, _runtime
-from slither_actors.actors._cell import Cell, live_cells
+from slither_actors.actors._cell import Cell, Message, live_cells
 from slither_actors.actors._ref import _on_call
 from slither_actors.actors._request import Request
 from slither_actors.actors._scheduler import Runner
-from tests.actors.children import Clock, ManualTimers
+from slither_actors.actors._timers import Timer, TimerThread
+from tests.actors.children import Clock
 
 __all__ = ["Simulation"]
 
 
+class Timers(TimerThread):
+    """Timers that fire when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[tuple[Timer, float]] = []
+
+    def start(self, cell: Cell, delay: float, message: Message, period: float | None = None) -> Timer:
+        timer = super().start(cell, delay, message, period)
+        self._waiting.append((timer, delay))
+        return timer
+
+    def add(self, _: Timer) -> None:
+        """No thread waits for it."""
+
+    def delays(self) -> list[float]:
+        """Of those that wait, the oldest first."""
+        self._waiting = [entry for entry in self._waiting if entry[0].active]
+        return [delay for _, delay in self._waiting]
+
+    def fire(self, number: int) -> None:
+        """Let the time of one of `delays` come."""
+        self._waiting.pop(number)[0].fire()
+
+
 class Simulation:
-    """In the place of the runtime's scheduler, its timers and the clock of supervisors, until `close`.
+    """In the place of the scheduler, the timers, the clock and the chance of the runtime, until `close`.
 
     The thread that makes it counts as a plain thread, and is the only one.
     """
@@ -36,13 +62,14 @@ class Simulation:
     def __init__(self, at_a_time: int = 1) -> None:
         self.run_queue: deque[Cell] = deque()
         self.clock = Clock()
-        self.timers = ManualTimers()
+        self.timers = Timers()
         self._frame = _runtime._local.__dict__.get("runner")
         _runtime._local.runner = Runner(self)  # type: ignore[arg-type]
         self._patched = [
             self._patch(_runtime, "scheduler", self),
             self._patch(_runtime, "timers", self.timers),
             self._patch(_child, "clock", self.clock),
+            self._patch(_child, "uniform", lambda: 0.0),
             self._patch(_cell, "_SLICE", at_a_time),
         ]
         # Crashes are the game here, and there are thousands.

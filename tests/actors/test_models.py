@@ -47,6 +47,7 @@ def plans() -> st.SearchStrategy[Plan]:
         type=st.sampled_from(["worker", "supervisor"]),
         significant=st.booleans(),
         traps=st.booleans(),
+        waits=st.sampled_from([False, False, True]),
         last_words=st.sampled_from(["none", "note", "raise"]),
     )
     return everything.map(
@@ -136,6 +137,15 @@ class Machine(RuleBasedStateMachine):
             self.end(other, others)
         self.the_supervisor_handles_a_message()
 
+    @precondition(lambda self: self.runs and self.model.waits())
+    @rule(data=st.data(), handled=st.booleans())
+    def a_wait_is_over(self, data: st.DataObject, handled: bool) -> None:
+        number = data.draw(st.integers(0, len(self.model.waits()) - 1))
+        self.simulation.timers.fire(number)
+        self.model.fire(number)
+        if handled:
+            self.the_supervisor_handles_all()
+
     @precondition(lambda self: self.runs and self.model.mailbox)
     @rule()
     def the_supervisor_handles_a_message(self) -> None:
@@ -183,6 +193,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert self.ref.is_alive()
         assert len(self.ref._cell.inbox) == len(model.mailbox)
+        assert self.simulation.timers.delays() == [wait.seconds for wait in model.waits()]
         supervisor = self.ref._cell.actor
         rows = [
             (row.id, row.state, row.type, row.ref and row.ref._cell.actor.pid, row.restarts)

@@ -20,6 +20,7 @@ from slither_actors.actors import (
 from slither_actors.errors import ChildError, OptionError
 from tests.actors.children import Clock, ManualTimers, kill, spec, starts, stops, supervise
 from tests.actors.probes import LONG, Log, crash
+from tests.actors.simulation import Simulation
 
 DOUBLING = Backoff(min=1, max=100, jitter=0, reset_after=60)
 
@@ -163,6 +164,24 @@ def test_a_wait_ends_when_the_child_is_restarted_with_another(log: Log, timers: 
     supervisor.count_children()
     assert log.rest() == starts("a", "b")
     assert timers.delays() == []
+
+
+def test_a_wait_is_over_when_another_child_of_the_group_does_not_start(log: Log) -> None:
+    """It is the other one that is being restarted then; when that is given up, the child is stopped."""
+    simulation = Simulation()
+    try:
+        fails = []
+        first = spec(log, "a", lambda _: crash() if fails else None)
+        supervisor = supervise(log, first, slow(log, "b"), strategy="one_for_all")
+        kill(supervisor, "b")
+        fails.append(True)
+        simulation.timers.fire(0)
+        simulation.ask(supervisor, ("terminate_child", "a"))
+        simulation.run_all()
+        assert states(supervisor) == [("b", "stopped"), ("a", "stopped")]
+        supervisor.restart_child("b")
+    finally:
+        simulation.close()
 
 
 def test_a_dynamic_supervisor_waits_as_well(log: Log, timers: ManualTimers) -> None:
