@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.actors._crash_report import CrashReport
+from slither_actors.actors._interrupts import waits
 from slither_actors.actors._message import Message
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._scheduler import Scheduler
@@ -294,6 +295,7 @@ class Cell:
         """End the actor at its next message boundary; no callback runs any more."""
         self.put_control((_kill, None))
 
+    @waits
     def join(self, timeout: float | None) -> bool:
         """Wait in this thread until the cell is dead. The caller has handed over."""
         lock = threading.Lock()
