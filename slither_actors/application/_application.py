@@ -140,7 +140,7 @@ class Application:
                         "start the application before the first run, or read or close those first"
                     )
                     raise NotRunningError(msg)
-                _current._halt(_STOP_SECONDS)
+                _current._halt()
             self.stop_asked = False
             self._root = self._start_tree()
             _current = self
@@ -191,7 +191,7 @@ class Application:
             except RuntimeError:  # there can be none
                 _ask_to_stop(root)
 
-    def _halt(self, timeout: float) -> None:
+    def _halt(self, timeout: float = _STOP_SECONDS) -> None:
         self.stop_asked = True
         root = self._root
         if root is not None:
@@ -257,7 +257,7 @@ class Application:
             self._serving = True
             serving.serve()
         except BaseException:
-            self._halt(_STOP_SECONDS)
+            self._halt()
             raise
         finally:
             self._signals.restore(replaced)
@@ -306,7 +306,7 @@ class Application:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._halt(_STOP_SECONDS)
+            self._halt()
         finally:
             self._signals.restore()
 
@@ -354,7 +354,7 @@ def _stop_at_exit() -> None:
     global _exiting  # noqa: PLW0603
     _exiting = True
     if _current is not None:
-        _current._halt(_STOP_SECONDS)
+        _current._halt()
 
 
 def _ask_to_stop(root: SupervisorRef) -> None:

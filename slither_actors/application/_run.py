@@ -30,7 +30,7 @@ from slither_actors.application._signals import Terminated, dump_threads
 from slither_actors.application._tree import (
     ZOMBIE_STATUS,
     drain,
-    kill,
+    end_now,
     warn_of_zombies,
     zombies_of,
 )
@@ -43,7 +43,7 @@ __all__ = ["Serving", "Word"]
 
 logger = logging.getLogger("slither_actors.application")
 
-_SECOND_SIGNAL_SECONDS: Final = 0.7
+_SECOND_SIGNAL_SECONDS: Final = 0.3
 """How long the end takes at most after a second signal."""
 
 _RENDER_SECONDS: Final = 0.5
@@ -129,7 +129,7 @@ class Serving:
             self._begin_stop()
         elif self._signals == 2:
             self._application.hurry()
-            kill(self._root)
+            end_now(self._root)
             self._deadline = time.monotonic() + _SECOND_SIGNAL_SECONDS
         else:
             os._exit(128 + number)
@@ -148,7 +148,7 @@ class Serving:
         try:
             if not self._ended_by_itself:
                 drain(self._application.drain_timeout, lambda: self._signals > 1)
-            self._application.stop()
+            self._application._halt()
         except BaseException as error:  # noqa: BLE001 - raised by `run`, in its own thread
             self._failure = error
         finally:
@@ -192,7 +192,8 @@ class Serving:
             status = status or 1
         if self._application.on_zombies == "exit":
             status = ZOMBIE_STATUS
-        _runtime.shut_down()
+        # The actors outside of the tree; threads need no end, for the interpreter does not go away.
+        _runtime.stop_actors(time.monotonic() + _runtime.EXIT_SECONDS)
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
