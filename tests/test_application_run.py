@@ -1,4 +1,4 @@
-"""`Application.run`: who ends it, how soon, and with which status. Each in a process of its own, with a watchdog."""
+"""`Application.run`: who ends it, how soon, and with which status. In a process each, with a watchdog."""
 
 from __future__ import annotations
 
@@ -216,17 +216,18 @@ def test_signals_while_it_stops(tmp_path: Any) -> None:
     """Whenever they come, the end is an orderly or a quick one, and its status is that of the first."""
     body = """
         application = Application(pools={}, children=probes("ab"))
+        when_up(ready, "b")
         application.run()
     """
     for delay in range(8):
-        with start(tmp_path, body.replace("application.run", 'when_up(ready, "b"); application.run')) as process:
+        with start(tmp_path, body) as process:
             await_ready(process)
             process.send_signal(signal.SIGTERM)
             time.sleep(delay * 0.004)
             process.send_signal(signal.SIGINT)
             status, output, errors = finish(process)
-        # After the handlers are restored it is any other program, in its last line.
-        assert status in (143, -signal.SIGINT), (output, errors)
+        # The first may be the second to be seen. And once the handlers are restored it is any program.
+        assert status in (143, 130, -signal.SIGINT), (output, errors)
         assert "Exception ignored" not in errors
 
 
