@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.actors._crash_report import CrashReport
-from slither_actors.actors._interrupts import waits
+from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._message import Message
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._scheduler import Scheduler
@@ -315,6 +315,7 @@ class Cell:
 
     # -- with the token held -------------------------------------------------
 
+    @calls_out
     def run(self) -> None:
         """Run one slice. Never raises."""
         inbox = self.inbox

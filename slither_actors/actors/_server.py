@@ -207,9 +207,11 @@ class Server(Actor):
 
     # -- what the cell asks -------------------------------------------------------
 
+    @calls_out
     def _on_info(self, message: Any) -> None:
         self.handle_info(message)
 
+    @calls_out
     def _on_envelope(self, envelope: Envelope[Any]) -> None:
         """A message through Pykka's interface: an ask is a call, a tell is an info."""
         if envelope.reply_to is None:
@@ -220,6 +222,7 @@ class Server(Actor):
         except Exception:  # noqa: BLE001 - Pykka's contract for asks and proxies: the caller's
             envelope.reply_to.set_exception()
 
+    @calls_out
     def on_receive(self, message: Any) -> Any:
         """Answer a Pykka ask with `handle_call`."""
         request = Request(message, self._cell)
@@ -251,6 +254,7 @@ class Server(Actor):
         self.init(*args, **kwargs)
 
 
+@calls_out
 def _on_continue(server: Server, value: Any) -> None:
     server.handle_continue(value)
 

@@ -24,7 +24,7 @@ import attrs
 from slither_actors.actors import _child, _runtime
 from slither_actors.actors._cell import Cell
 from slither_actors.actors._child_spec import ChildSpec, Restart
-from slither_actors.actors._interrupts import waits
+from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
@@ -138,6 +138,7 @@ class TaskActor(Server):
         # An ordinary message: a task that is told to end before it began does not run its function.
         self._cell.put((_on_job, (function, args, kwargs)))
 
+    @calls_out
     def run(self, job: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> None:
         """Run the function and end."""
         function, args, kwargs = job
