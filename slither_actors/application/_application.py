@@ -210,7 +210,7 @@ class Application:
             if not self._signals.hurried:
                 logger.critical("the application did not stop within %g s and is killed", timeout)
         await_remains(self._pools, _HURRY_SECONDS if self._signals.hurried else _REMAINS_SECONDS)
-        if not self._serving:
+        if not self._serving and not self._signals.hurried:
             warn_of_zombies(root)
 
     def _await(self, root: SupervisorRef, timeout: float) -> None:

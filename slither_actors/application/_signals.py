@@ -45,6 +45,9 @@ _PATIENCE: Final = 1.0
 """Seconds after which a signal is raised anyhow. Nothing of the runtime's takes as long; what may is code of
 the user's in a place where none was expected, and a program that heeds no Ctrl-C would be worse."""
 
+_LOOKS: Final = 50
+"""Times that the main thread was looked at meanwhile: a process that was halted is not impatient."""
+
 _guards: weakref.WeakSet[SignalGuard] = weakref.WeakSet()
 """All of them, for the child of a fork."""
 
@@ -61,11 +64,17 @@ class Terminated(SystemExit, KeyboardInterrupt):
 class _Due:
     """A signal that has come and was not raised yet."""
 
-    __slots__ = ("number", "since")
+    __slots__ = ("looks", "number", "since")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.since = time.monotonic()
+        self.looks = 0
+
+    def look_again(self) -> bool:
+        """Whether the main thread has been where it is for too long. Not because nothing ran at all."""
+        self.looks += 1
+        return self.looks > _LOOKS and time.monotonic() - self.since > _PATIENCE
 
 
 class SignalGuard:
@@ -196,7 +205,7 @@ class SignalGuard:
 
     def _handle_nudge(self, _: int, frame: FrameType | None) -> None:
         due = self._due
-        if due is not None and (may_interrupt(frame) or time.monotonic() - due.since > _PATIENCE):
+        if due is not None and (may_interrupt(frame) or due.look_again()):
             self._due = None
             self._raise(due.number)
 
