@@ -142,6 +142,8 @@ class Program:
 
 def main(seconds: float, seed: int) -> None:
     faulthandler.dump_traceback_later(seconds + 60, exit=True)
+    if "SLITHER_SWITCH_INTERVAL" in os.environ:
+        sys.setswitchinterval(float(os.environ["SLITHER_SWITCH_INTERVAL"]))
     latencies: list[float] = []
     strikes = threading.Semaphore(0)
     struck = [0.0]
