@@ -110,6 +110,7 @@ gate = threading.Event()
 server, full, mute = Silent.start(), Full.start(), Mute.start()
 full.cast(gate.wait)
 full.cast(gate.wait)
+mute.tell(1)
 registry = Registry.start(keys="unique")
 registry.register_actor(server, "key")
 tasks = TaskSupervisor.start()
@@ -128,6 +129,8 @@ WAITS = {
     "join": lambda: server.join(60),
     "stop": lambda: full.stop(),
     "cast": lambda: [full.cast(print) for _ in range(3)],
+    "stop of an Actor": lambda: mute.stop(),
+    "end of an Actor": lambda: mute.actor_stopped.wait(60),
     "ask": lambda: mute.ask(1, timeout=60),
     "inline call": lambda: Inline.start().call(1, None),
     "last words of an inline call": lambda: LastWords.start().call(1, None),
