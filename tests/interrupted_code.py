@@ -18,6 +18,7 @@ from typing import Any
 
 from slither_actors import Application
 from slither_actors.actors import Actor, Registry, Server, Supervisor, SupervisorRef, whereis
+from slither_actors.actors._cell import live_cells
 
 LATE = 0.05
 
@@ -186,6 +187,11 @@ def main(seconds: float, seed: int) -> None:
         over = True
         strikes.release()
         thread.join()
+    # Those whose stop was interrupted: there may be more than the exit has time for on a busy machine.
+    for cell in live_cells():
+        cell.kill()
+    for cell in live_cells():
+        assert cell.join(30), cell.describe()
     late = sum(latency > LATE for latency in latencies)
     print(f"ok {len(latencies)} {late} {max(latencies):.4f}", flush=True)
 

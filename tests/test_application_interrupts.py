@@ -42,8 +42,8 @@ def under_fire(seconds: float, seed: int) -> None:
     ok, count, late, _ = program("tests.interrupted_code", str(seconds), str(seed), timeout=seconds + 90)
     assert ok == "ok"
     assert int(count) > 10 * seconds
-    # Fifty milliseconds, but for the few times when the machine gave the program none.
-    assert int(late) <= int(count) / 50
+    # Fifty milliseconds, but for the times when the machine gave the program none.
+    assert int(late) <= int(count) / 20
 
 
 @pytest.mark.parametrize("seed", [1, 2])
