@@ -46,6 +46,10 @@ logger = logging.getLogger("slither_actors.application")
 _SECOND_SIGNAL_SECONDS: Final = 0.3
 """How long the end takes at most after a second signal."""
 
+_TICK: Final = 0.5
+"""How long a signal may go unheard that comes in the instant in which the thread begins to wait: CPython
+runs handlers between instructions, looks for signals, and only then waits. Nothing else needs this."""
+
 _RENDER_SECONDS: Final = 0.5
 
 
@@ -100,11 +104,13 @@ class Serving:
         """Park this thread until the tree has been stopped or has ended."""
         watch = _Watch.start(self._root, self._inbox)
         while not self._stopped:
-            left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+            left = _TICK if self._deadline is None else self._deadline - time.monotonic()
             try:
-                word = self._inbox.get(timeout=left)
+                word = self._inbox.get(timeout=min(_TICK, max(0.0, left)))
             except queue.Empty:
-                break  # what stops the tree is stuck
+                if left <= 0:
+                    break  # what stops the tree is stuck
+                continue
             self._hear(word)
         watch.kill()
 
