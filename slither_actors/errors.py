@@ -15,6 +15,7 @@ __all__ = [
     "AbandonedError",
     "ActorError",
     "ActorExitError",
+    "ApplicationEndedError",
     "BatchError",
     "BatchTimeoutError",
     "CallCycleError",
@@ -77,6 +78,15 @@ class OptionError(SlitherError, ValueError):
 
 class NotRunningError(SlitherError):
     """Something was used before it started or after it stopped."""
+
+
+class ApplicationEndedError(SlitherError):
+    """The tree of an application that is run ended by itself: its root supervisor gave up or was killed."""
+
+    def __init__(self, reason: Any, why: str = "") -> None:
+        self.reason = reason
+        self.why = why
+        super().__init__(f"the application ended by itself ({reason}): {why or 'nobody asked it to'}")
 
 
 class ForkedRuntimeError(SlitherError):

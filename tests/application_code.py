@@ -82,3 +82,47 @@ class Napping(Pipe):
 
     on_error = "skip"
     work = workers(nap, batch_size=2, max_in_flight=4)
+
+
+def slow_start() -> None:
+    """Take long as an init hook."""
+    time.sleep(60)
+
+
+def doze(payloads: Sequence[int]) -> list[int]:
+    """Return the payloads after a long while."""
+    time.sleep(60)
+    return list(payloads)
+
+
+class Dozing(Pipe):
+    """A pipe whose batches take long."""
+
+    work = workers(doze, batch_size=1)
+
+
+class Ending(Store):
+    """Has a view that does what the test wants."""
+
+    hook: Any = None
+
+    def load(self, tables: Any) -> None:
+        """Load nothing."""
+
+    @view
+    def end(self) -> bool:
+        """Do it."""
+        Ending.hook()
+        return True
+
+
+def ask_for_the_end(payloads: Sequence[int], ctx: Context) -> list[Any]:
+    """Call the view."""
+    return [ctx.views.end() for _ in payloads]
+
+
+class AskingForTheEnd(Pipe):
+    """A pipe whose worker ends the application."""
+
+    stores = (Ending,)
+    work = workers(ask_for_the_end, batch_size=1)

@@ -314,3 +314,196 @@ def test_a_run_at_exit_is_refused(tmp_path: Any) -> None:
         "NotRunningError the program is ending and starts nothing any more\n",
         "",
     )
+
+
+# -- stops from odd places ------------------------------------------------------------
+
+PLACES = {
+    "atexit": "atexit.register(application.stop); small_run()",
+    "finalizer": """
+        class Last:
+            def __del__(self):
+                application.stop()
+        small_run()
+        Last()""",
+    "finalizer in a cycle": """
+        class Last:
+            def __init__(self):
+                self.me = self
+            def __del__(self):
+                application.stop()
+        small_run()
+        for _ in range(100):
+            Last()
+        gc.collect()""",
+    "signal handler": """
+        signal.signal(signal.SIGALRM, lambda *_: application.stop())
+        small_run()
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        run_until_it_ends()""",
+    "signal handler, while a call waits": """
+        signal.signal(signal.SIGALRM, lambda *_: application.stop())
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        whereis("slither").join(20)""",
+    "two at once": """
+        small_run()
+        for _ in range(2):
+            threading.Thread(target=application.stop).start()
+        application.stop()""",
+    "a thread, while the main thread runs": """
+        threading.Timer(0.3, application.stop).start()
+        run_until_it_ends()""",
+    "actors and tasks outside of the tree, which wait": """
+        class Outside(Server):
+            def handle_call(self, request, sender):
+                self.continue_with()
+                return NO_REPLY if self.note(sender) else None
+            def note(self, sender):
+                self.sender = sender
+                return True
+            def handle_continue(self, _):
+                self.sender.reply(self.stop_all())
+            def stop_all(self):
+                application.stop()
+                return application.running
+        class Greeter(Actor):
+            def on_receive(self, message):
+                application.stop()
+                return application.running
+        say(Outside.start().call(1))
+        application.start()
+        say(Greeter.start().ask(1))
+        application.start()
+        tasks = TaskSupervisor.start()
+        say(tasks.async_nolink(lambda: (application.stop(), application.running)[1]).await_())
+        application.start()""",
+    "request_stop in a block": """
+        threading.Timer(0.3, application.request_stop).start()
+        run_until_it_ends()""",
+}
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_a_stop_from_anywhere(tmp_path: Any, place: str) -> None:
+    """It ends, soon, and leaves nothing."""
+    body = f"""
+        import atexit, gc, threading
+        from slither_actors.actors import NO_REPLY, Actor, whereis
+        def run_until_it_ends():
+            try:
+                run()
+            except PipeError:
+                pass
+        application = Application(pools={{"default": 1}}).start()
+        {textwrap.dedent(PLACES[place]).strip().replace(chr(10), chr(10) + " " * 8)}
+        application.stop()
+        say("ended", application.running)
+    """
+    with start(tmp_path, body) as process:
+        began = time.monotonic()
+        status, output, errors = finish(process)
+    assert (status, errors) == (0, "")
+    *before, last = output.splitlines()
+    assert last == "ended False"
+    assert set(before) <= {"ready", "False"}
+    assert time.monotonic() - began < 10
+
+
+def test_a_stop_inside_the_runtime_does_not_wait(tmp_path: Any) -> None:
+    """The main thread holds a lock of the scheduler while a handler of the program's calls stop."""
+    body = """
+        from slither_actors.actors import _interrupts, _runtime
+        names = {}
+        source = "def hold(lock, function):\\n    with lock:\\n        function()"
+        exec(compile(source, _interrupts._OURS + "actors/_made_up.py", "exec"), names)
+        with Application(pools={}) as application:
+            began = time.monotonic()
+            names["hold"](_runtime.scheduler._lock, lambda: application.stop())
+            say(time.monotonic() - began < 1)
+            application.root.join(5)
+        say("ended")
+    """
+    with start(tmp_path, body) as process:
+        assert finish(process) == (0, "True\nended\n", "")
+
+
+def test_calls_while_the_application_stops_end(tmp_path: Any) -> None:
+    """With a reply or an error, promptly: a thousand of them."""
+    body = """
+        import threading
+        from slither_actors.actors import Server, whereis
+        from slither_actors.errors import *
+        class Echo(Server):
+            def handle_call(self, request, sender):
+                return request
+        longest = 0.0
+        for _ in range(20):
+            over = threading.Event()
+            def calls():
+                global longest
+                while not over.is_set():
+                    began = time.monotonic()
+                    try:
+                        echo.call(1, 30)
+                    except (ActorExitError, NotRunningError):
+                        pass
+                    longest = max(longest, time.monotonic() - began)
+            with Application(pools={}, children=[Echo]) as application:
+                echo = application.root.child("Echo")
+                threads = [threading.Thread(target=calls) for _ in range(3)]
+                for thread in threads:
+                    thread.start()
+            over.set()
+            for thread in threads:
+                thread.join()
+        say(longest < 3)
+    """
+    with start(tmp_path, body) as process:
+        assert finish(process) == (0, "True\n", "")
+
+
+# -- fork ----------------------------------------------------------------------------------
+
+QUIET = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)"
+
+CHILDREN = {
+    "leaves the block": ("pass", 0),
+    "exits": ("sys.exit(3)", 3),
+    "fails": ("os.close(2); raise LookupError", 1),
+    "uses a pool": ("uses(lambda: run_pipe(code.Doubling, [1]))", 0),
+    "uses the tree": ("uses(lambda: application.root)", 0),
+    "stops": ("application.stop(); application.request_stop(); sys.exit(4)", 4),
+    "starts another": ("uses(lambda: Application(pools={}).start())", 0),
+    "gets SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM),
+}
+
+
+@pytest.mark.parametrize("child", CHILDREN, ids=str)
+def test_a_child_of_a_fork_has_no_application(tmp_path: Any, child: str) -> None:
+    """It can end as any process, in the block or by leaving it; uses are errors; the parent's goes on."""
+    code, expected = CHILDREN[child]
+    body = f"""
+        {QUIET}
+        def uses(function):
+            try:
+                say("gave", function())
+            except ForkedRuntimeError:
+                pass
+        from slither_actors.errors import ForkedRuntimeError
+        parent = os.getpid()
+        faulthandler.cancel_dump_traceback_later()  # a child of a fork would wait for its thread at exit
+        with Application(stores=[code.Rates], pools={{"default": 1}}) as application:
+            small_run()
+            pid = os.fork()
+            if not pid:
+                signal.alarm(15)
+                {code}
+            else:
+                say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                small_run()
+                code.Rates.rates.put("b", 1)
+        if os.getpid() == parent:
+            say("parent ended")
+    """
+    with start(tmp_path, body) as process:
+        assert finish(process) == (0, f"{int(expected)}\nparent ended\n", "")

@@ -22,6 +22,9 @@ T = TypeVar("T")
 GRACE_SECONDS = 2.0
 """How long what was read may take to come out after the first signal."""
 
+_LOOK_SECONDS = 0.005
+"""How soon a main thread that was inside the runtime is looked at again."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,6 +57,12 @@ class Stopper:
         self._give_up_output: Callable[[], object] = lambda: None
         self._waiting = False
         self._overdue = False
+        # Here, and not at the top: signals are handled before there is time to import the library.
+        from slither_actors.actors._interrupts import may_interrupt  # noqa: PLC0415
+
+        self._may_interrupt = may_interrupt
+        self._due = False
+        """Whether `Interrupted` is to be raised as soon as the main thread has left the runtime."""
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -88,6 +97,8 @@ class Stopper:
             last_words: called before the process is ended by a second signal; must not block.
             give_up_output: called when the grace is over, also after the block; must not block.
         """
+        if self._due:
+            self._interrupt()
         self._gentle, self._last_words = stop_input, last_words
         self._give_up_output = give_up_output
         try:
@@ -95,10 +106,15 @@ class Stopper:
         finally:
             self._gentle = None
 
-    def _on_signal(self, number: int, _: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.status:
             self._last_words()
             os._exit(self.status)
+        if self._gentle is None and not self._may_interrupt(frame):
+            self.status, self.reason = 128 + number, signal.Signals(number).name
+            self._due = True
+            signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
+            return
         self.stop(128 + number, signal.Signals(number).name)
 
     def stop(self, status: int, reason: str, *, grace: float | None = None) -> None:
@@ -113,10 +129,19 @@ class Stopper:
         # Again and again, because an alarm that comes while nobody waits only leaves a note.
         signal.setitimer(signal.ITIMER_REAL, self._grace if grace is None else max(grace, 1e-6), 0.1)
 
-    def _on_alarm(self, _: int, __: FrameType | None) -> None:
+    def _interrupt(self) -> None:
+        self._due = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise Interrupted
+
+    def _on_alarm(self, _: int, frame: FrameType | None) -> None:
+        if self._due:
+            if self._may_interrupt(frame):
+                self._interrupt()
+            return
         self._overdue = True
         self._give_up_output()
-        if self._waiting:
+        if self._waiting and self._may_interrupt(frame):
             self._give_up()
 
     def _give_up(self) -> None:

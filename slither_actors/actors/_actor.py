@@ -14,6 +14,7 @@ from pykka._envelope import Envelope
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, Message, end, zombie_cells
 from slither_actors.actors._future import Future
+from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._mailbox import BoundedCell, Overflow
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
 from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_envelope, _on_info
@@ -89,6 +90,7 @@ class Actor(pykka.Actor):
 
     # -- what the cell asks of an actor ----------------------------------------
 
+    @calls_out
     def _on_envelope(self, envelope: Envelope[Any]) -> None:
         if envelope.reply_to is None:
             self._on_info(envelope.message)
@@ -117,6 +119,7 @@ class Actor(pykka.Actor):
         except BaseException as error:  # noqa: BLE001
             self._stop_everybody(error)
 
+    @calls_out
     def _handle_receive(self, message: Any) -> Any:
         # As in Pykka, which looks four times for what is rarely there.
         if type(message) in _MESSAGES:
@@ -216,6 +219,7 @@ def _new_urn() -> str:
     return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
+@calls_out
 def _set_up(actor: Actor, _: None) -> None:
     try:
         actor.on_start()

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.actors._crash_report import CrashReport
+from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._message import Message
 from slither_actors.actors._reasons import KILLED, NOPROC, Crash, Down, Exit
 from slither_actors.actors._scheduler import Scheduler
@@ -301,6 +302,7 @@ class Cell:
         """End the actor at its next message boundary; no callback runs any more."""
         self.put_control((_kill, None))
 
+    @waits
     def join(self, timeout: float | None) -> bool:
         """Wait in this thread until the cell is dead. The caller has handed over."""
         lock = threading.Lock()
@@ -320,6 +322,7 @@ class Cell:
 
     # -- with the token held -------------------------------------------------
 
+    @calls_out
     def run(self) -> None:
         """Run one slice. Never raises."""
         inbox = self.inbox

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pykka
 
 from slither_actors.actors import _runtime
+from slither_actors.actors._interrupts import waits
 
 __all__ = ["Future"]
 
@@ -27,6 +28,7 @@ class Future(pykka.ThreadingFuture[T]):
 
     _hook_lock: threading.RLock
 
+    @waits
     def get(self, *, timeout: float | None = None) -> Any:
         """Return or raise the result; see `pykka.Future.get`."""
         if self._get_hook is not None:

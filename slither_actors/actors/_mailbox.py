@@ -18,6 +18,7 @@ from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, Message
+from slither_actors.actors._interrupts import waits
 from slither_actors.actors._ref import _on_call, _on_cast, _on_envelope, _on_info
 from slither_actors.actors._request import Request
 from slither_actors.errors import MailboxFullError, OptionError
@@ -131,6 +132,7 @@ class BoundedCell(Cell):
             )
         return refused is not message
 
+    @waits
     def _wait_for_room(self) -> None:
         _runtime.blocking()
         with self.inbox.changed:

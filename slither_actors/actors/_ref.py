@@ -12,7 +12,8 @@ from pykka._envelope import Envelope
 from slither_actors.actors import _inspection, _runtime
 from slither_actors.actors._cell import Cell, end, handled_while_suspended, zombie_cells
 from slither_actors.actors._inspection import ActorStatistics
-from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN
+from slither_actors.actors._interrupts import calls_out
+from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN, Crash
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.errors import ActorExitError, CallTimeoutError
 
@@ -161,6 +162,7 @@ class Ref(pykka.ActorRef[Any]):
             raise CallTimeoutError(str(self), timeout or 0.0)
         return request.result()
 
+    @calls_out
     def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
         """Run the call here and now: the server is idle and its token is ours."""
         request = cell.answering = Request(message, cell)
@@ -175,11 +177,12 @@ class Ref(pykka.ActorRef[Any]):
                 request.answered = at_once = True
             cell.answering = None
         except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
-            interrupt = _runtime.interrupt(error)
             cell.crash(error, (_on_call, request))
+            interrupt = _runtime.interrupt(error) or _struck_at_the_end(cell)
         finally:
             if cell.ending is not None:
                 cell.attend()
+                interrupt = interrupt or _struck_at_the_end(cell)
             frame.leave()
             cell.release()
         if interrupt is not None:
@@ -312,6 +315,11 @@ class Ref(pykka.ActorRef[Any]):
         self._cell.put((_on_info, message))
 
 
+def _struck_at_the_end(cell: Cell) -> KeyboardInterrupt | None:
+    """The user's Ctrl-C, if it struck in the `terminate` of an actor that ran in the main thread."""
+    return _runtime.interrupt(cell.reason.exception) if isinstance(cell.reason, Crash) else None
+
+
 class ActorRef(Ref):
     """The reference to an `Actor`: Pykka's own, on our mailbox."""
 
@@ -391,6 +399,7 @@ class Inbox:
         return not self._cell.inbox
 
 
+@calls_out
 def _on_call(server: Any, request: Request) -> None:
     if request.answered:
         return
@@ -400,6 +409,7 @@ def _on_call(server: Any, request: Request) -> None:
     cell.answering = None
 
 
+@calls_out
 def _on_run(server: Any, request: Request) -> None:
     if request.answered:
         return
@@ -425,10 +435,12 @@ def _answer(request: Request, reply: Any) -> None:
         request.reply(reply)
 
 
+@calls_out
 def _on_cast(server: Any, message: Any) -> None:
     server.handle_cast(message)
 
 
+@calls_out
 def _on_info(server: Any, message: Any) -> None:
     server._on_info(message)
 

@@ -21,6 +21,7 @@ import attrs
 
 from slither_actors.actors import _cell, _runtime
 from slither_actors.actors._cell import Cell, Monitor
+from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._names import whereis
 from slither_actors.actors._reasons import NOPROC, Down, Exit
 from slither_actors.actors._ref import Ref
@@ -133,10 +134,12 @@ class RegistryRef(Ref):
         """Return each live actor under `key` with its value, in the order in which they registered."""
         return [(row.owner.ref, row.value) for row in self._registry.under(key)]
 
+    @calls_out
     def match(self, key: Any, predicate: Callable[[Any], object]) -> list[tuple[Ref, Any]]:
         """Return what `lookup` does, where ``predicate(value)`` holds."""
         return [(ref, value) for ref, value in self.lookup(key) if predicate(value)]
 
+    @calls_out
     def dispatch(self, key: Any, function: Callable[[list[tuple[Ref, Any]]], object]) -> None:
         """Run `function` in the caller with what `lookup` returns, unless that is empty."""
         entries = self.lookup(key)
@@ -151,6 +154,7 @@ class RegistryRef(Ref):
         """Return the values that an actor has under `key`."""
         return [row.value for row in self._registry.of(ref._cell) if row.key == key]
 
+    @calls_out
     def select(
         self, predicate: Callable[[Any, Ref, Any], object] = lambda _key, _ref, _value: True
     ) -> list[tuple[Any, Ref, Any]]:
@@ -170,6 +174,7 @@ class RegistryRef(Ref):
         """Return how many entries `select` finds."""
         return len(self.select(predicate))
 
+    @calls_out
     def lock(self, key: Any, function: Callable[[], T]) -> T:
         """Run `function` in the caller while nobody else does so under `key`; return its result.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.actors._interrupts import waits
 from slither_actors.errors import ActorExitError
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Request:
         lock.acquire()
         self._lock = lock
 
+    @waits
     def wait(self, timeout: float | None) -> bool:
         """Wait for the answer in this thread; False after `timeout` seconds without one."""
         if self.answered or self._lock is None:

@@ -35,6 +35,9 @@ logger = logging.getLogger("slither_actors.actors")
 EXIT_SECONDS = 5.0
 """How long the exit of the program waits for the actors that are still alive."""
 
+_STUCK_SECONDS = 0.5
+"""How long the exit waits for threads to end when there are some that will not."""
+
 _LAST_WORDS = 0.1
 """Seconds for an actor that was killed at the end, if there are any left of the above."""
 
@@ -141,6 +144,20 @@ def blocking() -> None:
 def shut_down() -> None:
     """Stop what is alive, youngest first, then the threads. Runs at exit."""
     deadline = time.monotonic() + EXIT_SECONDS
+    stop_actors(deadline)
+    timers.close(max(0.0, deadline - time.monotonic()))
+    left = _cell.live_cells()
+    if left or _cell.zombie_cells:
+        # Some threads will never end. All others have nothing to do any more.
+        deadline = min(deadline, time.monotonic() + _STUCK_SECONDS)
+    scheduler.close(max(0.1, deadline - time.monotonic()))
+    for cell in _cell.live_cells():
+        logger.warning("%s did not end before the program", cell.describe())
+        cell.die(KILLED)
+
+
+def stop_actors(deadline: float) -> None:
+    """Stop what is alive, youngest first; a tree is its root's to stop."""
     for cell in reversed(_cell.live_cells()):
         if not cell.dead and (cell.parent is None or cell.parent.dead):
             try:
@@ -157,11 +174,6 @@ def shut_down() -> None:
         # One whose wait has just ended is about to log why and to die. A thread that writes while
         # the interpreter goes away can abort the whole process.
         cell.join(min(_LAST_WORDS, max(0.0, deadline - time.monotonic())))
-    timers.close(max(0.0, deadline - time.monotonic()))
-    scheduler.close(max(0.1, deadline - time.monotonic()))
-    for cell in _cell.live_cells():
-        logger.warning("%s did not end before the program", cell.describe())
-        cell.die(KILLED)
 
 
 def _run_here() -> None:

@@ -12,6 +12,7 @@ from slither_actors.actors import _runtime
 from slither_actors.actors._actor import Actor, bind
 from slither_actors.actors._cell import Cell, Monitor, end, register_name
 from slither_actors.actors._child_spec import ChildSpec, Restart
+from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NORMAL, Crash
 from slither_actors.actors._ref import Ref, _on_info
 from slither_actors.actors._request import Failure, Request
@@ -283,9 +284,11 @@ class Server(Actor):
 
     # -- what the cell asks -------------------------------------------------------
 
+    @calls_out
     def _on_info(self, message: Any) -> None:
         self.handle_info(message)
 
+    @calls_out
     def _on_envelope(self, envelope: Envelope[Any]) -> None:
         """A message through Pykka's interface: an ask is a call, a tell is an info."""
         if envelope.reply_to is None:
@@ -296,6 +299,7 @@ class Server(Actor):
         except Exception:  # noqa: BLE001 - Pykka's contract for asks and proxies: the caller's
             envelope.reply_to.set_exception()
 
+    @calls_out
     def on_receive(self, message: Any) -> Any:
         """Answer a Pykka ask with `handle_call`."""
         request = Request(message, self._cell)
@@ -314,21 +318,25 @@ class Server(Actor):
             and "terminate" not in vars(self)
         )
 
+    @calls_out
     def _on_end(self, reason: Any) -> None:
         self.terminate(reason)
 
     def _on_dead(self) -> None:
         """Nothing to do: the cell rejects what is left in the mailbox."""
 
+    @calls_out
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run before anybody knows the server; stages and supervisors extend it."""
         self.init(*args, **kwargs)
 
 
+@calls_out
 def _on_continue(server: Server, value: Any) -> None:
     server.handle_continue(value)
 
 
+@calls_out
 def _start(
     cls: type[Server], args: tuple[Any, ...], kwargs: dict[str, Any], *, name: object, linked: bool
 ) -> Ref:

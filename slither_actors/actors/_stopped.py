@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from slither_actors.actors._interrupts import waits
+
 __all__ = ["Stopped"]
 
 _making = threading.Lock()
@@ -42,6 +44,7 @@ class Stopped(threading.Event):
         if self._event is not None:
             self._event.clear()
 
+    @waits
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set; False if it is not after `timeout` seconds."""
         with _making:

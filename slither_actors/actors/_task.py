@@ -24,6 +24,7 @@ import attrs
 from slither_actors.actors import _child, _runtime
 from slither_actors.actors._cell import Cell
 from slither_actors.actors._child_spec import ChildSpec, Restart
+from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
@@ -144,6 +145,7 @@ class TaskActor(Server):
         # An ordinary message: a task that is told to end before it began does not run its function.
         self._cell.put((_on_job, (function, args, kwargs)))
 
+    @calls_out
     def run(self, job: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> None:
         """Run the function and end."""
         function, args, kwargs = job
@@ -358,6 +360,7 @@ def launch(start: Callable[[_Reply], Ref], *, linked: bool, notifies: bool = Tru
     return Task(start(reply), reply, caller if notifies else None)
 
 
+@waits
 def await_outcomes(
     tasks: Iterable[Task[Any]], timeout: float | None, enough: Callable[[Task[Any]], object]
 ) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Literal
 
 from slither_actors.actors import _runtime
+from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._task import Task, TaskExit, TaskOutcome, kill_tasks
 from slither_actors.core import TaskWindow
 from slither_actors.errors import CallTimeoutError
@@ -38,6 +39,7 @@ class TaskStream:
         self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Positions whose outcome is there, in the order in which that happened; rarely one twice."""
 
+    @calls_out
     def outcomes(self, source: Iterable[Any]) -> Generator[TaskOutcome[Any], None, None]:
         """Yield the outcomes. What still runs when the generator is closed or fails is killed."""
         ready: deque[TaskOutcome[Any]] = deque()
@@ -60,6 +62,7 @@ class TaskStream:
                 task.release()
                 task.ref.kill()
 
+    @calls_out
     def _start_next(self, inputs: Any) -> bool:
         """Start a task for the next item; False if there is none."""
         try:
@@ -72,6 +75,7 @@ class TaskStream:
         task.subscribe(partial(self._done.put, position))
         return True
 
+    @waits
     def _finished(self) -> list[TaskOutcome[Any]]:
         """Wait for the next task that is done or late; return the outcomes that may leave now."""
         deadline = self._window.next_deadline

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import logging
+import os
+import queue
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from slither_actors.actors import SHUTDOWN, DynamicSupervisorRef, Ref, SupervisorRef, whereis
+from slither_actors.actors import (
+    SHUTDOWN,
+    DynamicSupervisorRef,
+    Ref,
+    SupervisorRef,
+    whereis,
+)
+from slither_actors.actors._interrupts import is_critical
+from slither_actors.actors._scheduler import FORKED
+from slither_actors.application._options import (
+    checked_children,
+    checked_on_zombies,
+    checked_pools,
+    checked_seconds,
+    checked_stores,
+)
+from slither_actors.application._run import Serving, Word
 from slither_actors.application._signals import SignalGuard
 from slither_actors.application._tree import (
     POOLS,
@@ -22,18 +42,17 @@ from slither_actors.application._tree import (
     kill,
     pool_spec,
     root_cause,
+    warn_of_zombies,
 )
-from slither_actors.config import build
 from slither_actors.dispatch import _default
 from slither_actors.errors import (
     ActorExitError,
     ChildError,
+    ForkedRuntimeError,
     NotRunningError,
-    OptionError,
     PoolError,
     StartError,
 )
-from slither_actors.pool import PoolOptions
 from slither_actors.store import Store
 
 __all__ = ["Application"]
@@ -41,8 +60,8 @@ __all__ = ["Application"]
 logger = logging.getLogger("slither_actors.application")
 
 _STOP_SECONDS = 15.0
-_HURRY_SECONDS = 1.0
-_WHERE = "Application"
+_REMAINS_SECONDS = 1.0
+_HURRY_SECONDS = 0.4
 
 _lock = threading.RLock()
 """Guards which application runs. Held while one starts or stops."""
@@ -62,17 +81,39 @@ class Application:
         stores: store classes, loaded in this order before anything else runs.
         pools: worker processes per named pool: a number, or a mapping of the pool's options.
             By default one pool, ``"default"``, with a worker per processor; none if it is empty.
+        children: child specs and server classes of your own, started after all else and stopped first.
+        drain_timeout: seconds that `run` gives what is in flight when it is told to end.
+        on_zombies: what `run` does about actors whose handlers do not return, when all else has ended. The
+            process is left at once in either case; its status is ``"warn"``: what it would have been, or
+            ``"exit"``: 70.
 
     Raises:
         OptionError: an option is wrong.
     """
 
-    def __init__(self, *, stores: Iterable[type[Store]] = (), pools: Mapping[str, Any] | None = None) -> None:
-        self._stores = _checked_stores(stores)
-        self._pools = _checked_pools({"default": {}} if pools is None else pools)
+    def __init__(
+        self,
+        *,
+        stores: Iterable[type[Store]] = (),
+        pools: Mapping[str, Any] | None = None,
+        children: Iterable[Any] = (),
+        drain_timeout: float = 10.0,
+        on_zombies: Literal["warn", "exit"] = "warn",
+    ) -> None:
+        self._stores = checked_stores(stores)
+        self._pools = checked_pools({"default": {}} if pools is None else pools)
+        self._children = checked_children(children)
+        self.drain_timeout = checked_seconds(drain_timeout)
+        self.on_zombies = checked_on_zombies(on_zombies)
         self._lazy = False
         self._root: SupervisorRef | None = None
         self._signals = SignalGuard()
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        """What `run` hears. Its `put` is the one thing that may be done at any place whatever."""
+        self._serving = False
+        self._forked = False
+        self.stop_asked = False
+        """Whether the tree is to end, or was told to."""
 
     # -- life ------------------------------------------------------------------------
 
@@ -99,7 +140,8 @@ class Application:
                         "start the application before the first run, or read or close those first"
                     )
                     raise NotRunningError(msg)
-                _current.stop()
+                _current._halt()
+            self.stop_asked = False
             self._root = self._start_tree()
             _current = self
         return self
@@ -107,7 +149,7 @@ class Application:
     def _start_tree(self) -> SupervisorRef:
         pools = {} if self._lazy else self._pools
         try:
-            root = SlitherSupervisor.start(children(self._stores, pools), name=ROOT)
+            root = SlitherSupervisor.start(children(self._stores, pools, self._children), name=ROOT)
         except StartError as error:
             await_remains(pools, _STOP_SECONDS)
             raise root_cause(error) from error
@@ -122,33 +164,107 @@ class Application:
 
         While another thread stops it, this waits for that. In an actor of the
         tree, a stage for example, which cannot wait for its own end, it returns
-        at once and the rest follows.
+        at once and the rest follows. So it does in a signal handler or a
+        finalizer that has interrupted the runtime itself.
         """
         root = self._root
-        if root is not None and is_inside(root):
-            root.stop(SHUTDOWN, block=False)
+        if root is not None and (is_inside(root) or is_critical(sys._getframe(1))):
+            self.request_stop()
             return
+        self._halt(timeout)
+
+    def request_stop(self) -> None:
+        """Have the application end, and wait for nothing.
+
+        From anywhere: any thread, an actor, a signal handler, a finalizer, as
+        often as one likes. `run` ends as after a first signal, and returns; if
+        it has not begun, it will end as soon as the tree is up. An application
+        that was started otherwise loses its tree; `stop` does the rest.
+        """
+        self.stop_asked = True
+        self._inbox.put(Word.STOP)
+        root = self._root
+        if not self._serving and root is not None:
+            try:
+                # In another thread: this one may have been interrupted in the middle of the runtime.
+                _thread.start_new_thread(_ask_to_stop, (root,))
+            except RuntimeError:  # there can be none
+                _ask_to_stop(root)
+
+    def _halt(self, timeout: float = _STOP_SECONDS) -> None:
+        self.stop_asked = True
+        root = self._root
+        if root is not None:
+            root.stop(SHUTDOWN, block=False)
+            self._await(root, timeout)  # before the lock, for a signal may end this wait
         with _lock:
             self._stop(timeout)
 
     def _stop(self, timeout: float) -> None:
-        global _current  # noqa: PLW0603
-        root, self._root = self._root, None
-        if _current is self:
-            _current = None
+        root = self._root
         if root is None:
             return
-        root.stop(SHUTDOWN, block=False)
-        try:
-            ended = root.join(0.0 if self._signals.hurried else timeout)
-        except KeyboardInterrupt:
-            kill(root)
-            raise
-        if not ended:
+        self._forget()
+        if not root._cell.dead:
             kill(root)
             if not self._signals.hurried:
                 logger.critical("the application did not stop within %g s and is killed", timeout)
-        await_remains(self._pools, _HURRY_SECONDS)
+        await_remains(self._pools, _HURRY_SECONDS if self._signals.hurried else _REMAINS_SECONDS)
+        if not self._serving and not self._signals.hurried:
+            warn_of_zombies(root)
+
+    def _await(self, root: SupervisorRef, timeout: float) -> None:
+        try:
+            root.join(0.0 if self._signals.hurried else timeout)
+        except KeyboardInterrupt:
+            kill(root)
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        global _current  # noqa: PLW0603
+        self._root = None
+        if _current is self:
+            _current = None
+
+    def hurry(self) -> None:
+        """Wait for nobody any more. For `run`, at a second signal."""
+        self._signals.hurried = True
+
+    def run(self) -> None:
+        """Start the application if need be, park this thread until it is told to end, and stop it in order.
+
+        SIGTERM and Ctrl-C end it, and `request_stop` does. At the first signal the inputs of the runs end;
+        what is in flight has `drain_timeout` seconds; then the tree is stopped in reverse order. At the
+        second one nobody is waited for, and at the third the process ends. SIGUSR1 writes what each thread
+        does, and the tree, to standard error. Outside of the main thread, and for signals that the program
+        handles itself, no handler is installed.
+
+        Raises:
+            Terminated: after a signal: a `SystemExit` with 128 and its number.
+            ApplicationEndedError: the tree ended by itself.
+            NotRunningError: another application runs, or this one is run already.
+        """
+        if self._serving:
+            msg = "this application is run already, by another thread"
+            raise NotRunningError(msg)
+        replaced = self._signals.install(exits=True)
+        try:
+            if not self.running:
+                self.start()
+            serving = Serving(self, self.root, self._inbox)
+            self._signals.tell(self._inbox)
+            self._serving = True
+            serving.serve()
+        except BaseException:
+            self._halt()
+            raise
+        finally:
+            self._signals.restore(replaced)
+            self._signals.tell(None)
+            self._serving = False
+            self._inbox = queue.SimpleQueue()
+        serving.finish()
 
     @property
     def running(self) -> bool:
@@ -161,7 +277,10 @@ class Application:
 
         Raises:
             NotRunningError: the application does not run.
+            ForkedRuntimeError: it runs in the parent of this process.
         """
+        if self._forked:
+            raise ForkedRuntimeError(FORKED)
         if self._root is None:
             msg = "the application is not running"
             raise NotRunningError(msg)
@@ -187,46 +306,9 @@ class Application:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.stop()
+            self._halt()
         finally:
             self._signals.restore()
-
-
-def _checked_stores(stores: Any) -> list[type[Store]]:
-    if isinstance(stores, type) or not isinstance(stores, Iterable):
-        raise OptionError(
-            "stores", f"is {stores!r:.200}; allowed is a list of Store subclasses", where=_WHERE
-        )
-    found: list[type[Store]] = []
-    for store in stores:
-        if not (isinstance(store, type) and issubclass(store, Store)):
-            raise OptionError("stores", f"has {store!r:.200}; allowed are subclasses of Store", where=_WHERE)
-        if store in found:
-            raise OptionError("stores", f"has {store.__name__} twice", where=_WHERE)
-        found.append(store)
-    return found
-
-
-def _checked_pools(pools: Any) -> dict[str, dict[str, Any]]:
-    if not isinstance(pools, Mapping):
-        raise OptionError(
-            "pools", f"is {pools!r:.200}; allowed is a mapping of names to workers", where=_WHERE
-        )
-    return {name: _pool_options(name, given) for name, given in pools.items()}
-
-
-def _pool_options(name: Any, given: Any) -> dict[str, Any]:
-    if not isinstance(name, str) or not name:
-        raise OptionError("pools", f"has the name {name!r:.200}; allowed are texts", where=_WHERE)
-    if isinstance(given, Mapping):
-        options = dict(given)
-    elif isinstance(given, int) and not isinstance(given, bool):
-        options = {"workers": given}
-    else:
-        problem = f"has {given!r:.200} for {name!r}; allowed are a number of workers or a mapping of options"
-        raise OptionError("pools", problem, where=_WHERE)
-    build(PoolOptions, options, where=f"{_WHERE}, pool {name!r}")
-    return options
 
 
 def _runs() -> int:
@@ -272,8 +354,24 @@ def _stop_at_exit() -> None:
     global _exiting  # noqa: PLW0603
     _exiting = True
     if _current is not None:
-        _current.stop()
+        _current._halt()
+
+
+def _ask_to_stop(root: SupervisorRef) -> None:
+    with contextlib.suppress(ForkedRuntimeError, NotRunningError):  # nothing is left to stop
+        root.stop(SHUTDOWN, block=False)
+
+
+def _after_fork_in_child() -> None:
+    """The application is the parent's: nothing here stops it or waits for it."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+    if _current is not None:
+        _current._forked = True
+        _current._forget()
 
 
 _default.provide(pipes=_start_default, pool=_start_default_pool)
 atexit.register(_stop_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

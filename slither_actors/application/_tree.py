@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
-from slither_actors.actors import ChildSpec, Ref, Supervisor, SupervisorRef, TaskSupervisor, _runtime, whereis
+from slither_actors.actors import (
+    SHUTDOWN,
+    ChildSpec,
+    DynamicSupervisorRef,
+    Ref,
+    Supervisor,
+    SupervisorRef,
+    TaskSupervisor,
+    _runtime,
+    whereis,
+    zombies,
+)
+from slither_actors.actors._cell import Cell, live_cells
 from slither_actors.actors._runtime import current_cell
+from slither_actors.actors._zombie import abandon
 from slither_actors.bridge import ViewRegistry, answer
 from slither_actors.dispatch import _default
-from slither_actors.errors import StartError
+from slither_actors.dispatch._topology import RunSupervisor
+from slither_actors.errors import ActorExitError, StartError
 from slither_actors.pipe import STORES, PipeSupervisor
 from slither_actors.pool import Pool
 from slither_actors.store import Store, StoreSupervisor, retire
@@ -25,12 +41,27 @@ POOLS = "slither.pools"
 _ORPHAN_SECONDS = 10.0
 """How long a new `PoolSupervisor` waits for the pools of a dead one: they are ending."""
 
-_HURRY_SECONDS = 0.5
+ZOMBIE_STATUS: Final = 70
+"""The exit status of a program whose actors could not be stopped, if it wants to tell: EX_SOFTWARE."""
+
+logger = logging.getLogger("slither_actors.application")
+
+_HURRY_SECONDS = 0.4
 """How long the end of a program waits for its actors after a second signal."""
+
+_WORDS_SECONDS = 0.005
+"""What an actor gets in any case to note that the one it waits for has gone."""
 
 
 class SlitherSupervisor(Supervisor):
     """The root of the tree."""
+
+    gave_up = ""
+    """Why it ended by itself."""
+
+    def _give_up(self, child: Any, reason: Any, why: str) -> None:
+        self.gave_up = why
+        super()._give_up(child, reason, why)
 
 
 class LoaderSupervisor(TaskSupervisor):
@@ -55,7 +86,9 @@ def _is_orphan(ref: Ref) -> bool:
     return parent is not None and parent.dead
 
 
-def children(stores: Iterable[type[Store]], pools: Mapping[str, Mapping[str, Any]]) -> list[ChildSpec]:
+def children(
+    stores: Iterable[type[Store]], pools: Mapping[str, Mapping[str, Any]], others: Iterable[ChildSpec]
+) -> list[ChildSpec]:
     """The children of the root, in the order of their start."""
     specs = [pool_spec(name, options) for name, options in pools.items()]
     return [
@@ -65,6 +98,7 @@ def children(stores: Iterable[type[Store]], pools: Mapping[str, Mapping[str, Any
         StoreSupervisor.child_spec(list(stores), name=STORES),
         PoolSupervisor.child_spec(specs, name=POOLS),
         PipeSupervisor.child_spec(name=_default.PIPES),
+        *others,
     ]
 
 
@@ -86,9 +120,7 @@ def root_cause(error: StartError) -> BaseException:
 def is_inside(root: SupervisorRef) -> bool:
     """Whether the code that asks runs in an actor of the tree."""
     cell = current_cell()
-    while cell is not None and cell is not root._cell:
-        cell = cell.parent
-    return cell is not None
+    return cell is not None and _is_below(cell, root)
 
 
 def kill(root: SupervisorRef) -> None:
@@ -98,6 +130,19 @@ def kill(root: SupervisorRef) -> None:
         if ref is not None:
             ref.kill()
     _runtime.EXIT_SECONDS = min(_runtime.EXIT_SECONDS, _HURRY_SECONDS)
+
+
+def end_now(root: SupervisorRef) -> None:
+    """Have every actor of the tree end, all at one time; abandon those that do not at once."""
+    _runtime.EXIT_SECONDS = min(_runtime.EXIT_SECONDS, _HURRY_SECONDS)
+    below = [cell for cell in reversed(live_cells()) if _is_below(cell, root)]
+    for cell in below:
+        cell.order_end(SHUTDOWN)
+    deadline = time.monotonic() + _HURRY_SECONDS / 2
+    # The youngest first: who waits for one that is abandoned goes on.
+    for cell in below:
+        if not cell.join(max(_WORDS_SECONDS, deadline - time.monotonic())):
+            abandon(cell)
 
 
 def await_remains(pools: Iterable[str], timeout: float) -> None:
@@ -119,3 +164,62 @@ def _retire_stores() -> None:
         pointer = pointer_of(store)
         if pointer.is_published and not pointer.server.is_alive():
             retire(store)
+
+
+def drain(timeout: float, hurried: Callable[[], bool]) -> None:
+    """Have the inputs of all runs end, and wait until the runs have."""
+    deadline = time.monotonic() + timeout
+    told: set[Ref] = set()
+    while not hurried() and (left := deadline - time.monotonic()) > 0:
+        runs = _runs()
+        for run in runs:
+            if run not in told:
+                told.add(run)
+                run.send(RunSupervisor.drain)
+        if not runs:
+            return
+        runs[0].join(left)
+    if runs := _runs():
+        logger.warning(
+            "%d runs had not finished what was in flight and are stopped: %s",
+            len(runs),
+            ", ".join(map(str, runs)),
+        )
+
+
+def _runs() -> list[Ref]:
+    pipes = whereis(_default.PIPES)
+    if isinstance(pipes, DynamicSupervisorRef):
+        with contextlib.suppress(ActorExitError):
+            return [info.ref for info in pipes.which_children() if info.ref is not None]
+    return []
+
+
+def zombies_of(root: SupervisorRef) -> list[Ref]:
+    """The actors of an ended tree whose handlers run on, abandoned ones and those nobody waited for."""
+    below = [cell for cell in live_cells() if _is_below(cell, root)]
+    deadline = time.monotonic() + _HURRY_SECONDS / 2
+    for cell in below:
+        cell.join(max(0.0, deadline - time.monotonic()))
+    abandoned = [info.actor for info in zombies() if _is_below(info.actor._cell, root)]
+    return [*abandoned, *(cell.ref for cell in below if not cell.dead)]
+
+
+def warn_of_zombies(root: SupervisorRef) -> None:
+    """Say which actors could not be stopped, if there are any."""
+    found = zombies_of(root)
+    if found:
+        names = ", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "")
+        logger.warning(
+            "%d actors are still inside handlers that do not return, and cannot be stopped: %s. "
+            "Work that may hang belongs in a worker process.",
+            len(found),
+            names,
+        )
+
+
+def _is_below(cell: Cell, root: SupervisorRef) -> bool:
+    above: Cell | None = cell
+    while above is not None and above is not root._cell:
+        above = above.parent
+    return above is not None

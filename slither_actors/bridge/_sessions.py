@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.actors._interrupts import waits
 from slither_actors.bridge._view import View
 from slither_actors.errors import NotRunningError, ViewError
 
@@ -90,6 +91,7 @@ class Sessions:
 
     # -- any thread ----------------------------------------------------------
 
+    @waits
     def server(self, *, after: Ref | None = None, timeout: float) -> Ref:
         """The registry that takes changes; waits while the one `after` is being replaced.
 

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import KILLED, NORMAL, Ref, blocking
+from slither_actors.actors._interrupts import waits
 from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
 from slither_actors.errors import NotRunningError
 from slither_actors.item import Item
@@ -88,6 +89,7 @@ class Outlet:
         """End a wait of one of `run`'s actors."""
         self._queue.put(_Interrupt(run))
 
+    @waits
     def get(self) -> Arrival | Ended:
         """Wait in this thread, which may be an actor's, for the next items or the end.
 

@@ -40,6 +40,9 @@ _STROKE = 1024
 _CONTAINERS = frozenset({list, tuple, range, deque, dict, set, frozenset})
 """What never blocks and is read in the source itself. Not their subclasses: those may do anything."""
 
+_DRAIN_SECONDS = 0.5
+"""How long a source that is to end waits for the item that its input may be giving."""
+
 _CLOSE_SECONDS = 1.0
 """How long the end of a run waits for an input that blocks, or that tidies up."""
 
@@ -151,17 +154,34 @@ class ItemSource(Producer):
 
     def stroke_done(self, failure: BaseException | None) -> None:
         """The reader has read what it was told to, or all there was, or raised."""
+        if self._finishing:
+            return  # it comes after the end: see `drain`
         self.take()
         self._reading = False
         if failure is not None:
             self._fail(failure)
-        elif self._stroke:
+        elif self._stroke or self._basket.closed:
             self.complete()
         else:
             if time.monotonic() - self._began < _STALL_SECONDS:
                 self._basket.urgent = False
             if self._debt > 0:
                 self._read()
+
+    def drain(self, _: None = None) -> None:
+        """Read no more, and end normally behind what was read: as if the input had ended here."""
+        self._basket.close()
+        if self._reading:
+            # The reader may just be given an item. One that blocks is not waited for.
+            self.run_after(_DRAIN_SECONDS, ItemSource.drained)
+        else:
+            self.drained()
+
+    def drained(self, _: None = None) -> None:
+        """Pass the last items on."""
+        if not self._finishing:
+            self.take()
+            self.complete()
 
     def terminate(self, reason: Any) -> None:
         """Close an input that was not read to its end, unless it blocks."""
@@ -224,6 +244,7 @@ class _Input(Server):
                 put(item)
                 if basket.urgent:
                     if basket.closed:
+                        self._source.send(ItemSource.drained)
                         return
                     self._source.send(ItemSource.take)
         except BaseException as error:  # noqa: BLE001 - the user's iterator; its failure halts the run

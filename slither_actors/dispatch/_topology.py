@@ -102,6 +102,12 @@ class RunSupervisor(Supervisor):
         }
         self.reader = self._launch("reader", Reader, (plan.outlet,), options)
 
+    def drain(self, _: None = None) -> None:
+        """Read no more input; what was read goes on its way, and the run ends with it."""
+        for info in self._do_which_children():
+            if info.id == "source" and info.ref is not None:
+                info.ref.send(info.ref.actor_class.drain)
+
     def _launch(self, name: str, actor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Ref:
         spec = ChildSpec(id=name, start=(actor, args, options), restart="temporary")
         try:

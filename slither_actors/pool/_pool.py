@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from slither_actors import config
 from slither_actors.actors import Failure, Request, Server, Timer
+from slither_actors.actors._interrupts import waits
 from slither_actors.core._slot import Slot, SlotState
 from slither_actors.errors import (
     PayloadError,
@@ -105,6 +106,7 @@ class Pool(Server):
             self._close()
             raise
 
+    @waits
     def _start_first(self) -> None:
         """Start a worker in each slot; return when one is ready, raise when none can be."""
         for lane in self._lanes:

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import attrs
 
 from slither_actors.actors import NOPROC
+from slither_actors.actors._interrupts import waits
 from slither_actors.errors import ActorExitError, NotRunningError, StoreError
 from slither_actors.store._rows import Rows
 
@@ -187,6 +188,7 @@ class Pointer:
                 raise
         return self.server.call(request, timeout)
 
+    @waits
     def _wait_for_another(self, server: WriteTarget, timeout: float | None) -> bool:
         limit = RESTART_SECONDS if timeout is None else min(timeout, RESTART_SECONDS)
         with self._changed:

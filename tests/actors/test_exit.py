@@ -96,6 +96,8 @@ STUCK = {
     "on a lock": "lock = threading.Lock(); lock.acquire(); lock.acquire()",
     "in a loop": "\n    while True: pass",
     "in a call that is never answered": "server.call(lambda _: NO_REPLY, None)",
+    "in a system call": "import os; os.read(os.pipe()[0], 1)",
+    "in C": "import ctypes; ctypes.CDLL(None).sleep(1000)",
 }
 
 
@@ -121,6 +123,59 @@ begun.wait()
         return  # its server ended in time, so the call did; what it raised is a crash like any other
     (line,) = done.err.splitlines()
     assert line.endswith("did not end before the program")
+
+
+def test_a_last_callback_that_does_not_end_is_left_behind(program: Run) -> None:
+    """As any other callback: it has had its time."""
+    done = program(f"""{ACTORS}
+_runtime.EXIT_SECONDS = 0.5
+class Stuck(Probe):
+    def terminate(self, reason):
+        time.sleep(1000)
+Probe.start("other")
+Stuck.start()
+""")
+    assert done.out == ["terminate other shutdown"]
+    (line,) = done.err.splitlines()
+    assert line.startswith("Stuck")
+    assert line.endswith("did not end before the program")
+    assert done.seconds < 3
+
+
+def test_an_actor_in_init_is_left_behind(program: Run) -> None:
+    """Somebody else starts it, in a thread; nobody knows it yet."""
+    done = program(f"""{ACTORS}
+_runtime.EXIT_SECONDS = 0.5
+begun = threading.Event()
+class Slow(Probe):
+    def init(self):
+        begun.set()
+        time.sleep(1000)
+Probe.start("other")
+threading.Thread(target=Slow.start, daemon=True).start()
+begun.wait()
+""")
+    assert done.out == ["terminate other shutdown"]
+    assert "Slow" in done.err
+    assert "Traceback" not in done.err
+    assert done.seconds < 3
+
+
+def test_a_zombie_does_not_hold_up_the_end(program: Run) -> None:
+    """Its thread will never end, and is not waited for."""
+    done = program(f"""{ACTORS}
+begun = threading.Event()
+tree = Supervisor.start([Probe.child_spec("stuck", id="stuck", shutdown=0.1, restart="temporary")])
+tree.child("stuck").cast(lambda _: (begun.set(), time.sleep(1000)))
+begun.wait()
+import logging
+logging.disable()
+tree.terminate_child("stuck")
+Probe.start("other")
+""")
+    assert done.out == ["terminate other shutdown"]
+    assert done.err == ""
+    assert done.seconds < 3
 
 
 @pytest.mark.parametrize("own_thread", [False, True])

@@ -238,6 +238,20 @@ print(start(), probe.call(start, 20))
     assert done.err == ""
 
 
+def test_an_actor_may_start_other_programs(program: Run) -> None:
+    """They have nothing to do with the actors, and the interpreter does not warn of them."""
+    done = program(
+        f"""{ACTORS}
+import subprocess
+probe = Probe.start()
+print(probe.call(lambda _: subprocess.run(["echo", "hello"], capture_output=True, text=True).stdout.strip()))
+""",
+        arguments=("-W", "error"),
+    )
+    assert done.out == ["hello", "terminate in parent"]
+    assert done.err == ""
+
+
 def test_a_fork_before_any_actor_ran(program: Run) -> None:
     """A child of a process that only imported the package, such as a fork server, has its own actors."""
     done = program(

@@ -1,0 +1,207 @@
+"""`Application.run`: the main thread is parked, and what it hears ends the program in order.
+
+The main thread waits for words in a queue and does nothing that can block, so
+that it hears the second and the third signal whatever the first one set going.
+The stop itself is done by another thread.
+
+====================  =====================================================
+first signal          the inputs of runs end, what is in flight is finished,
+                      then the tree is stopped in reverse order
+second signal         nobody is waited for any more; over in a second
+third signal          the process ends where it stands
+====================  =====================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from slither_actors.actors import Down, Ref, Server, SupervisorRef, _runtime
+from slither_actors.application._signals import Terminated, dump_threads
+from slither_actors.application._tree import (
+    ZOMBIE_STATUS,
+    drain,
+    end_now,
+    warn_of_zombies,
+    zombies_of,
+)
+from slither_actors.errors import ApplicationEndedError
+
+if TYPE_CHECKING:
+    from slither_actors.application._application import Application
+
+__all__ = ["Serving", "Word"]
+
+logger = logging.getLogger("slither_actors.application")
+
+_SECOND_SIGNAL_SECONDS: Final = 0.3
+"""How long the end takes at most after a second signal."""
+
+_TICK: Final = 0.5
+"""How long a signal may go unheard that comes in the instant in which the thread begins to wait: CPython
+runs handlers between instructions, looks for signals, and only then waits. Nothing else needs this."""
+
+_RENDER_SECONDS: Final = 0.5
+
+
+class Word(enum.Enum):
+    """What the parked thread hears besides the numbers of signals."""
+
+    STOP = "stop"
+    """Somebody asked for the end."""
+
+    ENDED = "ended"
+    """The tree has ended."""
+
+    STOPPED = "stopped"
+    """What was set going to stop it has done so, or failed."""
+
+
+class _Watch(Server):
+    """Says when the tree has ended."""
+
+    def init(self, root: Ref, inbox: queue.SimpleQueue[Any]) -> None:
+        """Watch `root`."""
+        self._inbox = inbox
+        self.monitor(root)
+
+    def handle_info(self, message: Any) -> None:
+        """Tell of the end, by a word that the runtime's own end does not wait for."""
+        if isinstance(message, Down):
+            self._inbox.put(Word.ENDED)
+            self.stop()
+
+
+class Serving:
+    """One call of `Application.run`, from the started tree to the stopped one.
+
+    Used by the thread that runs it; `inbox` takes words from any thread, and
+    from signal handlers and finalizers as well.
+    """
+
+    def __init__(self, application: Application, root: SupervisorRef, inbox: queue.SimpleQueue[Any]) -> None:
+        self._application = application
+        self._root = root
+        self._inbox = inbox
+        self._signals = 0
+        self._status: int | None = None
+        self._stopper: threading.Thread | None = None
+        self._stopped = False
+        self._failure: BaseException | None = None
+        self._deadline: float | None = None
+        self._ended_by_itself = False
+
+    def serve(self) -> None:
+        """Park this thread until the tree has been stopped or has ended."""
+        watch = _Watch.start(self._root, self._inbox)
+        while not self._stopped:
+            left = _TICK if self._deadline is None else self._deadline - time.monotonic()
+            try:
+                word = self._inbox.get(timeout=min(_TICK, max(0.0, left)))
+            except queue.Empty:
+                if left <= 0:
+                    break  # what stops the tree is stuck
+                continue
+            self._hear(word)
+        watch.kill()
+
+    def _hear(self, word: Any) -> None:
+        if word is Word.STOPPED:
+            self._stopped = True
+        elif word is Word.STOP:
+            self._begin_stop()
+        elif word is Word.ENDED:
+            if self._stopper is None:
+                self._ended_by_itself = not self._application.stop_asked
+                self._begin_stop()
+        elif word == getattr(signal, "SIGUSR1", None):
+            self._dump()
+        else:
+            self._hear_signal(word)
+
+    def _hear_signal(self, number: int) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            self._status = 128 + number
+            self._begin_stop()
+        elif self._signals == 2:
+            self._application.hurry()
+            end_now(self._root)
+            self._deadline = time.monotonic() + _SECOND_SIGNAL_SECONDS
+        else:
+            os._exit(128 + number)
+
+    def _begin_stop(self) -> None:
+        if self._stopper is not None:
+            return
+        # Not in this thread, which has to hear the next signal.
+        self._stopper = threading.Thread(target=self._stop, name="slither-stopper", daemon=True)
+        try:
+            self._stopper.start()
+        except RuntimeError:  # no thread can be started
+            self._stop()
+
+    def _stop(self) -> None:
+        try:
+            if not self._ended_by_itself:
+                drain(self._application.drain_timeout, lambda: self._signals > 1)
+            self._application._halt()
+        except BaseException as error:  # noqa: BLE001 - raised by `run`, in its own thread
+            self._failure = error
+        finally:
+            self._inbox.put(Word.STOPPED)
+
+    def _dump(self) -> None:
+        """Say where each thread is, and what the tree looks like."""
+        dump_threads()
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # there is no standard error
+            sys.stderr.write(f"\n{self._root.render(_RENDER_SECONDS)}\n")
+            sys.stderr.flush()
+
+    # -- the end ------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Raise what `run` has to, or leave the process at once where actors are stuck in it.
+
+        Raises:
+            Terminated: there was a signal.
+            ApplicationEndedError: the tree ended by itself.
+        """
+        failure = self._failure
+        if self._ended_by_itself:
+            why = getattr(self._root._cell.actor, "gave_up", "")
+            failure = ApplicationEndedError(self._root.exit_reason, why)
+        if zombies_of(self._root) or not self._stopped:
+            self._leave(failure)
+        if self._status is not None:
+            raise Terminated(self._status)
+        if failure is not None:
+            raise failure
+
+    def _leave(self, failure: BaseException | None) -> None:
+        """End the process if it is ours: threads that never return must not see the interpreter go away."""
+        warn_of_zombies(self._root)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        status = self._status or 0
+        if failure is not None:
+            logger.critical("%s", failure)
+            status = status or 1
+        if self._application.on_zombies == "exit":
+            status = ZOMBIE_STATUS
+        # The actors outside of the tree; threads need no end, for the interpreter does not go away.
+        _runtime.stop_actors(time.monotonic() + _runtime.EXIT_SECONDS)
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
+                stream.flush()
+        os._exit(status)
