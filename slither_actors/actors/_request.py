@@ -107,7 +107,12 @@ class Request:
         return True
 
     def result(self) -> Any:
-        """Return or raise the answer, once there is one."""
-        if self._error is not None:
-            raise self._error
-        return self._value
+        """Return or raise the answer, once there is one. To be called once."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
+        try:
+            raise error
+        finally:
+            # In a cycle with its own frames it would keep those of the caller until the collector runs.
+            del error
