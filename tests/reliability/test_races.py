@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -174,18 +175,19 @@ def test_a_call_against_the_end_is_answered(kind: type[Echo]) -> None:
     over = threading.Event()
 
     def destroy() -> int:
-        count = 0
-        while not over.is_set():
+        count, deadline = 0, time.monotonic() + 3
+        while count < TIMES // 10 and time.monotonic() < deadline:
             ref = current[0]
             current[0] = kind.start()
             chance.choice(ends)(ref)
             count += 1
             ref.join(LONG)
+        over.set()
         return count
 
     def call(_: Any = None) -> dict[str, int]:
         outcomes: dict[str, int] = {}
-        for number in range(TIMES // 4):
+        for number in itertools.takewhile(lambda _: not over.is_set(), itertools.count()):
             try:
                 assert current[0].call(number, LONG) == number
                 outcome = "reply"
@@ -198,10 +200,8 @@ def test_a_call_against_the_end_is_answered(kind: type[Echo]) -> None:
     callers = [Quiet.start() for _ in range(2)]
     calling = [in_thread(call), in_thread(call)]
     calling += [in_thread(lambda one=one: one.call(call, LONG)) for one in callers]  # type: ignore[misc]
+    assert destroying() > 1
     outcomes = [join() for join in calling]
-    over.set()
-    assert destroying() > 10
-    assert [sum(outcome.values()) for outcome in outcomes] == [TIMES // 4] * 4
     assert set().union(*outcomes) <= {"reply", "crash", NORMAL, "shutdown", KILLED, NOPROC}
     assert set().union(*outcomes) > {"reply"}
 
