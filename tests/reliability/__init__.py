@@ -31,8 +31,22 @@ X48  `test_host`: development mode, slow imports; all tests of the actors in tha
 
 import os
 import random
+import time
+from collections.abc import Callable
 
-__all__ = ["seeded"]
+__all__ = ["eventually", "seeded"]
+
+LONG = 20.0
+
+
+def eventually(condition: Callable[[], object]) -> bool:
+    """Return whether the condition comes true: what an end causes elsewhere comes a moment after it."""
+    deadline = time.monotonic() + LONG
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def seeded() -> random.Random:

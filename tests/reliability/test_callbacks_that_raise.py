@@ -27,6 +27,7 @@ from slither_actors.actors import (
 )
 from slither_actors.errors import ActorExitError, StartError
 from tests.actors.probes import LONG, Log, Probe, Quiet, crash, in_thread, settle
+from tests.reliability import eventually
 
 REPEATS = 20
 
@@ -354,7 +355,7 @@ def test_a_reason_is_not_touched_on_its_way() -> None:
             assert isinstance(caught.value.reason, Crash), "the call to itself was the crash"
             assert type(downs.get()) is Down
             assert linked.join(LONG)
-    assert [info.state for info in reversed(fixed.which_children())] == ["running", "running"]
+    assert eventually(lambda: [info.state for info in fixed.which_children()] == ["running", "running"])
     other = Sink.start(Log())
     other.call((lambda sink: sink.stop(nasty),))
     assert other.join(LONG)
@@ -365,7 +366,7 @@ def test_a_reason_is_not_touched_on_its_way() -> None:
             watcher.call(lambda probe, ref=ref: [probe.monitor(ref), None][-1])
             ref.exit(nasty)
             assert downs.get().reason is nasty
-        assert supervisor.count_children().active == 4
+        assert eventually(lambda supervisor=supervisor: supervisor.count_children().active == 4)  # type: ignore[misc]
         supervisor.stop()
 
 

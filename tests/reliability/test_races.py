@@ -70,9 +70,13 @@ def end_all(targets: list[Ref]) -> None:
         (target.kill, target.exit, lambda target=target: target.stop(block=False))[number % 3]()
 
 
-def all_told(watcher: Ref) -> list[Any]:
-    told: list[Any] = watcher.call(lambda actor: actor.told, LONG)
-    return told
+def all_told(watcher: Ref, count: int = 0) -> list[Any]:
+    """What it was told, once that are so many: an actor is dead a moment before those who watch are told."""
+    deadline = time.monotonic() + LONG
+    while True:
+        told: list[Any] = watcher.call(lambda actor: [*actor.told], LONG)
+        if len(told) >= count or time.monotonic() > deadline:
+            return told
 
 
 def test_a_monitor_against_the_end_is_one_down() -> None:
@@ -84,7 +88,7 @@ def test_a_monitor_against_the_end_is_one_down() -> None:
         monitors = watcher.call(lambda actor, targets=targets: [*map(actor.monitor, targets)], LONG)
         ending()
         assert all(target.join(LONG) for target in targets)
-        told = all_told(watcher)
+        told = all_told(watcher, len(targets))
         assert {down.monitor for down in told} == set(monitors)
         assert len(told) == len(targets)
         assert {down.reason for down in told} <= {KILLED, NOPROC, NORMAL, "shutdown"}
@@ -120,7 +124,7 @@ def test_a_link_against_the_end_is_one_exit() -> None:
         watcher.call(lambda actor, targets=targets: [*map(actor.link, targets)][:0], LONG)
         ending()
         assert all(target.join(LONG) for target in targets)
-        told = all_told(watcher)
+        told = all_told(watcher, len(targets))
         assert len(told) == len(targets)
         assert {message.ref for message in told} == set(targets)
         assert all(type(message) is Exit for message in told)
@@ -140,7 +144,7 @@ def test_down_is_never_ahead_of_what_was_said_before() -> None:
             speaker.cast(("crash", "normal", "shutdown")[number % 3])
         assert all(speaker.join(LONG) for speaker in speakers)
         heard: dict[Ref, list[Any]] = {}
-        for message in all_told(watcher):
+        for message in all_told(watcher, 5 * len(speakers)):
             ref, what = message if type(message) is tuple else (message.ref, type(message))
             heard.setdefault(ref, []).append(what)
         assert len(heard) == len(speakers)
