@@ -159,7 +159,7 @@ class Ref(pykka.ActorRef[Any]):
             _runtime.blocking()
         if not request.wait(timeout):
             raise CallTimeoutError(str(self), timeout or 0.0)
-        return request.result()
+        return request.take()
 
     def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
         """Run the call here and now: the server is idle and its token is ours."""
@@ -187,7 +187,7 @@ class Ref(pykka.ActorRef[Any]):
         if at_once:
             return reply
         if request.answered:
-            return request.result()
+            return request.take()
         request.expect()
         caller = _runtime.wait_for(request)
         try:

@@ -107,7 +107,13 @@ class Request:
         return True
 
     def result(self) -> Any:
-        """Return or raise the answer, once there is one. To be called once."""
+        """Return or raise the answer, once there is one."""
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def take(self) -> Any:
+        """As `result`, for the caller that waited: an error is let go of and is not there a second time."""
         error, self._error = self._error, None
         if error is None:
             return self._value

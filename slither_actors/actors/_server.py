@@ -401,7 +401,7 @@ def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> B
         cell.release()
         _runtime.blocking()
         request.wait(None)
-        failed: BaseException | None = request.result()
+        failed: BaseException | None = request.take()
     except NotRunningError as error:  # no thread could be started
         return _start_failed(cell, error)
     except ActorExitError as error:  # it was killed before or while it ran `init`
