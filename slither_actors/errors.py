@@ -106,7 +106,7 @@ class StartError(ActorError):
     def __init__(self, actor: str, reason: object) -> None:
         self.actor = actor
         self.reason = reason
-        super().__init__(f"{actor} did not start: {reason}")
+        super().__init__(f"{actor} did not start: {safe_text(reason)}")
 
 
 class ChildError(ActorError):
@@ -123,7 +123,7 @@ class ActorExitError(ActorError):
     def __init__(self, actor: str, reason: object) -> None:
         self.actor = actor
         self.reason = reason
-        super().__init__(f"{actor} exited before it answered: {reason}")
+        super().__init__(f"{actor} exited before it answered: {safe_text(reason)}")
 
 
 class AbandonedError(ActorError):

@@ -158,7 +158,9 @@ class Actor(pykka.Actor):
         )
 
     def _on_end(self, reason: Any) -> None:
-        if not self.actor_stopped.is_set() and reason in (NORMAL, SHUTDOWN):
+        # The type first: a term of the user's is compared by code of the user's, which may raise.
+        orderly = isinstance(reason, str) and reason in (NORMAL, SHUTDOWN)
+        if orderly and not self.actor_stopped.is_set():
             super()._stop()
 
     def _on_dead(self) -> None:

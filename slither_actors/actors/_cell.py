@@ -13,8 +13,6 @@ it, so a message that arrives while its receiver dies is answered as well.
 from __future__ import annotations
 
 import itertools
-import logging
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -26,7 +24,9 @@ from slither_actors.actors._message import Message
 from slither_actors.actors._reasons import KILLED, NOPROC, Crash, Down, Exit
 from slither_actors.actors._scheduler import Scheduler
 from slither_actors.core import OnExit, on_exit
+from slither_actors.errors import safe_text
 from slither_actors.telemetry import ACTOR_CRASH
+from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "Message", "Monitor", "live_cells"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 _SLICE = 64
 """The most messages of one slice."""
@@ -343,10 +343,11 @@ class Cell:
                 self.attend()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this actor only
             self.crash(error, message)
-        # As `release`, which would be one more call for each slice.
-        self._release()
-        if ((inbox and not self.suspended) or self.control) and self.acquire(False):
-            self.scheduler.ready(self)
+        finally:
+            # As `release`, which would be one more call for each slice.
+            self._release()
+            if ((inbox and not self.suspended) or self.control) and self.acquire(False):
+                self.scheduler.ready(self)
 
     def release(self) -> None:
         """Give the token back, then look again: a message may have come meanwhile."""
@@ -404,10 +405,12 @@ class Cell:
             zombie_cells.pop(self.id, None)
             return
         reason = Crash.of(error)
-        self._report(reason, message)
-        self.finish(reason)
-        if message is not None:
-            self.actor._on_rejected(message, reason)
+        try:
+            self._report(reason, message)
+        finally:
+            self.finish(reason)
+            if message is not None:
+                self.actor._on_rejected(message, reason)
 
     def finish(self, reason: Any) -> None:
         """Run the actor's last callback and die of `reason`, or of what the callback raises."""
@@ -418,7 +421,8 @@ class Cell:
         except BaseException as error:  # noqa: BLE001 - it ends this actor only
             reason = Crash.of(error)
             self._report(reason, None)
-        self.die(reason)
+        finally:
+            self.die(reason)
 
     def die(self, reason: Any) -> None:
         """Become dead: free the name, then tell who watches. The first reason counts."""
@@ -446,7 +450,19 @@ class Cell:
             self.scheduler.poller.unwatch(fd, self)
         for timer in tuple(self.timers or ()):
             timer.cancel()
-        self.actor._on_dead()
+        try:
+            self.actor._on_dead()
+        finally:
+            self._tell_end(reason, monitors, links, joiners)
+
+    def _tell_end(
+        self,
+        reason: Any,
+        monitors: dict[int, Monitor] | None,
+        links: set[Cell] | None,
+        joiners: list[threading.Lock] | None,
+    ) -> None:
+        """Answer who waits and tell who watches."""
         answering, self.answering = self.answering, None
         for request in (*(self.deferred or ()), answering):
             if request is not None:
@@ -474,11 +490,8 @@ class Cell:
 
     def _report(self, reason: Crash, message: Message | None) -> None:
         report = CrashReport.of(self, reason, message)
-        text = str(report)
-        try:
-            logger.error("%s", text)
-        except Exception as broken:  # noqa: BLE001 - a user's log handler may raise anything
-            sys.stderr.write(f"{text}\n(not logged: a log handler raised {type(broken).__name__})\n")
+        # As text: a handler may keep the record, and with it the actor.
+        logger.error("%s", str(report))
         report.tell()
 
     def tell_crash(self, reason: Crash, message: Message | None) -> None:
@@ -496,7 +509,7 @@ class Cell:
 
     def describe(self) -> str:
         """Name the actor for a person: its class, its name, its number."""
-        name = f" {self.name!r}" if self.name is not None else ""
+        name = f" {safe_text(self.name, repr)}" if self.name is not None else ""
         return f"{type(self.actor).__name__}{name} <{self.id}>"
 
 

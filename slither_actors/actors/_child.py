@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +12,7 @@ from slither_actors import telemetry
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
-from slither_actors.actors._reasons import SHUTDOWN
+from slither_actors.actors._reasons import SHUTDOWN, without_frames
 from slither_actors.actors._request import Failure, Request
 from slither_actors.actors._zombie import abandon, is_zombie, zombies_below
 from slither_actors.core import RestartBackoff
@@ -38,8 +37,6 @@ __all__ = [
     "tell",
     "zombie_trouble",
 ]
-
-logger = logging.getLogger("slither_actors.actors")
 
 clock = time.monotonic
 """Seconds, for the restart limits of all supervisors; a test puts a clock of its own here."""
@@ -177,7 +174,8 @@ def serve(supervisor: Any, request: Any) -> Any:
     try:
         return method(*arguments)
     except SlitherError as error:
-        return Failure(error)
+        # Without the frames of the supervisor, some of which hold the error, and all their locals with it.
+        return Failure(without_frames(error))
 
 
 def prepare_to_wait(owner: Cell) -> None:

@@ -110,6 +110,6 @@ def _state_of(cell: Cell) -> str:
     try:
         state = cell.actor.format_state()
         text = state if isinstance(state, str) else _bounded.repr(state)
-    except Exception as broken:  # noqa: BLE001 - the user's format_state may raise anything
+    except BaseException as broken:  # noqa: BLE001 - the user's format_state may raise anything
         text = f"<format_state raised {type(broken).__name__}>"
     return text[:_LENGTH]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,11 +28,12 @@ from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core import RestartIntensity, comes_back
-from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
+from slither_actors.errors import ChildError, OptionError, SlitherError, StartError, safe_text
+from slither_actors.telemetry._log import GuardedLog
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorRef"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 _FAILED = "its restart failed"
 
@@ -164,7 +164,7 @@ class DynamicSupervisor(Server):
             limit = self._intensity
             self._give_up(
                 child, reason,
-                f"child {child.id!r} ended again ({reason}), "
+                f"child {child.id!r} ended again ({safe_text(reason)}), "
                 f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
             )  # fmt: skip
         elif child.spec.backoff is not None:

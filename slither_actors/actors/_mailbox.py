@@ -8,7 +8,6 @@ and what the library sends for itself. An actor without a bound has a plain
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -22,6 +21,7 @@ from slither_actors.actors._interrupts import waits
 from slither_actors.actors._ref import _on_call, _on_cast, _on_envelope, _on_info
 from slither_actors.actors._request import Request
 from slither_actors.errors import MailboxFullError, OptionError
+from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedCell", "Overflow"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 Overflow = Literal["raise", "drop_new", "drop_old", "block"]
 

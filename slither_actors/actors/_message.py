@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from slither_actors.errors import safe_text
+
 __all__ = ["Message", "describe_message"]
 
 Message = tuple[Callable[[Any, Any], object], Any]
@@ -16,9 +18,6 @@ _LENGTH = 500
 def describe_message(message: Message) -> tuple[str, str]:
     """Return a message's kind and its text, for a person."""
     function, argument = message
-    try:
-        text = repr(getattr(argument, "message", argument))
-    except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
-        text = f"<{type(argument).__name__}, whose repr raised {type(broken).__name__}>"
+    text = safe_text(argument, lambda argument: repr(getattr(argument, "message", argument)))
     name = getattr(function, "__name__", type(function).__name__)
     return name.removeprefix("_on_").removeprefix("_"), text[:_LENGTH]

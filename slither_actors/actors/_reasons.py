@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
     from slither_actors.actors._ref import Ref
 
-__all__ = ["KILLED", "NOPROC", "NORMAL", "SHUTDOWN", "Crash", "Down", "Exit", "is_abnormal"]
+__all__ = [
+    "KILLED",
+    "NOPROC",
+    "NORMAL",
+    "SHUTDOWN",
+    "Crash",
+    "Down",
+    "Exit",
+    "is_abnormal",
+    "without_frames",
+]
 
 _RUNTIME = "slither_actors.actors."
 
@@ -43,14 +53,14 @@ class Crash:
         try:
             frames = _below_the_runtime(exception.__traceback__)
             text = "".join(traceback.format_exception(type(exception), exception, frames))
-        except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+        except BaseException as broken:  # noqa: BLE001 - a user's __str__ may raise anything
             text = f"{type(exception).__name__} (its text could not be made: {type(broken).__name__})\n"
-        return cls(_without_frames(exception), text)
+        return cls(without_frames(exception), text)
 
     def __str__(self) -> str:
         try:
             return f"{type(self.exception).__name__}: {self.exception}"
-        except Exception:  # noqa: BLE001 - as above
+        except BaseException:  # noqa: BLE001 - as above
             return type(self.exception).__name__
 
 
@@ -62,7 +72,8 @@ def _below_the_runtime(frames: TracebackType | None) -> TracebackType | None:
     return frames if below is None else below
 
 
-def _without_frames(exception: BaseException) -> BaseException:
+def without_frames(exception: BaseException) -> BaseException:
+    """Free what the frames of an exception hold, of its causes and contexts too; return it."""
     seen: set[int] = set()
     links: list[BaseException | None] = [exception]
     while links:
@@ -70,7 +81,8 @@ def _without_frames(exception: BaseException) -> BaseException:
         if link is None or id(link) in seen:
             continue
         seen.add(id(link))
-        link.__traceback__ = None
+        # Not by assignment: the class may be frozen, as that of a dataclass.
+        BaseException.with_traceback(link, None)
         links += (link.__cause__, link.__context__)
         if isinstance(link, BaseExceptionGroup):
             links += link.exceptions

@@ -160,7 +160,7 @@ class Ref(pykka.ActorRef[Any]):
             _runtime.blocking()
         if not request.wait(timeout):
             raise CallTimeoutError(str(self), timeout or 0.0)
-        return request.result()
+        return request.take()
 
     @calls_out
     def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
@@ -190,7 +190,7 @@ class Ref(pykka.ActorRef[Any]):
         if at_once:
             return reply
         if request.answered:
-            return request.result()
+            return request.take()
         request.expect()
         caller = _runtime.wait_for(request)
         try:

@@ -113,3 +113,14 @@ class Request:
         if self._error is not None:
             raise self._error
         return self._value
+
+    def take(self) -> Any:
+        """As `result`, for the caller that waited: an error is let go of and is not there a second time."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
+        try:
+            raise error
+        finally:
+            # In a cycle with its own frames it would keep those of the caller until the collector runs.
+            del error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._scheduler import Runner, Scheduler
 from slither_actors.actors._timers import TimerThread
 from slither_actors.errors import AbandonedError, CallCycleError, ForkedRuntimeError, NotRunningError
+from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
@@ -30,7 +30,7 @@ __all__ = [
     "wait_for",
 ]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 EXIT_SECONDS = 5.0
 """How long the exit of the program waits for the actors that are still alive."""

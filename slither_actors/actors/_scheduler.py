@@ -22,7 +22,6 @@ at the descriptors.
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import threading
 import time
@@ -34,13 +33,14 @@ import attrs
 
 from slither_actors.actors._poller import Poller
 from slither_actors.errors import ForkedRuntimeError, NotRunningError, SlitherError
+from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
 
 __all__ = ["FORKED", "Runner", "Scheduler", "SchedulerStatistics", "current_runner", "schedulers"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 _TICK = 0.005
 """Seconds between two looks of the monitor: a stall is seen after one to two."""
@@ -314,9 +314,9 @@ class Scheduler:
                 return
             except ForkedRuntimeError:
                 return
-            except BaseException:
+            except BaseException as error:
                 # A slice never raises; if it did after all, one actor is lost and not all of them.
-                logger.critical("%s: an actor could not be run", self.name, exc_info=True)
+                logger.critical("%s: an actor could not be run", self.name, exc_info=error)
 
     def _loop(self, runner: Runner) -> None:
         take = self.run_queue.popleft

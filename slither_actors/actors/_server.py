@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -13,10 +12,11 @@ from slither_actors.actors._actor import Actor, bind
 from slither_actors.actors._cell import Cell, Monitor, end, register_name
 from slither_actors.actors._child_spec import ChildSpec, Restart
 from slither_actors.actors._interrupts import calls_out
-from slither_actors.actors._reasons import NORMAL, Crash
+from slither_actors.actors._reasons import NORMAL, Crash, without_frames
 from slither_actors.actors._ref import Ref, _on_info
 from slither_actors.actors._request import Failure, Request
 from slither_actors.errors import ActorExitError, NameTakenError, NotRunningError, StartError
+from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._timers import Timer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ignore", "Server"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 S = TypeVar("S", bound="Server")
 
@@ -353,9 +353,13 @@ def _start(
     if cell.parent is not None:
         cell.link(cell.parent)
     failed = _begin_there(cell, args, kwargs) if cls.own_thread else _begin_here(cell, args, kwargs)
-    if failed is not None:
+    if failed is None:
+        return cell.ref
+    try:
         raise failed from failed.__cause__
-    return cell.ref
+    finally:
+        # In a cycle with its own frames it would keep those of the caller until the collector runs.
+        del failed
 
 
 def _begin_here(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
@@ -382,6 +386,8 @@ def _start_failed(cell: Cell, error: BaseException | None) -> BaseException | No
         reason = error.reason if isinstance(error, StartError) else Crash.of(error)
     else:
         reason = cell.ending[0] if cell.ending else NORMAL
+    if error is not None:
+        without_frames(error)
     if cell.parent is not None:
         # The starter gets the error; it must not get an exit signal on top of it.
         cell.unlink(cell.parent)
@@ -403,7 +409,7 @@ def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> B
         cell.release()
         _runtime.blocking()
         request.wait(None)
-        failed: BaseException | None = request.result()
+        failed: BaseException | None = request.take()
     except NotRunningError as error:  # no thread could be started
         return _start_failed(cell, error)
     except ActorExitError as error:  # it was killed before or while it ran `init`

@@ -8,7 +8,6 @@ restart limit. When the limit is passed the supervisor ends with the reason
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -40,11 +39,12 @@ from slither_actors.core import (
     comes_back,
     restart_plan,
 )
-from slither_actors.errors import ChildError, OptionError, SlitherError, StartError
+from slither_actors.errors import ChildError, OptionError, SlitherError, StartError, safe_text
+from slither_actors.telemetry._log import GuardedLog
 
 __all__ = ["Supervisor", "SupervisorRef"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 _STRATEGIES = tuple(strategy.value for strategy in RestartStrategy)
@@ -272,7 +272,7 @@ class Supervisor(Server):
             limit = self._intensity
             self._give_up(
                 child, reason,
-                f"child {child.id!r} ended again ({reason}), "
+                f"child {child.id!r} ended again ({safe_text(reason)}), "
                 f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
             )  # fmt: skip
         elif child.spec.backoff is not None:

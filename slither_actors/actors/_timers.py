@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import math
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from slither_actors.actors._scheduler import FORKED
 from slither_actors.errors import ForkedRuntimeError, OptionError
+from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Timer", "TimerThread"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 _COMPACT_AT = 1024
 
@@ -163,7 +163,7 @@ class TimerThread:
         while (timer := self._next()) is not None:
             try:
                 timer.fire()
-            except Exception as error:  # noqa: BLE001 - the other timers go on
+            except BaseException as error:  # noqa: BLE001 - the other timers go on
                 logger.error("a timer's message could not be sent: %s", error)
 
     def _next(self) -> Timer | None:

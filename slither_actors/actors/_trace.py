@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +10,11 @@ import attrs
 from slither_actors.actors._cell import add_tracer, remove_tracer
 from slither_actors.actors._message import Message, describe_message
 from slither_actors.actors._ref import Ref
+from slither_actors.telemetry._log import GuardedLog
 
 __all__ = ["Trace", "TracedMessage", "trace"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,6 @@ messages are dropped.
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 import traceback
@@ -17,13 +16,14 @@ import attrs
 
 from slither_actors.actors._cell import Cell, zombie_cells
 from slither_actors.actors._reasons import KILLED
+from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
 
 __all__ = ["ZombieInfo", "abandon", "is_zombie", "zombies", "zombies_below"]
 
-logger = logging.getLogger("slither_actors.actors")
+logger = GuardedLog("slither_actors.actors")
 
 
 @attrs.frozen(kw_only=True)

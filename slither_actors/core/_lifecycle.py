@@ -43,7 +43,7 @@ def on_exit(reason: Any, *, traps: bool, from_parent: bool) -> OnExit:
     """
     if traps:
         return OnExit.END if from_parent else OnExit.MESSAGE
-    return OnExit.NOTHING if reason == NORMAL else OnExit.END
+    return OnExit.NOTHING if _is(reason, NORMAL) else OnExit.END
 
 
 def is_abnormal(reason: Any) -> bool:
@@ -51,9 +51,14 @@ def is_abnormal(reason: Any) -> bool:
 
     A transient child is restarted after such an end. OTP: supervisor, ``restart()``.
     """
-    if reason in (NORMAL, SHUTDOWN):
-        return False
-    return not (isinstance(reason, tuple) and len(reason) == 2 and reason[0] == SHUTDOWN)
+    if isinstance(reason, tuple) and len(reason) == 2:
+        return not _is(reason[0], SHUTDOWN)
+    return not _is(reason, NORMAL, SHUTDOWN)
+
+
+def _is(reason: Any, *names: str) -> bool:
+    # The type first: a term of the user's is compared by code of the user's, which may raise.
+    return isinstance(reason, str) and reason in names
 
 
 def comes_back(restart: Literal["permanent", "transient", "temporary"], reason: Any) -> bool:

@@ -9,17 +9,17 @@ in any other thread they would only take down the actor that emitted.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from slither_actors.telemetry._attach import Handle
 from slither_actors.telemetry._events import Signal
+from slither_actors.telemetry._log import GuardedLog
 
 __all__ = ["emit"]
 
-_log = logging.getLogger("slither_actors.telemetry")
+_log = GuardedLog("slither_actors.telemetry")
 
 
 def emit(
