@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue
 import sys
 from typing import Any, ClassVar
 
@@ -24,6 +26,8 @@ __all__ = ["Actor"]
 logger = logging.getLogger("pykka")
 
 _OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "actor_stopped"})
+
+_KEPT = _OF_PYKKA | {"_actor_ref", "_cell"}
 
 _MESSAGES = frozenset({messages._ActorStop, messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr})
 """Those that Pykka does not give to `on_receive`."""
@@ -98,7 +102,9 @@ class Actor(pykka.Actor):
             return
         try:
             response = self._handle_receive(envelope.message)
-        except Exception:
+        except Exception as error:
+            if self._cell.obeys(error):
+                raise
             logger.info("Exception returned from %s to caller:", self, exc_info=True)
             envelope.reply_to.set_exception()
         except BaseException as error:  # noqa: BLE001
@@ -112,7 +118,9 @@ class Actor(pykka.Actor):
             return
         try:
             self._handle_receive(message)
-        except Exception as error:  # noqa: BLE001 - it ends this actor only
+        except Exception as error:
+            if self._cell.obeys(error):
+                raise
             self._crash(error, Envelope(message))
         except BaseException as error:  # noqa: BLE001
             self._stop_everybody(error)
@@ -162,6 +170,15 @@ class Actor(pykka.Actor):
         if not self.actor_stopped.is_set():
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
+
+    def _remains(self) -> Actor:
+        """What the cell keeps after the end: an actor of the class without state, which rejects messages."""
+        try:
+            remains: Actor = object.__new__(type(self))
+        except TypeError:  # its class is made of one in C, a dict for example
+            return self
+        vars(remains).update({name: value for name, value in vars(self).items() if name in _KEPT})
+        return remains
 
     def format_state(self) -> object:
         """What a crash report shows of the state: the public attributes. Override it to leave out secrets.
@@ -219,7 +236,10 @@ def _new_urn() -> str:
 def _set_up(actor: Actor, _: None) -> None:
     try:
         actor.on_start()
-    except Exception as error:  # noqa: BLE001 - Pykka logs it and the actor is dead
+    except Exception as error:
+        if actor._cell.obeys(error):
+            raise
+        # Pykka logs it and the actor is dead.
         actor._handle_failure(*sys.exc_info())
         reason = Crash.of(error)
         actor._cell.tell_crash(reason, None)
@@ -233,4 +253,5 @@ def _reject(envelope: Envelope[Any], actor: Actor) -> None:
         envelope.reply_to.set(None)
         return
     error = pykka.ActorDeadError(f"{actor.actor_ref} stopped before handling the message")
-    envelope.reply_to.set_exception((pykka.ActorDeadError, error, None))
+    with contextlib.suppress(queue.Full):  # it has been answered, by the handler of a zombie for example
+        envelope.reply_to.set_exception((pykka.ActorDeadError, error, None))
