@@ -21,7 +21,7 @@ import ctypes
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,9 @@ _SECONDS = 0.1
 
 _PAUSE = 0.001
 
+_NO_HANDLERS = {*sys.stdlib_module_names, "pykka", "blinker"} - {"__main__"}
+"""Modules that the runtime calls for itself; a handler is in none of them."""
+
 _lock = threading.Lock()
 """Between the strike and the return of the handler."""
 
@@ -46,7 +49,7 @@ class HandlerBrokenOff(BaseException):
     """Raised in a handler that did not return, for `ChildSpec.async_kill`."""
 
 
-def force_return(cell: Cell, thread: int, has_returned: Callable[[], bool]) -> bool:
+def force_return(cell: Cell, thread: int, zombies: Container[int], has_returned: Callable[[], bool]) -> bool:
     """Break off the handler of a dead and fenced cell. True if it has returned."""
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return False  # another thread's frames must not be looked at there
@@ -58,7 +61,7 @@ def force_return(cell: Cell, thread: int, has_returned: Callable[[], bool]) -> b
                 # Noted first and looked at then: a handler that returns meanwhile finds the note and
                 # waits for the lock, one that had returned before is not there to be struck.
                 _struck[cell.id] = thread
-                struck = _is_in_handler(sys._current_frames().get(thread), cell)
+                struck = cell.id in zombies and _is_in_handler(sys._current_frames().get(thread), cell)
                 if struck:
                     _raise_in(thread, HandlerBrokenOff)
                 else:
@@ -90,9 +93,15 @@ def _is_in_handler(frame: FrameType | None, cell: Cell) -> bool:
     """Whether a thread is in user code that the runtime called for `cell`, and in nothing else."""
     if frame is None or _is_ours(frame):
         return False
+    called = ""
     while frame is not None and not _is_ours(frame):
+        called = frame.f_globals.get("__name__", "")
         frame = frame.f_back
+    if str(called).partition(".")[0] in _NO_HANDLERS:
+        return False  # the runtime itself waits, logs or makes a traceback
     while frame is not None and _is_ours(frame):
+        if frame.f_code.co_name in ("crash", "die"):
+            return False
         if frame.f_code.co_name == "run" and frame.f_locals.get("self") is cell:
             return True
         frame = frame.f_back

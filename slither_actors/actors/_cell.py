@@ -455,8 +455,9 @@ class Cell:
 
     def _has_returned(self) -> None:
         # No handler of this dead actor runs any more: if one was abandoned, this was its end.
-        disarm(self)
+        # Off the list first: who is not on it is not struck any more.
         zombie_cells.pop(self.id, None)
+        disarm(self)
 
     def suspend(self) -> None:
         """Keep the messages in the mailbox until `suspended` is cleared. Called by a message."""
@@ -484,6 +485,7 @@ class Cell:
             self.finish(reason)
         if message is not None:
             self.actor._on_rejected(message, self.reason)
+        self._has_returned()
 
     def finish(self, reason: Any) -> None:
         """Run the actor's last callback and die of `reason`, or of what the callback raises."""

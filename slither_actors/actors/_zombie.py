@@ -99,7 +99,11 @@ def _abandon(cell: Cell, force: bool) -> None:
     cell.die(KILLED)
     if _has_returned(cell):
         return
-    if force and thread is not None and force_return(cell, thread, partial(_has_returned, cell)):
+    if (
+        force
+        and thread is not None
+        and force_return(cell, thread, zombie_cells, partial(_has_returned, cell))
+    ):
         logger.warning("%s did not end, and its handler was broken off (async_kill)", cell.describe())
         return
     _tell(
