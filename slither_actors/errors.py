@@ -22,6 +22,7 @@ __all__ = [
     "CallTimeoutError",
     "ChildError",
     "DispatchError",
+    "ExitPendingError",
     "ForkedRuntimeError",
     "InputError",
     "ItemError",
@@ -134,6 +135,18 @@ class AbandonedError(ActorError):
         super().__init__(f"{actor} was abandoned; its handler should return, nobody listens to it any more")
 
 
+class ExitPendingError(ActorError):
+    """The calling actor is to end, so it does not wait: let the handler end, too. `reason` is the exit's.
+
+    Raised by what waits: a call, a join, a task, a stream. Caught, the next wait raises it again.
+    """
+
+    def __init__(self, actor: str, reason: object) -> None:
+        self.actor = actor
+        self.reason = reason
+        super().__init__(f"{actor} is to end ({reason}) and waits for nobody any more")
+
+
 class CallTimeoutError(ActorError, TimeoutError):
     """A call was not answered in time. The server may still run it; the reply is dropped."""
 
@@ -167,7 +180,7 @@ class NameTakenError(ActorError):
         self.name = name
         self.holder = holder
         self.ref = ref
-        """The holder's ref, where a `Registry` said so; else None."""
+        """The holder's ref."""
         super().__init__(f"the name {name!r} is taken by {holder}")
 
 

@@ -15,12 +15,12 @@ from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Cra
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._registry import Registered, Registry, RegistryRef, Unregistered
 from slither_actors.actors._request import NO_REPLY, Failure, Request
-from slither_actors.actors._runtime import blocking, scheduler
+from slither_actors.actors._runtime import blocking, interruptible, scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.actors._supervisor import Supervisor, SupervisorRef
 from slither_actors.actors._task import Task, TaskDone, TaskExit, TaskOutcome, TaskResult
-from slither_actors.actors._tasks import TaskSupervisor, TaskSupervisorRef
+from slither_actors.actors._tasks import StreamOptions, TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
 from slither_actors.actors._trace import Trace, TracedMessage, trace
 from slither_actors.actors._zombie import ZombieInfo, zombies
@@ -57,6 +57,7 @@ __all__ = [
     "Request",
     "SchedulerStatistics",
     "Server",
+    "StreamOptions",
     "Supervisor",
     "SupervisorRef",
     "Task",
@@ -74,6 +75,7 @@ __all__ = [
     "await_many",
     "blocking",
     "current_actors",
+    "interruptible",
     "is_abnormal",
     "named",
     "scheduler",

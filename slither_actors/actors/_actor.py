@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue
 import sys
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pykka
 from pykka import messages
@@ -24,7 +26,11 @@ __all__ = ["Actor"]
 
 logger = logging.getLogger("pykka")
 
+A = TypeVar("A", bound="Actor")
+
 _OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "actor_stopped"})
+
+_KEPT = _OF_PYKKA | {"_actor_ref", "_cell"}
 
 _MESSAGES = frozenset({messages._ActorStop, messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr})
 """Those that Pykka does not give to `on_receive`."""
@@ -100,7 +106,9 @@ class Actor(pykka.Actor):
             return
         try:
             response = self._handle_receive(envelope.message)
-        except Exception:
+        except Exception as error:
+            if self._cell.obeys(error):
+                raise
             logger.info("Exception returned from %s to caller:", self, exc_info=True)
             envelope.reply_to.set_exception()
         except BaseException as error:  # noqa: BLE001
@@ -114,7 +122,9 @@ class Actor(pykka.Actor):
             return
         try:
             self._handle_receive(message)
-        except Exception as error:  # noqa: BLE001 - it ends this actor only
+        except Exception as error:
+            if self._cell.obeys(error):
+                raise
             self._crash(error, Envelope(message))
         except BaseException as error:  # noqa: BLE001
             self._stop_everybody(error)
@@ -168,6 +178,14 @@ class Actor(pykka.Actor):
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.actor_stopped.set()
 
+    def _remains(self) -> Actor:
+        """What the cell keeps after the end: an actor of the class without state, which rejects messages."""
+        remains: Actor | None = without_state(self, Actor)
+        if remains is None:
+            return self
+        vars(remains).update({name: value for name, value in vars(self).items() if name in _KEPT})
+        return remains
+
     def format_state(self) -> object:
         """What a crash report shows of the state: the public attributes. Override it to leave out secrets.
 
@@ -215,6 +233,20 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
     return cell
 
 
+def without_state(actor: A, base: type[A]) -> A | None:
+    """Return an object of the actor's class that has no attributes; None if there can be none.
+
+    One whose class has a ``__del__``, which would miss them, is replaced by one of the name and of `base`.
+    """
+    kind = type(actor)
+    if hasattr(kind, "__del__"):
+        kind = type(kind.__name__, (base,), {"__module__": kind.__module__})
+    try:
+        return object.__new__(kind)
+    except TypeError:  # it is made of a class in C, a dict for example
+        return None
+
+
 def _new_urn() -> str:
     """Return a random UUID as a URN: `uuid.uuid4` takes three times as long to say it."""
     digits = os.urandom(16).hex()
@@ -225,7 +257,10 @@ def _new_urn() -> str:
 def _set_up(actor: Actor, _: None) -> None:
     try:
         actor.on_start()
-    except Exception as error:  # noqa: BLE001 - Pykka logs it and the actor is dead
+    except Exception as error:
+        if actor._cell.obeys(error):
+            raise
+        # Pykka logs it and the actor is dead.
         actor._handle_failure(*sys.exc_info())
         reason = Crash.of(error)
         actor._cell.tell_crash(reason, None)
@@ -235,8 +270,9 @@ def _set_up(actor: Actor, _: None) -> None:
 def _reject(envelope: Envelope[Any], actor: Actor) -> None:
     if envelope.reply_to is None:
         return
-    if isinstance(envelope.message, messages._ActorStop):
-        envelope.reply_to.set(None)
-        return
-    error = pykka.ActorDeadError(f"{actor.actor_ref} stopped before handling the message")
-    envelope.reply_to.set_exception((pykka.ActorDeadError, error, None))
+    with contextlib.suppress(queue.Full):  # it was answered before its handler raised
+        if isinstance(envelope.message, messages._ActorStop):
+            envelope.reply_to.set(None)
+            return
+        error = pykka.ActorDeadError(f"{actor.actor_ref} stopped before handling the message")
+        envelope.reply_to.set_exception((pykka.ActorDeadError, error, None))

@@ -12,23 +12,28 @@ it, so a message that arrives while its receiver dies is answered as well.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from slither_actors.actors._async_kill import disarm
 from slither_actors.actors._crash_report import CrashReport
 from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._message import Message
 from slither_actors.actors._reasons import KILLED, NOPROC, Crash, Down, Exit
 from slither_actors.actors._scheduler import Scheduler
 from slither_actors.core import OnExit, on_exit
-from slither_actors.errors import safe_text
+from slither_actors.errors import ExitPendingError, safe_text
 from slither_actors.telemetry import ACTOR_CRASH
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
     from slither_actors.actors._actor import Actor
     from slither_actors.actors._ref import Ref
     from slither_actors.actors._request import Request
@@ -57,6 +62,10 @@ _name_waiters: dict[object, list[tuple[Cell, Message]]] = {}
 zombie_cells: dict[int, tuple[Cell, float, int | None]] = {}
 """The cells that were abandoned and whose handlers still run, since when, and in which thread.
 Empty as a rule, which is all that the hot paths look at."""
+
+
+_KILL = (KILLED,)
+_LAST = (None,)
 
 
 class Monitor:
@@ -129,10 +138,14 @@ class Cell:
         "actor",
         "answering",
         "attention",
+        "began",
         "control",
         "dead",
         "deferred",
+        "doom",
+        "ended",
         "ending",
+        "handled",
         "id",
         "inbox",
         "joiners",
@@ -148,6 +161,7 @@ class Cell:
         "timers",
         "tracers",
         "waiting_on",
+        "wake",
         "watches",
         "watching",
     )
@@ -168,6 +182,10 @@ class Cell:
         self.ending: tuple[Any] | None = None
         """The reason to end with, once it was decided."""
         self.dead = False
+        self.began = time.monotonic()
+        self.ended: float | None = None
+        self.handled = 0
+        """Messages of the slices that are over; counting costs nothing per message."""
         self.reason: Any = None
         self.suspended = False
         self.ref: Ref = None  # type: ignore[assignment]  # set by whoever makes the cell
@@ -177,7 +195,7 @@ class Cell:
         self.monitors: dict[int, Monitor] | None = None
         self.watching: set[Monitor] | None = None
         """The monitors that this actor has set on others."""
-        self.answering: Request | None = None
+        self.answering: Request | Envelope[Any] | None = None
         """The call that is handled now."""
         self.deferred: set[Request] | None = None
         """Calls that will be answered later."""
@@ -185,6 +203,11 @@ class Cell:
         """Plain waits for the end, each a held lock."""
         self.waiting_on: Request | None = None
         """What this actor waits for in another one; call cycles are found along it."""
+        self.wake: Callable[[], object] | None = None
+        """Ends a wait of this actor that is no call."""
+        self.doom: tuple[Any] | None = None
+        """The reason of an exit that is on its way and lets no wait go on; `_LAST` while the last
+        callback runs, which only a kill disturbs."""
         self.timers: set[Timer] | None = None
         self.watches: set[int] | None = None
         self.last_message: Message | None = None
@@ -262,6 +285,7 @@ class Cell:
             self.put_system(message)
         else:
             self.put(message)
+        self._doom_by(source, reason)
 
     def is_parent(self, source: Ref | None) -> bool:
         """Whether `source` started this actor and is linked to it."""
@@ -273,10 +297,13 @@ class Cell:
             self.signal(source, reason)
         else:
             self.put_control((_exit_signal, Exit(source, reason)))
+            self._doom_by(source, reason)
 
     def order_end(self, reason: Any) -> None:
         """Have the actor end as if it had stopped itself, ahead of the mailbox, trapping or not."""
         self.put_control((_ordered_end, reason))
+        if not self.actor.trap_exit:
+            self._end_waits((reason,))
 
     def end_here(self, reason: Any) -> bool:
         """End an idle actor in this thread, if no code of its class would run; else return False.
@@ -301,12 +328,49 @@ class Cell:
     def kill(self) -> None:
         """End the actor at its next message boundary; no callback runs any more."""
         self.put_control((_kill, None))
+        self._end_waits(_KILL)
+
+    def _doom_by(self, source: Ref | None, reason: Any) -> None:
+        # One that traps exits finishes what it does before it looks at any, as in OTP.
+        if not self.actor.trap_exit and _effect_on(self, Exit(source, reason)) is OnExit.END:
+            self._end_waits((reason,))
+
+    def _end_waits(self, doom: tuple[Any]) -> None:
+        """End the wait that the actor is in, and those that it would begin: it is to end."""
+        with _life:
+            if self.dead or (self.doom is not None and doom is not _KILL):
+                return
+            self.doom = doom
+        # Who waits says first for what and then looks at `doom`: one of the two sees the other.
+        waiting_on, wake = self.waiting_on, self.wake
+        if self.doom is not doom:
+            return  # the last callback runs, and those waits are its own
+        if waiting_on is not None:
+            waiting_on.settle(ExitPendingError(self.describe(), doom[0]))
+        if wake is not None:
+            wake()
+
+    def pending_exit(self) -> ExitPendingError | None:
+        """Return what a wait of the actor has to raise now, if anything."""
+        doom = self.doom
+        return None if doom is None or doom is _LAST else ExitPendingError(self.describe(), doom[0])
+
+    def obeys(self, error: BaseException | None) -> bool:
+        """Whether `error` left a callback because a wait was ended for an exit that is on its way."""
+        if self.doom is None or self.doom is _LAST:
+            return False
+        while error is not None:
+            if isinstance(error, ExitPendingError) and error.actor == self.describe():
+                return True
+            error = error.__cause__
+        return False
 
     @waits
-    def join(self, timeout: float | None) -> bool:
-        """Wait in this thread until the cell is dead. The caller has handed over."""
-        lock = threading.Lock()
-        lock.acquire()
+    def join(self, timeout: float | None, lock: threading.Lock | None = None) -> bool:
+        """Wait in this thread until the cell is dead, or `lock` is released. The caller has handed over."""
+        if lock is None:
+            lock = threading.Lock()
+            lock.acquire()
         with _life:
             if self.dead:
                 return True
@@ -327,15 +391,17 @@ class Cell:
         """Run one slice. Never raises."""
         inbox = self.inbox
         message: Message | None = None
+        count = left = 0
         try:
             actor = self.actor
             take = inbox.popleft
-            left = len(inbox)
-            if left > _SLICE:  # noqa: PLR1730 - a call
-                left = _SLICE
+            count = left = len(inbox)
+            if count > _SLICE:
+                count = left = _SLICE
             while left:  # for the one message that there is as a rule, cheaper than a range
                 left -= 1
                 if self.attention and not self.prepare():
+                    left += 1
                     break
                 message = take()
                 message[0](actor, message[1])
@@ -344,6 +410,7 @@ class Cell:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this actor only
             self.crash(error, message)
         finally:
+            self.handled += count - left
             # As `release`, which would be one more call for each slice.
             self._release()
             if ((inbox and not self.suspended) or self.control) and self.acquire(False):
@@ -367,8 +434,7 @@ class Cell:
         """Do what is due besides messages. False if no message may run now."""
         while True:
             if self.dead:
-                # No handler runs here: if one was abandoned, it has returned.
-                zombie_cells.pop(self.id, None)
+                self._has_returned()
                 self._reject()
                 return False
             if self.ending is not None:
@@ -390,6 +456,12 @@ class Cell:
             except BaseException as error:  # noqa: BLE001 - it ends this actor only
                 self.crash(error, message)
 
+    def _has_returned(self) -> None:
+        # No handler of this dead actor runs any more: if one was abandoned, this was its end.
+        # Off the list first: who is not on it is not struck any more.
+        zombie_cells.pop(self.id, None)
+        disarm(self)
+
     def suspend(self) -> None:
         """Keep the messages in the mailbox until `suspended` is cleared. Called by a message."""
         self.suspended = self.attention = True
@@ -402,25 +474,40 @@ class Cell:
     def crash(self, error: BaseException, message: Message | None) -> None:
         """End the actor because `error` left a callback."""
         if self.dead:
-            zombie_cells.pop(self.id, None)
+            self._has_returned()
             return
-        reason = Crash.of(error)
+        doom = self.doom
         try:
-            self._report(reason, message)
+            if doom is None or not self.obeys(error):
+                reason = Crash.of(error)
+                try:
+                    self._report(reason, message)
+                finally:
+                    self.finish(reason)
+            elif doom is _KILL:
+                self.die(KILLED)
+            else:
+                self.finish(doom[0])
         finally:
-            self.finish(reason)
             if message is not None:
-                self.actor._on_rejected(message, reason)
+                self.actor._on_rejected(message, self.reason)
+            self._has_returned()
 
     def finish(self, reason: Any) -> None:
         """Run the actor's last callback and die of `reason`, or of what the callback raises."""
-        if self.dead:
-            return
+        with _life:
+            if self.dead:
+                return
+            if self.doom is not _KILL:
+                self.doom = _LAST
         try:
             self.actor._on_end(reason)
         except BaseException as error:  # noqa: BLE001 - it ends this actor only
-            reason = Crash.of(error)
-            self._report(reason, None)
+            if self.obeys(error):
+                reason = KILLED
+            else:
+                reason = Crash.of(error)
+                self._report(reason, None)
         finally:
             self.die(reason)
 
@@ -430,6 +517,7 @@ class Cell:
             if self.dead:
                 return
             self.reason = reason
+            self.ended = time.monotonic()
             self.dead = True
             self.attention = True
             monitors, self.monitors = self.monitors, None
@@ -464,16 +552,19 @@ class Cell:
     ) -> None:
         """Answer who waits and tell who watches."""
         answering, self.answering = self.answering, None
-        for request in (*(self.deferred or ()), answering):
-            if request is not None:
-                request.reject(reason)
+        for request in tuple(self.deferred or ()):
+            request.reject(reason)
+        if answering is not None:
+            self.actor._on_rejected((_asked, answering), reason)
         for monitor in (monitors or {}).values():
             monitor.deliver(self.ref, reason)
         for other in links or ():
             other.signal(self.ref, reason)
         for lock in joiners or ():
-            lock.release()
+            release_once(lock)
         self._reject()
+        # Refs outlive their actor, which may have held a lot.
+        self.actor = self.actor._remains()
         if self.scheduler.successor is not None:
             # A thread of the actor's own ends with it; what still comes is rejected by another.
             own, self.scheduler = self.scheduler, self.scheduler.successor
@@ -530,17 +621,34 @@ def _kill(actor: Actor, _: None) -> None:
     actor._cell.die(KILLED)
 
 
+def _asked(actor: Actor, argument: Any) -> None:
+    """The place of a handler that is known no more, in a message that is rejected."""
+
+
 def _ordered_end(actor: Actor, reason: Any) -> None:
     end(actor._cell, reason)
 
 
 def _exit_signal(actor: Actor, signal: Exit) -> None:
     cell = actor._cell
-    effect = on_exit(signal.reason, traps=actor.trap_exit, from_parent=cell.is_parent(signal.ref))
+    effect = _effect_on(cell, signal)
     if effect is OnExit.MESSAGE:
+        with _life:
+            if cell.doom is not _KILL:
+                cell.doom = None
         actor._on_info(signal)
     elif effect is OnExit.END:
         end(cell, signal.reason)
+
+
+def _effect_on(cell: Cell, signal: Exit) -> OnExit:
+    return on_exit(signal.reason, traps=cell.actor.trap_exit, from_parent=cell.is_parent(signal.ref))
+
+
+def release_once(lock: threading.Lock) -> None:
+    """Release a lock that somebody waits for, unless another has done so just now."""
+    with contextlib.suppress(RuntimeError):
+        lock.release()
 
 
 def end(cell: Cell, reason: Any) -> None:
@@ -618,6 +726,7 @@ __all__ += [
     "find_name",
     "handled_while_suspended",
     "register_name",
+    "release_once",
     "remove_tracer",
     "stop_awaiting_name",
     "zombie_cells",

@@ -14,7 +14,7 @@ from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, without_frames
 from slither_actors.actors._request import Failure, Request
-from slither_actors.actors._zombie import abandon, is_zombie, zombies_below
+from slither_actors.actors._zombie import bury, is_zombie, zombies_below
 from slither_actors.core import RestartBackoff
 from slither_actors.errors import OptionError, SlitherError
 
@@ -30,6 +30,7 @@ __all__ = [
     "ChildCounts",
     "ChildInfo",
     "check_max_zombies",
+    "count",
     "prepare_to_wait",
     "serve",
     "stop_child",
@@ -43,9 +44,6 @@ clock = time.monotonic
 
 uniform = random.random
 """Chance, for the waits before restarts; a test puts its own here."""
-
-_GRACE = 0.05
-"""Seconds between a kill and giving an actor up: enough for one that is idle or returns."""
 
 
 @attrs.frozen(kw_only=True)
@@ -165,6 +163,17 @@ class Child:
         )
 
 
+def count(children: list[Child]) -> ChildCounts:
+    """Return how many children there are, by kind."""
+    supervisors = sum(child.spec.type == "supervisor" for child in children)
+    return ChildCounts(
+        specs=len(children),
+        active=sum(child.ref is not None for child in children),
+        supervisors=supervisors,
+        workers=len(children) - supervisors,
+    )
+
+
 def serve(supervisor: Any, request: Any) -> Any:
     """Do what a method of a supervisor's ref asks for; what it refuses is the caller's error."""
     verb, arguments = (request[0], request[1:]) if isinstance(request, tuple) and request else (None, ())
@@ -212,9 +221,7 @@ def stop_child(owner: Cell, child: Child) -> Any:
     ref = child.leave()
     if ref is None:
         return None
-    deadline = _ask_to_end(owner, ref, child.spec)
-    _await_end(owner, ref, deadline)
-    tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, child.spec.id, ref, reason=ref.exit_reason)
+    _end_children(owner, [(child.spec, ref, _ask_to_end(owner, ref, child.spec))])
     return ref.exit_reason
 
 
@@ -225,9 +232,20 @@ def stop_children(owner: Cell, children: list[Child]) -> None:
         ref = child.leave()
         if ref is not None:
             ending.append((child.spec, ref, _ask_to_end(owner, ref, child.spec)))
-    for spec, ref, deadline in ending:
-        _await_end(owner, ref, deadline)
-        tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, spec.id, ref, reason=ref.exit_reason)
+    _end_children(owner, ending)
+
+
+def _end_children(owner: Cell, ending: list[tuple[ChildSpec, Ref, float | None]]) -> None:
+    """Wait for the end of children that were asked to."""
+    try:
+        for spec, ref, deadline in ending:
+            _await_end(owner, ref, deadline, force=spec.async_kill)
+            tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, spec.id, ref, reason=ref.exit_reason)
+    finally:
+        # If the wait was ended by a kill of the supervisor: no link tells them, they have left.
+        for _, ref, _ in ending:
+            if not ref._cell.dead:
+                ref._cell.kill()
 
 
 def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float | None:
@@ -236,23 +254,20 @@ def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float | None:
     owner.unlink(cell)
     if spec.shutdown == BRUTAL_KILL:
         cell.kill()
-        return time.monotonic() + _GRACE
+        return time.monotonic()
     if not cell.end_here(SHUTDOWN):
         cell.signal_ahead(owner.ref, SHUTDOWN)
     return None if spec.shutdown is None else time.monotonic() + spec.shutdown
 
 
-def _await_end(owner: Cell, ref: Ref, deadline: float | None) -> None:
+def _await_end(owner: Cell, ref: Ref, deadline: float | None, *, force: bool) -> None:
     if ref._cell.dead:
         return
-    _runtime.blocking()
     owner.waiting_on = Request(None, ref._cell)
     try:
-        if ref._cell.join(None if deadline is None else deadline - time.monotonic()):
-            return
-        ref._cell.kill()
-        if not ref._cell.join(_GRACE):
-            abandon(ref._cell)
+        if not _runtime.join(ref._cell, None if deadline is None else deadline - time.monotonic()):
+            ref._cell.kill()
+            bury(ref._cell, force=force)
     finally:
         owner.waiting_on = None
 

@@ -55,6 +55,17 @@ def _backoff(_: object, __: object, value: Any) -> None:
         raise OptionError("backoff", f"is {value!r}; allowed are a Backoff, None")
 
 
+def _async_kill(spec: ChildSpec, _: object, value: object) -> None:
+    if not isinstance(value, bool):
+        raise OptionError("async_kill", f"is {value!r}; allowed are True, False")
+    if value and not getattr(spec.start[0], "own_thread", False):
+        name = getattr(spec.start[0], "__name__", spec.start[0])
+        raise OptionError(
+            "async_kill",
+            f"is True for {name}, whose thread runs other actors, too; set own_thread = True there",
+        )
+
+
 def _significant(spec: ChildSpec, _: object, value: object) -> None:
     if not isinstance(value, bool):
         raise OptionError("significant", f"is {value!r}; allowed are True, False")
@@ -93,6 +104,13 @@ class ChildSpec:
     exclusive: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
     """Whether no successor may start while the handler of an abandoned predecessor still runs, for a child
     that owns a port, a device or a file. Its supervisor gives up instead of restarting it."""
+
+    async_kill: bool = attrs.field(default=False, validator=_async_kill)
+    """Whether an exception is put into the thread of a child whose handler does not return after a kill.
+
+    Unsafe, and for servers with ``own_thread`` only. It strikes anywhere, in a ``with lock:`` for one, and
+    not before a call returns that waits in C, as ``time.sleep`` does. Work that must be killable belongs in
+    a worker process."""
 
     def launch(self, *extra: Any) -> Ref:
         """Start the child, linked to the calling supervisor."""

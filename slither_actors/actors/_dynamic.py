@@ -14,6 +14,7 @@ from slither_actors.actors._child import (
     ChildCounts,
     ChildInfo,
     check_max_zombies,
+    count,
     prepare_to_wait,
     serve,
     stop_child,
@@ -22,9 +23,9 @@ from slither_actors.actors._child import (
     zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec
+from slither_actors.actors._children_ref import ChildrenRef
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core import RestartIntensity, comes_back
@@ -38,7 +39,7 @@ logger = GuardedLog("slither_actors.actors")
 _FAILED = "its restart failed"
 
 
-class DynamicSupervisorRef(Ref):
+class DynamicSupervisorRef(ChildrenRef):
     """The reference to a `DynamicSupervisor`.
 
     Every method but `render` waits without a limit, and raises `ActorExitError`
@@ -69,25 +70,6 @@ class DynamicSupervisorRef(Ref):
             ChildError: it is not a child of this supervisor (``"not_found"``).
         """
         self.call(("terminate_child", ref), None)
-
-    def which_children(self) -> list[ChildInfo]:
-        """Return the children, newest first; ids are None."""
-        children: list[ChildInfo] = self.call(("which_children",), None)
-        return children
-
-    def render(self, timeout: float = 0.5) -> str:
-        """Return the tree below as text: ids, refs, states and restarts of the children, oldest first.
-
-        A supervisor that does not answer within `timeout` seconds, because it
-        starts or stops a child, is shown as busy. May be called from anywhere,
-        an actor of the tree included.
-        """
-        return render(self, timeout)
-
-    def count_children(self) -> ChildCounts:
-        """Return how many children there are, by kind."""
-        counts: ChildCounts = self.call(("count_children",), None)
-        return counts
 
 
 class DynamicSupervisor(Server):
@@ -219,9 +201,9 @@ class DynamicSupervisor(Server):
             raise OptionError(
                 "significant", "is True for a child of a dynamic supervisor, which goes on alone"
             )
-        count = len(self._running) + len(self._restarting)
-        if self._max_children is not None and count >= self._max_children:
-            msg = f"{self._cell.describe()} has {count} children, its max_children"
+        present = len(self._running) + len(self._restarting)
+        if self._max_children is not None and present >= self._max_children:
+            msg = f"{self._cell.describe()} has {present} children, its max_children"
             raise ChildError(msg, "max_children")
         new = Child(spec)
         try:
@@ -253,14 +235,7 @@ class DynamicSupervisor(Server):
         return [attrs.evolve(child.info(), id=None) for child in reversed(children)]
 
     def _do_count_children(self) -> ChildCounts:
-        children = [*self._running.values(), *self._restarting]
-        supervisors = sum(1 for c in children if c.spec.type == "supervisor")
-        return ChildCounts(
-            specs=len(children),
-            active=len(self._running),
-            supervisors=supervisors,
-            workers=len(children) - supervisors,
-        )
+        return count([*self._running.values(), *self._restarting])
 
 
 def _try_again(supervisor: DynamicSupervisor, child: Child) -> None:

@@ -17,9 +17,12 @@ __all__ = ["Future"]
 
 T = TypeVar("T")
 
+_PATIENCE = 0.1
+"""Seconds that whoever ends an actor waits for the lock of the future in which that one waits."""
+
 
 class Future(pykka.ThreadingFuture[T]):
-    """A `pykka.ThreadingFuture` whose `get` hands the run queue over before it waits.
+    """A `pykka.ThreadingFuture` for actors: `get` hands the run queue over, and ends with the actor.
 
     The hook of a future made by ``map``, ``join`` and the like runs once, and
     a second `get` waits for it no longer than its own timeout. ``await`` does
@@ -30,11 +33,21 @@ class Future(pykka.ThreadingFuture[T]):
 
     @waits
     def get(self, *, timeout: float | None = None) -> Any:
-        """Return or raise the result; see `pykka.Future.get`."""
+        """Return or raise the result; see `pykka.Future.get`.
+
+        Raises:
+            ExitPendingError: the caller is an actor that is to end.
+        """
         if self._get_hook is not None:
             return self._get_by_hook(timeout)
-        if self._result is None:
-            _runtime.blocking()
+        if self._result is None and _runtime.current_cell() is not None:
+            deadline = None if timeout is None else time.monotonic() + timeout
+            with _runtime.interruptible(self._wake) as refuse:
+                _runtime.blocking()
+                self._wait(deadline)
+                if self._result is None:
+                    refuse()
+            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         return super().get(timeout=timeout)
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
@@ -63,3 +76,19 @@ class Future(pykka.ThreadingFuture[T]):
         if loop is None:
             return (yield from super().__await__())
         return (yield from loop.run_in_executor(None, self.get).__await__())
+
+    def _wait(self, deadline: float | None) -> None:
+        """Wait for a result, or until it is time or the actor is to end."""
+        cell = _runtime.current_cell()
+        assert cell is not None
+        with self._condition:
+            while self._result is None and cell.pending_exit() is None:
+                left = None if deadline is None else deadline - time.monotonic()
+                if (left is not None and left <= 0) or not self._condition.wait(left):
+                    return
+
+    def _wake(self) -> None:
+        # Held for a moment only, as a rule: nothing may hold up who ends the actor.
+        if self._condition.acquire(timeout=_PATIENCE):
+            self._condition.notify_all()
+            self._condition.release()

@@ -7,6 +7,7 @@ once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,12 @@ class ActorStatistics:
 
     suspended: bool
     """Whether it is held by `Ref.suspend`."""
+
+    uptime: float
+    """Seconds since it was started, up to its end."""
+
+    handled: int
+    """Messages handled; those of a slice, up to 64, are counted when the slice is over."""
 
     mailbox: int
     """Messages that wait."""
@@ -70,6 +77,8 @@ def statistics_of(cell: Cell) -> ActorStatistics:
     return ActorStatistics(
         alive=not cell.dead,
         suspended=cell.suspended,
+        uptime=(cell.ended or time.monotonic()) - cell.began,
+        handled=cell.handled,
         mailbox=len(cell.inbox),
         mailbox_size=type(cell.actor).mailbox_size,
         dropped=getattr(cell, "dropped", 0),

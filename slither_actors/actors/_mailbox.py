@@ -134,9 +134,21 @@ class BoundedCell(Cell):
 
     @waits
     def _wait_for_room(self) -> None:
-        _runtime.blocking()
-        with self.inbox.changed:
-            self.inbox.changed.wait_for(lambda: self.inbox.bounded < self.size or self.dead)
+        woken = threading.Event()
+
+        def wake() -> None:
+            woken.set()
+            with self.inbox.changed:
+                self.inbox.changed.notify_all()
+
+        with _runtime.interruptible(wake) as refuse:
+            _runtime.blocking()
+            with self.inbox.changed:
+                self.inbox.changed.wait_for(
+                    lambda: self.inbox.bounded < self.size or self.dead or woken.is_set()
+                )
+            if woken.is_set():
+                refuse()
 
     def _refuse(self, argument: Any) -> None:
         if isinstance(argument, Request):

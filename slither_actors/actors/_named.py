@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors._names import whereis
+from slither_actors.actors._names import KeyHolder, whereis
 from slither_actors.actors._ref import Ref
-from slither_actors.errors import NotRegisteredError
+from slither_actors.errors import NotRegisteredError, OptionError
 
 __all__ = ["Named", "named"]
 
@@ -59,7 +59,33 @@ class Named:
         if ref is not None:
             ref.info(message)
 
+    def register_actor(self, ref: Ref, key: Any, value: Any = None) -> None:
+        """As `RegistryRef.register_actor`, where the actor is a `Registry`.
+
+        Raises:
+            NotRegisteredError: no live registry has the name.
+        """
+        self._registry.register_actor(ref, key, value)
+
+    def whereis(self, key: Any) -> Ref | None:
+        """As `RegistryRef.whereis`, where the actor is a `Registry`.
+
+        Raises:
+            NotRegisteredError: no live registry has the name.
+        """
+        return self._registry.whereis(key)
+
+    @property
+    def _registry(self) -> KeyHolder:
+        ref = self.ref
+        if not isinstance(ref, KeyHolder):
+            raise OptionError("name", f"is a key in {ref}, which is not a Registry", where=str(self.name))
+        return ref
+
 
 def named(name: object) -> Named:
-    """Return a handle to whoever is registered under `name`, which nobody needs to be yet. Never raises."""
+    """Return a handle to whoever is registered under `name`, which nobody needs to be yet. Never raises.
+
+    The name may be one in a registry: ``named((registry, key))``.
+    """
     return Named(name)

@@ -3,21 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._cell import await_name, find_name, stop_awaiting_name
+from slither_actors.actors._cell import Cell, await_name, find_name, register_name, stop_awaiting_name
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._timers import Timer
+from slither_actors.errors import ActorExitError, NameTakenError, NotRegisteredError, OptionError
 
-__all__ = ["when_named", "whereis"]
+__all__ = ["KeyHolder", "take_name", "via", "when_named", "whereis"]
+
+
+@runtime_checkable
+class KeyHolder(Protocol):
+    """What a name ``(registry, key)`` needs of its registry: a `RegistryRef`, or a `Named` one, has it."""
+
+    def register_actor(self, ref: Ref, key: Any, value: Any = None) -> None:
+        """Register an actor; `NameTakenError` if the key is taken."""
+
+    def whereis(self, key: Any) -> Ref | None:
+        """Return who has the key."""
+
+
+def via(name: object) -> tuple[KeyHolder, Any] | None:
+    """Return registry and key if the name is one in a registry, as Elixir's ``{:via, Registry, …}``."""
+    if isinstance(name, tuple) and len(name) == 2 and isinstance(name[0], KeyHolder):
+        return name
+    return None
+
+
+def take_name(name: object, cell: Cell) -> None:
+    """Give a new actor its name, before anybody can know it.
+
+    Raises:
+        NameTakenError: a live actor has it.
+        NotRegisteredError: the registry that is named does not run.
+        ActorExitError: the registry has ended.
+        OptionError: its keys are not unique.
+    """
+    entry = via(name)
+    if entry is not None:
+        registry, key = entry
+        registry.whereis(key)  # which refuses where keys are not unique
+        cell.name = key
+        registry.register_actor(cell.ref, key)
+        return
+    holder = register_name(name, cell)
+    if holder is not None:
+        raise NameTakenError(name, holder.describe(), holder.ref)
 
 
 def whereis(name: object) -> Ref | None:
     """Return the live actor that was started under `name`, or None. From any thread, without waiting.
 
+    A name ``(registry, key)`` is looked up in that registry, a `RegistryRef` or the `named` one.
+
     OTP: erlang, ``whereis/1``.
     """
+    entry = via(name)
+    if entry is not None:
+        try:
+            return entry[0].whereis(entry[1])
+        except (ActorExitError, NotRegisteredError):  # there is no such registry now
+            return None
     cell = find_name(name)
     return None if cell is None else cell.ref
 
@@ -58,7 +106,13 @@ def when_named(
         function: called once.
         argument: its second argument.
         timeout: seconds.
+
+    Raises:
+        OptionError: the name is one in a registry; these have listeners.
     """
+    _runtime.refuse_zombie()
+    if via(name) is not None:
+        raise OptionError("name", f"is {name!r}; in a registry listen to its events", where="when_named")
     wait = _Wait(name, waiter, function, argument)
     wait.timer = _runtime.timers.start(waiter._cell, timeout, (_arrived, wait))
     await_name(name, waiter._cell, wait.message)

@@ -43,7 +43,7 @@ class Ref(pykka.ActorRef[Any]):
 
     @property
     def name(self) -> object:
-        """The name that the actor was started under, or None."""
+        """The name that the actor was started under, or its key there if that was in a registry, or None."""
         return self._cell.name
 
     @property
@@ -79,6 +79,8 @@ class Ref(pykka.ActorRef[Any]):
 
     def send(self, function: Callable[[Any, Any], object], argument: Any = None) -> None:
         """Run ``function(actor, argument)`` as one message of the actor. Never blocks or fails."""
+        if zombie_cells and _runtime.is_fenced():
+            return
         self._cell.put((function, argument))
 
     def cast(self, message: Any) -> None:
@@ -112,6 +114,7 @@ class Ref(pykka.ActorRef[Any]):
             CallTimeoutError: no reply in time. A late one is dropped.
             ActorExitError: the server was dead or died before it replied.
             CallCycleError: the server waits, directly or not, for the caller.
+            ExitPendingError: the caller is an actor that is to end itself.
             MailboxFullError: the server has a bounded mailbox and dropped or refused the call.
             AbandonedError: the caller is an actor that was abandoned.
             Exception: the error of a `Failure` that the server returned.
@@ -166,6 +169,7 @@ class Ref(pykka.ActorRef[Any]):
     def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
         """Run the call here and now: the server is idle and its token is ours."""
         request = cell.answering = Request(message, cell)
+        cell.handled += 1
         interrupt, at_once = None, False
         frame = _runtime.inline(cell, request)
         try:
@@ -209,24 +213,39 @@ class Ref(pykka.ActorRef[Any]):
         """Send an exit signal: the actor ends, or gets an `Exit` message if it traps exits.
 
         Ahead of what waits in its mailbox, unless it traps exits; takes effect between two messages. The
-        reason ``"normal"`` ends nobody. Does not wait: see `join`. OTP: erlang, ``exit/2``.
+        reason ``"normal"`` ends nobody. Does not wait: see `join`.
+
+        Raises:
+            AbandonedError: the caller is an actor that was abandoned.
+
+        OTP: erlang, ``exit/2``.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         current = _runtime.current_cell()
         self._cell.signal_ahead(None if current is None else current.ref, reason)
 
     def kill(self) -> None:
         """End the actor at its next message boundary; it cannot refuse and runs no callback.
 
-        The reason is ``"killed"``. Does not wait: see `join`. OTP: erlang, ``exit(Pid, kill)``.
+        The reason is ``"killed"``. Does not wait: see `join`.
+
+        Raises:
+            AbandonedError: the caller is an actor that was abandoned.
+
+        OTP: erlang, ``exit(Pid, kill)``.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         self._cell.kill()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until the actor has ended; False if it has not within `timeout` seconds."""
-        if self._cell.dead:
-            return True
-        _runtime.blocking()
-        return self._cell.join(timeout)
+        """Wait until the actor has ended; False if it has not within `timeout` seconds.
+
+        Raises:
+            ExitPendingError: the caller is an actor that is to end itself.
+        """
+        return _runtime.join(self._cell, timeout)
 
     def stop(self, reason: Any = NORMAL, *, block: bool = True, timeout: float | None = None) -> Any:
         """End the actor after the messages that are in its mailbox now.
@@ -238,9 +257,13 @@ class Ref(pykka.ActorRef[Any]):
         Raises:
             CallTimeoutError: it still lived after `timeout` seconds.
             CallCycleError: it waits, directly or not, for the caller.
+            ExitPendingError: the caller is an actor that is to end itself.
+            AbandonedError: the caller is an actor that was abandoned.
 
         OTP: gen_server, ``stop/3``.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         cell = self._cell
         if cell.dead:
             return False
@@ -446,7 +469,13 @@ def _on_info(server: Any, message: Any) -> None:
 
 
 def _on_envelope(actor: Any, envelope: Envelope[Any]) -> None:
+    if envelope.reply_to is None:
+        actor._on_envelope(envelope)
+        return
+    cell = actor._cell
+    cell.answering = envelope
     actor._on_envelope(envelope)
+    cell.answering = None
 
 
 def _on_stop(actor: Any, reason: Any) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.actors import _runtime
+from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._interrupts import waits
 from slither_actors.errors import ActorExitError
 
@@ -59,20 +61,30 @@ class Request:
         self._error: BaseException | None = None
 
     def reply(self, value: Any = None) -> None:
-        """Answer the call with `value`. Never raises. OTP: gen_server, ``reply/2``."""
+        """Answer the call with `value`. Never raises; an actor that was abandoned answers nobody.
+
+        OTP: gen_server, ``reply/2``.
+        """
+        if zombie_cells and _runtime.is_fenced():
+            return
         if self._claim(False):
             self._value = value
             self._wake()
 
     def fail(self, error: BaseException) -> None:
         """Answer the call with an exception that is raised at the caller. The server lives on."""
-        if self._claim(False):
-            self._error = error
-            self._wake()
+        if not (zombie_cells and _runtime.is_fenced()):
+            self.settle(error)
 
     def reject(self, reason: Any) -> None:
         """The server ended before it answered."""
-        self.fail(ActorExitError(self.cell.describe(), reason))
+        self.settle(ActorExitError(self.cell.describe(), reason))
+
+    def settle(self, error: BaseException) -> None:
+        """Answer with an exception of the library's own."""
+        if self._claim(False):
+            self._error = error
+            self._wake()
 
     def _wake(self) -> None:
         # `answered` is written before the lock is looked at; `expect` does it the other way round.

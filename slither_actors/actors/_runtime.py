@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from slither_actors.actors import _cell, _scheduler
@@ -23,7 +26,9 @@ __all__ = [
     "blocking",
     "current_cell",
     "inline",
+    "interruptible",
     "is_fenced",
+    "join",
     "refuse_zombie",
     "scheduler",
     "timers",
@@ -111,11 +116,21 @@ def wait_for(request: Request) -> Cell | None:
 
     Raises:
         CallCycleError: who is asked waits, directly or not, for the current actor.
+        ExitPendingError: the current actor is to end.
+        AbandonedError: it was abandoned.
     """
     caller = current_cell()
     if caller is None:
         return None
+    if _cell.zombie_cells:
+        refuse_zombie()
     caller.waiting_on = request
+    if caller.doom is not None:
+        error = caller.pending_exit()
+        if error is not None:
+            caller.waiting_on = None
+            request.settle(error)
+            raise error
     path, link = [caller], request
     while not link.answered and not link.cell.dead:
         if link.cell in path:
@@ -139,6 +154,66 @@ def blocking() -> None:
     frame = getattr(_local, "runner", None)
     if frame is not None and frame.runner is not None:
         frame.runner.scheduler.hand_over(frame.runner)
+
+
+@contextlib.contextmanager
+def interruptible(wake: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    """Have `wake` called if the actor that waits in the block is to end meanwhile.
+
+    For waits that are no calls. `wake` ends the wait, from any thread. Then the block calls what the
+    context manager gives it, which raises; one that has got what it waited for need not. In a plain
+    thread all this does nothing.
+
+    Raises:
+        ExitPendingError: the actor is to end, at the beginning of the block or when it asks.
+        AbandonedError: the actor was abandoned.
+    """
+    cell = current_cell()
+    if cell is None:
+        yield _go_on
+        return
+    if _cell.zombie_cells:
+        refuse_zombie()
+    before, cell.wake = cell.wake, wake
+    try:
+        refuse_doomed(cell)
+        yield partial(refuse_doomed, cell)
+    finally:
+        cell.wake = before
+
+
+def _go_on() -> None:
+    """In a plain thread no wait has to end."""
+
+
+def refuse_doomed(cell: Cell) -> None:
+    """Raise for an actor that is to end.
+
+    Raises:
+        ExitPendingError: it is.
+    """
+    error = cell.pending_exit()
+    if error is not None:
+        raise error
+
+
+def join(cell: Cell, timeout: float | None) -> bool:
+    """Wait in this thread, which may be an actor's, until `cell` is dead; False if it is not in time.
+
+    Raises:
+        ExitPendingError: the actor that waits is to end.
+        AbandonedError: it was abandoned.
+    """
+    if cell.dead:
+        return True
+    lock = threading.Lock()
+    lock.acquire()
+    with interruptible(partial(_cell.release_once, lock)) as refuse:
+        blocking()
+        cell.join(timeout, lock)
+        if not cell.dead:
+            refuse()
+    return cell.dead
 
 
 def shut_down() -> None:

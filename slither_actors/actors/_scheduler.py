@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.actors._async_kill import HandlerBrokenOff
 from slither_actors.actors._poller import Poller
 from slither_actors.errors import ForkedRuntimeError, NotRunningError, SlitherError
 from slither_actors.telemetry._log import GuardedLog
@@ -314,6 +315,11 @@ class Scheduler:
                 return
             except ForkedRuntimeError:
                 return
+            except HandlerBrokenOff as error:
+                # It arrived when the handler had just raised something else.
+                if runner.cell is not None:
+                    runner.cell.crash(error, None)
+                    runner.cell.release()
             except BaseException as error:
                 # A slice never raises; if it did after all, one actor is lost and not all of them.
                 logger.critical("%s: an actor could not be run", self.name, exc_info=error)
@@ -536,6 +542,10 @@ class Scheduler:
         self._polling = self._waking = None
         self._runners = []
         self.poller.after_fork_in_child()
+
+    def is_queued(self, cell: Cell) -> bool:
+        """Whether a cell waits for a thread."""
+        return cell in self.run_queue.copy()
 
     def thread_of(self, cell: Cell) -> int | None:
         """Return the ident of the thread that runs `cell` now, for a look at its stack."""

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._actor import Actor, bind
-from slither_actors.actors._cell import Cell, Monitor, end, register_name
+from slither_actors.actors._actor import Actor, bind, without_state
+from slither_actors.actors._cell import Cell, Monitor, end, zombie_cells
 from slither_actors.actors._child_spec import ChildSpec, Restart
 from slither_actors.actors._interrupts import calls_out
+from slither_actors.actors._names import take_name
 from slither_actors.actors._reasons import NORMAL, Crash, without_frames
 from slither_actors.actors._ref import Ref, _on_info
 from slither_actors.actors._request import Failure, Request
-from slither_actors.errors import ActorExitError, NameTakenError, NotRunningError, StartError
+from slither_actors.errors import ActorExitError, NotRunningError, StartError
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Server(Actor):
 
         Args:
             *args: given to `init`.
-            name: registered for `whereis` while the server lives.
+            name: registered for `whereis` while the server lives. ``(registry, key)`` registers it in
+                a `Registry` instead, given by its ref or, to outlive its restarts, as ``named(name)``.
             **kwargs: given to `init`.
 
         `init` runs in the calling thread, or in the actor's own if it has one.
@@ -74,6 +76,7 @@ class Server(Actor):
             StartError: `init` raised or stopped; the cause is attached.
             Ignore: `init` raised it.
             NameTakenError: a live actor has the name.
+            NotRegisteredError: the registry of the name does not run.
             NotRunningError: the program is at its end.
             ForkedRuntimeError: this is a child made by ``os.fork``.
 
@@ -102,6 +105,7 @@ class Server(Actor):
         significant: bool = False,
         backoff: Backoff | None = None,
         exclusive: bool = False,
+        async_kill: bool = False,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe this server as a supervisor's child; the rest goes to `init`.
@@ -127,6 +131,7 @@ class Server(Actor):
             significant=significant,
             backoff=backoff,
             exclusive=exclusive,
+            async_kill=async_kill,
         )
 
     # -- callbacks --------------------------------------------------------------
@@ -202,6 +207,8 @@ class Server(Actor):
 
         May be called in any callback. OTP: gen_server, ``{continue, Continue}``.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         self._cell.put_control((_on_continue, value))
 
     def monitor(self, ref: Ref) -> Monitor:
@@ -210,6 +217,8 @@ class Server(Actor):
         It comes at once, with the reason ``"noproc"``, if the actor is dead. Each call is a monitor of its
         own; `Monitor.cancel` takes it back. OTP: erlang, ``monitor/2``.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         return ref._cell.monitor(self._cell)
 
     def link(self, ref: Ref) -> None:
@@ -218,10 +227,14 @@ class Server(Actor):
         An end with the reason ``"normal"`` does not count. If the other is dead, this one gets an exit
         signal ``"noproc"``. A second link changes nothing. OTP: erlang, ``link/1``.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         self._cell.link(ref._cell)
 
     def unlink(self, ref: Ref) -> None:
         """Undo `link`, whoever made it; without one it does nothing. OTP: erlang, ``unlink/1``."""
+        if zombie_cells:
+            _runtime.refuse_zombie()
         self._cell.unlink(ref._cell)
 
     def send_after(self, seconds: float, message: Any, *, period: float | None = None) -> Timer:
@@ -241,12 +254,16 @@ class Server(Actor):
 
         OTP: erlang, ``send_after/3``; timer, ``send_interval/2``.
         """
+        if zombie_cells:
+            _runtime.refuse_zombie()
         return _runtime.timers.start(self._cell, seconds, (_on_info, message), period)
 
     def run_after(
         self, seconds: float, function: Callable[[Any, Any], object], argument: Any = None
     ) -> Timer:
         """Have ``function(self, argument)`` run as a message in `seconds`; otherwise as `send_after`."""
+        if zombie_cells:
+            _runtime.refuse_zombie()
         return _runtime.timers.start(self._cell, seconds, (function, argument))
 
     def watch(self, fd: int, function: Callable[[Any, int], object]) -> None:
@@ -265,6 +282,8 @@ class Server(Actor):
         self._watch(self._cell.scheduler.poller.watch_write, fd, function)
 
     def _watch(self, watch: Callable[..., None], fd: int, function: Callable[[Any, int], object]) -> None:
+        if zombie_cells:
+            _runtime.refuse_zombie()
         cell = self._cell
         watch(fd, cell, function)
         if cell.watches is None:
@@ -274,6 +293,8 @@ class Server(Actor):
 
     def rearm(self, fd: int) -> None:
         """Listen to `fd` again after it was read until that would block."""
+        if zombie_cells:
+            _runtime.refuse_zombie()
         self._cell.scheduler.poller.rearm(fd)
 
     def unwatch(self, fd: int) -> None:
@@ -296,8 +317,10 @@ class Server(Actor):
             return
         try:
             envelope.reply_to.set(self._handle_receive(envelope.message))
-        except Exception:  # noqa: BLE001 - Pykka's contract for asks and proxies: the caller's
-            envelope.reply_to.set_exception()
+        except Exception as error:
+            if self._cell.obeys(error):
+                raise
+            envelope.reply_to.set_exception()  # Pykka's contract for asks and proxies: the caller's
 
     @calls_out
     def on_receive(self, message: Any) -> Any:
@@ -307,6 +330,13 @@ class Server(Actor):
         if isinstance(reply, Failure):
             raise reply.error
         return request.result() if request.answered else reply
+
+    def _remains(self) -> Server:
+        remains: Server | None = without_state(self, Server)
+        if remains is None:
+            return self
+        remains._cell = self._cell
+        return remains
 
     def _ends_silently(self) -> bool:
         kind = type(self)
@@ -346,9 +376,7 @@ def _start(
     cell.acquire(False)
     server.__init__()  # type: ignore[misc]
     if name is not None:
-        holder = register_name(name, cell)
-        if holder is not None:
-            raise NameTakenError(name, holder.describe())
+        take_name(name, cell)
     cell.admit()
     if cell.parent is not None:
         cell.link(cell.parent)
@@ -382,6 +410,8 @@ def _start_failed(cell: Cell, error: BaseException | None) -> BaseException | No
         return None
     if isinstance(error, Ignore):
         reason: Any = NORMAL
+    elif cell.doom is not None and cell.obeys(error):
+        reason = cell.doom[0]
     elif error is not None:
         reason = error.reason if isinstance(error, StartError) else Crash.of(error)
     else:

@@ -19,6 +19,7 @@ from slither_actors.actors._child import (
     ChildCounts,
     ChildInfo,
     check_max_zombies,
+    count,
     prepare_to_wait,
     serve,
     stop_child,
@@ -26,9 +27,9 @@ from slither_actors.actors._child import (
     zombie_trouble,
 )
 from slither_actors.actors._child_spec import ChildSpec, specs_of
+from slither_actors.actors._children_ref import ChildrenRef
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._render import render
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Ignore, Server
 from slither_actors.core import (
@@ -52,32 +53,13 @@ _FAILED = "its restart failed"
 _AUTO_SHUTDOWN = tuple(mode.value for mode in AutoShutdown)
 
 
-class SupervisorRef(Ref):
+class SupervisorRef(ChildrenRef):
     """The reference to a `Supervisor`, with what can be asked of one.
 
     Every method but `render` waits without a limit: a supervisor is busy while
     a child starts or stops. It raises as `Ref.call` does, `ActorExitError` if
     the supervisor has ended. OTP: supervisor, the functions of these names.
     """
-
-    def which_children(self) -> list[ChildInfo]:
-        """Return the children, newest first."""
-        children: list[ChildInfo] = self.call(("which_children",), None)
-        return children
-
-    def count_children(self) -> ChildCounts:
-        """Return how many children there are, by kind."""
-        counts: ChildCounts = self.call(("count_children",), None)
-        return counts
-
-    def render(self, timeout: float = 0.5) -> str:
-        """Return the tree below as text: ids, refs, states and restarts of the children, oldest first.
-
-        A supervisor that does not answer within `timeout` seconds, because it
-        starts or stops a child, is shown as busy. May be called from anywhere,
-        an actor of the tree included.
-        """
-        return render(self, timeout)
 
     def child(self, id: object) -> Ref | None:
         """Return the running child with this id, or None."""
@@ -331,13 +313,7 @@ class Supervisor(Server):
         return [child.info() for child in reversed(self._children)]
 
     def _do_count_children(self) -> ChildCounts:
-        supervisors = sum(1 for c in self._children if c.spec.type == "supervisor")
-        return ChildCounts(
-            specs=len(self._children),
-            active=sum(1 for c in self._children if c.ref is not None),
-            supervisors=supervisors,
-            workers=len(self._children) - supervisors,
-        )
+        return count(self._children)
 
     def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
         known = next((c for c in self._children if c.id == spec.id), None)

@@ -21,7 +21,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 import attrs
 
-from slither_actors.actors import _child, _runtime
+from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell
 from slither_actors.actors._child_spec import ChildSpec, Restart
 from slither_actors.actors._interrupts import calls_out, waits
@@ -29,7 +29,7 @@ from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._server import Server
-from slither_actors.actors._zombie import abandon
+from slither_actors.actors._zombie import bury
 from slither_actors.core import Backoff
 from slither_actors.errors import ActorExitError, CallTimeoutError
 
@@ -282,6 +282,7 @@ class Task(Generic[R_co]):
         Returns:
             The outcome, if there was one before the task ended; None if it ended because of this.
         """
+        _runtime.refuse_zombie()
         self.release()
         cell = self.ref._cell
         expected = SHUTDOWN
@@ -290,7 +291,7 @@ class Task(Generic[R_co]):
             kill_tasks([self])
         else:
             cell.signal_ahead(None, SHUTDOWN)
-            if not _join(cell, timeout):
+            if not _runtime.join(cell, timeout):
                 kill_tasks([self])
         outcome = self._reply.outcome
         return None if isinstance(outcome, TaskExit) and outcome.reason == expected else outcome
@@ -366,19 +367,24 @@ def await_outcomes(
 ) -> None:
     """Wait in this thread until all tasks have their outcomes, or `enough` says so of one, or it is time."""
     waiting = set(tasks)
-    done: queue.SimpleQueue[Task[Any]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Task[Any] | None] = queue.SimpleQueue()
     wakes = {task: partial(done.put, task) for task in waiting}
     deadline = None if timeout is None else time.monotonic() + timeout
     try:
         for task, wake in wakes.items():
             task.subscribe(wake)
-        while waiting:
-            if done.empty():
-                _runtime.blocking()
-            task = done.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
-            waiting.discard(task)
-            if enough(task):
-                return
+        with _runtime.interruptible(partial(done.put, None)) as refuse:
+            while waiting:
+                if done.empty():
+                    _runtime.blocking()
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                ended = done.get(timeout=left)
+                if ended is None:
+                    refuse()
+                    continue
+                waiting.discard(ended)
+                if enough(ended):
+                    return
     except queue.Empty:
         return
     finally:
@@ -391,14 +397,4 @@ def kill_tasks(tasks: Iterable[Task[Any]]) -> None:
     cells = [task.ref._cell for task in tasks]
     for cell in cells:
         cell.kill()
-    deadline = time.monotonic() + _child._GRACE
-    for cell in cells:
-        if not _join(cell, deadline - time.monotonic()):
-            abandon(cell)
-
-
-def _join(cell: Cell, timeout: float | None) -> bool:
-    if cell.dead:
-        return True
-    _runtime.blocking()
-    return cell.join(timeout)
+    bury(*cells)

@@ -23,6 +23,10 @@ from slither_actors.errors import CallTimeoutError
 __all__ = ["TaskStream"]
 
 
+_WOKEN = -1
+"""Instead of a position: the reader is to end."""
+
+
 class TaskStream:
     """One run over an input. Only its generator uses it, in whatever thread that is read."""
 
@@ -60,7 +64,7 @@ class TaskStream:
             # Not waited for: a function that runs now may take long, and nobody wants its result.
             for task in self._running.values():
                 task.release()
-                task.ref.kill()
+                task.ref._cell.kill()
 
     @calls_out
     def _start_next(self, inputs: Any) -> bool:
@@ -79,18 +83,21 @@ class TaskStream:
     def _finished(self) -> list[TaskOutcome[Any]]:
         """Wait for the next task that is done or late; return the outcomes that may leave now."""
         deadline = self._window.next_deadline
-        if self._done.empty():
-            _runtime.blocking()
         try:
-            position = self._done.get(
-                timeout=None if deadline is None else max(0.0, deadline - time.monotonic())
-            )
+            with _runtime.interruptible(partial(self._done.put, _WOKEN)) as refuse:
+                if self._done.empty():
+                    _runtime.blocking()
+                position = self._done.get(
+                    timeout=None if deadline is None else max(0.0, deadline - time.monotonic())
+                )
+                if position == _WOKEN:
+                    refuse()
         except queue.Empty:
             return self._late()
         return self._finish(position) + self._late()
 
     def _finish(self, position: int) -> list[TaskOutcome[Any]]:
-        if not self._window.runs(position):  # told twice, or late before it was done
+        if not self._window.runs(position):  # told twice, late before it was done, or nothing at all
             return []
         outcome = self._running.pop(position).take()
         assert outcome is not None

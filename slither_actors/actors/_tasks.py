@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
@@ -13,14 +13,62 @@ from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorR
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._task import Task, TaskActor, TaskOutcome, launch
 from slither_actors.actors._task_stream import TaskStream
+from slither_actors.config import build, one_of, positive_int
 from slither_actors.core import Ordering, TaskWindow
 from slither_actors.errors import OptionError
 
-__all__ = ["TaskSupervisor", "TaskSupervisorRef"]
+__all__ = ["StreamOptions", "TaskSupervisor", "TaskSupervisorRef"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+class StreamOptions(TypedDict, total=False):
+    """The options of `TaskSupervisorRef.async_stream` and `TaskSupervisorRef.async_stream_nolink`."""
+
+    max_concurrency: int | None
+    """The most tasks at one time, the number of cores by default.
+
+    A result that waits for an earlier one counts as well.
+    """
+
+    ordered: bool
+    """Whether outcomes are in the order of the input, which is the default, or come as they are there."""
+
+    timeout: float | None
+    """Seconds that each task may take, 5 by default; None is no limit."""
+
+    on_timeout: Literal["exit", "kill_task"]
+    """What a late task means.
+
+    ``"exit"``, the default, raises `CallTimeoutError` at the reader, ``"kill_task"`` yields a `TaskExit` with
+    the reason ``"timeout"`` for it.
+    """
+
+
+def _seconds(_: object, __: object, value: object) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    if not (number or value is None):
+        raise OptionError("timeout", f"is {value!r}; allowed are seconds of at least 0, None (no limit)")
+
+
+@attrs.frozen(kw_only=True)
+class _StreamSchema:
+    """`StreamOptions`, checked."""
+
+    max_concurrency: int | None = attrs.field(default=None, validator=attrs.validators.optional(positive_int))
+    ordered: bool = True
+    timeout: float | None = attrs.field(default=5.0, validator=_seconds)
+    on_timeout: Literal["exit", "kill_task"] = attrs.field(
+        default="exit", validator=one_of("exit", "kill_task")
+    )
+
+    def window(self) -> TaskWindow[TaskOutcome[Any]]:
+        """Return the window of a run."""
+        ordering = Ordering.PRESERVE if self.ordered else Ordering.AS_COMPLETED
+        limit = cores() if self.max_concurrency is None else self.max_concurrency
+        return TaskWindow(limit, ordering, self.timeout)
 
 
 class TaskSupervisorRef(DynamicSupervisorRef):
@@ -63,14 +111,7 @@ class TaskSupervisorRef(DynamicSupervisorRef):
         return self._async(_spec(function, args, kwargs), linked=False)
 
     def async_stream(
-        self,
-        function: Callable[[T], R],
-        iterable: Iterable[T],
-        *,
-        max_concurrency: int | None = None,
-        ordered: bool = True,
-        timeout: float | None = 5.0,
-        on_timeout: Literal["exit", "kill_task"] = "exit",
+        self, function: Callable[[T], R], iterable: Iterable[T], **options: Unpack[StreamOptions]
     ) -> Generator[TaskOutcome[R], None, None]:
         """Run ``function(item)`` in a task for each item, and yield a `TaskResult` or `TaskExit` for each.
 
@@ -82,32 +123,19 @@ class TaskSupervisorRef(DynamicSupervisorRef):
         Args:
             function: what each task runs.
             iterable: the items, any number of them.
-            max_concurrency: the most tasks at one time, the number of cores by default. A result that
-                waits for an earlier one counts as well.
-            ordered: whether outcomes are in the order of the input, or come as they are there.
-            timeout: seconds that each task may take; None is no limit.
-            on_timeout: what a late task means: ``"exit"`` raises `CallTimeoutError` at the reader,
-                ``"kill_task"`` yields a `TaskExit` with the reason ``"timeout"`` for it.
+            **options: see `StreamOptions`.
 
         Raises:
             OptionError: an option is not allowed; raised by the call.
         """
-        window = _window(max_concurrency, ordered, timeout, on_timeout)
-        return self._stream(function, iterable, window, on_timeout, linked=True)
+        return self._stream(function, iterable, build(_StreamSchema, options, where="async_stream"), True)
 
     def async_stream_nolink(
-        self,
-        function: Callable[[T], R],
-        iterable: Iterable[T],
-        *,
-        max_concurrency: int | None = None,
-        ordered: bool = True,
-        timeout: float | None = 5.0,
-        on_timeout: Literal["exit", "kill_task"] = "exit",
+        self, function: Callable[[T], R], iterable: Iterable[T], **options: Unpack[StreamOptions]
     ) -> Generator[TaskOutcome[R], None, None]:
         """As `async_stream`, with tasks whose failures are their own."""
-        window = _window(max_concurrency, ordered, timeout, on_timeout)
-        return self._stream(function, iterable, window, on_timeout, linked=False)
+        schema = build(_StreamSchema, options, where="async_stream_nolink")
+        return self._stream(function, iterable, schema, False)
 
     def children(self) -> list[Ref]:
         """Return the tasks that run, the newest first."""
@@ -132,18 +160,12 @@ class TaskSupervisorRef(DynamicSupervisorRef):
         )
 
     def _stream(
-        self,
-        function: Callable[[T], R],
-        iterable: Iterable[T],
-        window: TaskWindow[TaskOutcome[Any]],
-        on_timeout: Literal["exit", "kill_task"],
-        *,
-        linked: bool,
+        self, function: Callable[[T], R], iterable: Iterable[T], options: _StreamSchema, linked: bool
     ) -> Generator[TaskOutcome[R], None, None]:
         def start(item: T) -> Task[Any]:
             return self._async(_spec(function, (item,), {}), linked=linked, notifies=False)
 
-        return TaskStream(start, window, on_timeout).outcomes(iterable)
+        return TaskStream(start, options.window(), options.on_timeout).outcomes(iterable)
 
 
 class TaskSupervisor(DynamicSupervisor):
@@ -177,21 +199,3 @@ def _spec(
     if args or kwargs:
         raise OptionError("function", "is a child spec, which has its arguments; give no more of them")
     return function
-
-
-def _window(
-    max_concurrency: int | None, ordered: bool, timeout: float | None, on_timeout: str
-) -> TaskWindow[TaskOutcome[Any]]:
-    """Check the options of a stream."""
-    where = "async_stream"
-    if max_concurrency is None:
-        max_concurrency = cores()
-    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
-        raise OptionError("max_concurrency", f"is {max_concurrency!r}; allowed are 1 and more", where=where)
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-        raise OptionError(
-            "timeout", f"is {timeout!r}; allowed are seconds of at least 0, None (no limit)", where=where
-        )
-    if on_timeout not in ("exit", "kill_task"):
-        raise OptionError("on_timeout", f"is {on_timeout!r}; allowed are 'exit', 'kill_task'", where=where)
-    return TaskWindow(max_concurrency, Ordering.PRESERVE if ordered else Ordering.AS_COMPLETED, timeout)

@@ -12,6 +12,7 @@ import itertools
 import math
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from slither_actors.actors._scheduler import FORKED
@@ -91,6 +92,21 @@ class Timer:
         return self._message
 
 
+class _Alarm(Timer):
+    """A function that runs once, in the timer thread."""
+
+    __slots__ = ("fire",)
+
+    def __init__(self, thread: TimerThread, due: float, function: Callable[[], object]) -> None:
+        self.thread = thread
+        self.due = due
+        self.fire = function  # type: ignore[method-assign,assignment]
+
+    @property
+    def active(self) -> bool:
+        return True
+
+
 def _deliver(actor: Actor, timer: Timer) -> None:
     message = timer.take()
     if message is not None:
@@ -134,6 +150,10 @@ class TimerThread:
         cell.timers.add(timer)
         self.add(timer)
         return timer
+
+    def call_after(self, delay: float, function: Callable[[], object]) -> None:
+        """Run `function`, which has to be short, in the timer thread in `delay` seconds."""
+        self.add(_Alarm(self, time.monotonic() + delay, function))
 
     def add(self, timer: Timer) -> None:
         """Put a timer (again) on the heap."""

@@ -1,8 +1,8 @@
 """Zombies: actors that were declared dead while their handler ran, and it runs on.
 
-A thread cannot be killed. A zombie is listed until its handler returns, and
-fenced as long: it may start, call or register nobody, and its casts and other
-messages are dropped.
+A thread cannot be killed. A zombie is listed and logged again and again until
+its handler returns, and fenced as long: what it sends, starts, answers,
+registers or writes to a store has no effect.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
+from slither_actors import telemetry
+from slither_actors.actors import _runtime
+from slither_actors.actors._async_kill import force_return
 from slither_actors.actors._cell import Cell, zombie_cells
 from slither_actors.actors._reasons import KILLED
 from slither_actors.telemetry._log import GuardedLog
@@ -21,9 +25,20 @@ from slither_actors.telemetry._log import GuardedLog
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
 
-__all__ = ["ZombieInfo", "abandon", "is_zombie", "zombies", "zombies_below"]
+__all__ = ["ZombieInfo", "abandon", "bury", "is_zombie", "zombies", "zombies_below"]
 
 logger = GuardedLog("slither_actors.actors")
+
+clock = time.monotonic
+"""Seconds, for the ages of zombies; a test puts a clock of its own here."""
+
+_GRACE = 0.1
+"""Seconds between a kill and giving an actor up: enough for one that is idle or returns."""
+
+_FIRST_REMINDER = 10.0
+"""Seconds until a zombie is logged again; then twice as many each time, up to the following."""
+
+_LAST_REMINDER = 3600.0
 
 
 @attrs.frozen(kw_only=True)
@@ -42,12 +57,12 @@ class ZombieInfo:
 
 def zombies() -> list[ZombieInfo]:
     """Return the abandoned actors whose handlers still run, the oldest first. From any thread."""
-    now = time.monotonic()
-    return [
-        ZombieInfo(actor=cell.ref, age=now - since, stack=_stack(thread))
-        for cell, since, thread in tuple(zombie_cells.values())
-        if is_zombie(cell.id)
-    ]
+    return [_info(number) for number in tuple(zombie_cells) if is_zombie(number)]
+
+
+def _info(number: int) -> ZombieInfo:
+    cell, since, thread = zombie_cells[number]
+    return ZombieInfo(actor=cell.ref, age=clock() - since, stack=_stack(thread))
 
 
 def is_zombie(number: int | None) -> bool:
@@ -61,7 +76,18 @@ def zombies_below(parent: Cell) -> int:
     return sum(entry[0].parent is parent and is_zombie(entry[0].id) for entry in tuple(zombie_cells.values()))
 
 
-def abandon(cell: Cell) -> None:
+def bury(*cells: Cell, force: bool = False) -> None:
+    """Wait for the end of actors that were killed, and abandon those whose handlers do not return.
+
+    With `force` an exception is put into their threads as well: see `ChildSpec.async_kill`.
+    """
+    deadline = time.monotonic() + _GRACE
+    for cell in cells:
+        if not _runtime.join(cell, deadline - time.monotonic()):
+            abandon(cell, force=force)
+
+
+def abandon(cell: Cell, *, force: bool = False) -> None:
     """Declare an actor dead whose handler does not return.
 
     Its monitors and its supervisor go on with the reason ``"killed"``; the
@@ -69,24 +95,58 @@ def abandon(cell: Cell) -> None:
     """
     thread = cell.scheduler.thread_of(cell)
     # Fenced first: what the handler does between the two is not to be seen.
-    zombie_cells[cell.id] = (cell, time.monotonic(), thread)
+    zombie_cells[cell.id] = (cell, clock(), thread)
     cell.die(KILLED)
     if _has_returned(cell):
         return
-    logger.critical(
+    if (
+        force
+        and thread is not None
+        and force_return(cell, thread, zombie_cells, partial(_has_returned, cell))
+    ):
+        logger.warning("%s did not end, and its handler was broken off (async_kill)", cell.describe())
+        return
+    _tell(
+        cell.id,
         "%s did not end and is abandoned: its handler still runs. Work that must be killable belongs "
         "in a worker process.\n%s",
-        cell.describe(),
-        _stack(thread),
     )
+    _remind_in(_FIRST_REMINDER, cell.id)
+
+
+def _remind_in(seconds: float, number: int) -> None:
+    # The number: a reminder that is due in an hour must not keep the actor in memory until then.
+    _runtime.timers.call_after(seconds, partial(_remind, seconds, number))
+
+
+def _remind(waited: float, number: int) -> None:
+    if is_zombie(number):
+        _tell(number, "%s was abandoned {age:.0f} s ago, and its handler still runs.\n%s")
+        _remind_in(min(2 * waited, _LAST_REMINDER), number)
+
+
+def _tell(number: int, text: str) -> None:
+    """Log a zombie with its stack, and emit the event."""
+    try:
+        info = _info(number)
+    except KeyError:  # it has returned at this moment
+        return
+    cell = info.actor._cell
+    logger.critical(text.format(age=info.age), cell.describe(), info.stack)
+    if telemetry.ACTOR_ZOMBIE.receivers:
+        measurements = {"system_time": time.time(), "age": info.age}
+        metadata = {"actor": cell.describe(), "name": cell.name, "ref": info.actor, "stack": info.stack}
+        telemetry.emit(telemetry.ACTOR_ZOMBIE, info.actor, measurements=measurements, metadata=metadata)
 
 
 def _has_returned(cell: Cell) -> bool:
-    """Whether no handler of the dead cell runs: it holds the token while one does."""
-    if not cell.acquire(False):
+    """Whether no handler of the dead cell runs: it holds the token while one does, or while it is queued."""
+    free = cell.acquire(False)
+    if not free and not cell.scheduler.is_queued(cell):
         return False
     zombie_cells.pop(cell.id, None)
-    cell.release()
+    if free:
+        cell.release()
     return True
 
 

@@ -13,6 +13,7 @@ from slither_actors.actors import (
     ChildSpec,
     DynamicSupervisorRef,
     Ref,
+    Server,
     Supervisor,
     SupervisorRef,
     TaskSupervisor,
@@ -62,6 +63,11 @@ class SlitherSupervisor(Supervisor):
     def _give_up(self, child: Any, reason: Any, why: str) -> None:
         self.gave_up = why
         super()._give_up(child, reason, why)
+
+    def _remains(self) -> Server:
+        remains = super()._remains()
+        vars(remains)["gave_up"] = self.gave_up
+        return remains
 
 
 class LoaderSupervisor(TaskSupervisor):

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors import KILLED, NORMAL, Ref, blocking
+from slither_actors.actors import KILLED, NORMAL, Ref, blocking, interruptible
 from slither_actors.actors._interrupts import waits
 from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
 from slither_actors.errors import NotRunningError
@@ -61,7 +61,8 @@ class Arrival:
 class _Interrupt:
     """The run whose actor reads is to end."""
 
-    run: RunLink
+    run: RunLink | None
+    """None if it is the actor alone that is to end."""
 
 
 class Outlet:
@@ -95,20 +96,24 @@ class Outlet:
 
         Raises:
             NotRunningError: the calling actor is part of another run, and that one is to end.
+            ExitPendingError: the calling actor is to end itself.
         """
         run = enclosing_run()
         if run is not None:
             run.waits.add(self)
         try:
-            while True:
-                if run is not None and run.closing:
-                    msg = "the run that reads this one ends"
-                    raise NotRunningError(msg)
-                if self._queue.empty():
-                    blocking()
-                got = self._queue.get()
-                if not isinstance(got, _Interrupt):
-                    return got
+            with interruptible(partial(self._queue.put, _Interrupt(None))) as refuse:
+                while True:
+                    if run is not None and run.closing:
+                        msg = "the run that reads this one ends"
+                        raise NotRunningError(msg)
+                    if self._queue.empty():
+                        blocking()
+                    got = self._queue.get()
+                    if not isinstance(got, _Interrupt):
+                        return got
+                    if got.run is None:
+                        refuse()
         finally:
             if run is not None:
                 run.waits.discard(self)

@@ -11,7 +11,7 @@ last one published, and readers keep them until the new server has loaded.
 
 A server that was killed may still have a thread inside the user's ``load``.
 `claim` therefore hands the pointer to one server at a time, and `publish`
-refuses any other.
+refuses any other, and a dead one.
 """
 
 from __future__ import annotations
@@ -126,18 +126,18 @@ class Pointer:
             self._changed.notify_all()
 
     def is_owned_by(self, owner: object) -> bool:
-        """Whether `owner` claimed last."""
-        return self._owner is owner
+        """Whether `owner` claimed last and lives: one that was abandoned in a handler writes no more."""
+        return self._owner is owner and self.server.is_alive()
 
     def publish(self, owner: object, publication: Publication) -> None:
         """Let all readers see `publication` from now on.
 
         Raises:
-            StoreError: another server has claimed the store since.
+            StoreError: the owner is dead, or another server has claimed the store since.
         """
         with self._changed:
-            if self._owner is not owner:
-                msg = f"store {self.name}: a server that was replaced tried to publish its tables"
+            if not self.is_owned_by(owner):
+                msg = f"store {self.name}: a server that was killed or replaced tried to publish its tables"
                 raise StoreError(msg)
             self.now = publication
 

@@ -63,9 +63,9 @@ class Writer:
         rows = self._rows[index]
         value = function(rows.get(key, default))
         # The function is the user's and may take long: a server that was
-        # killed in it has been replaced since, and must not write any more.
+        # killed in it is replaced, and must not write any more.
         if not self._pointer.is_owned_by(self._owner):
-            msg = f"store {self._pointer.name}: the server was replaced during an update"
+            msg = f"store {self._pointer.name}: the server was killed or replaced during an update"
             raise StoreError(msg)
         rows.put(key, value)
         return value

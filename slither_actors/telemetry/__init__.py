@@ -14,6 +14,7 @@ from slither_actors.telemetry._attach import Handle, Receiver, attach
 from slither_actors.telemetry._emit import emit
 from slither_actors.telemetry._events import (
     ACTOR_CRASH,
+    ACTOR_ZOMBIE,
     BRIDGE_VIEW_EXCEPTION,
     BRIDGE_VIEW_START,
     BRIDGE_VIEW_STOP,
@@ -45,6 +46,7 @@ from slither_actors.telemetry._span import span
 
 __all__ = [
     "ACTOR_CRASH",
+    "ACTOR_ZOMBIE",
     "BRIDGE_VIEW_EXCEPTION",
     "BRIDGE_VIEW_START",
     "BRIDGE_VIEW_STOP",

@@ -61,6 +61,8 @@ ACTOR_CRASH = _event(
     "slither.actor.crash", "system_time", "actor, name, ref, reason, last_message, ancestors, state"
 )
 
+ACTOR_ZOMBIE = _event("slither.actor.zombie", "system_time, age", "actor, name, ref, stack")
+
 _WORKER = "pool, slot, pid"
 POOL_WORKER_START = _event("slither.pool.worker.start", "duration", _WORKER)
 POOL_WORKER_EXIT = _event("slither.pool.worker.exit", "duration", f"{_WORKER}, exitcode, cause")

@@ -14,7 +14,7 @@ import pykka
 import pytest
 
 import slither_actors
-from slither_actors.actors import _runtime
+from slither_actors.actors import Server, _runtime
 from slither_actors.actors._cell import live_cells
 from slither_actors.actors._scheduler import Scheduler
 from tests.actors.probes import LONG
@@ -90,3 +90,12 @@ def program() -> Callable[..., Program]:
         return Program(body, timeout=timeout, code=code, arguments=arguments)
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _a_dead_actor_of_a_model_keeps_its_state(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The models look at actors after their end, of which a ref keeps nothing otherwise."""
+    if "model" in request.module.__name__:
+        monkeypatch.setattr(Server, "_remains", lambda actor: actor)

@@ -31,7 +31,7 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import BRUTAL_KILL, KILLED, SHUTDOWN, Down, _child
+from slither_actors.actors import BRUTAL_KILL, KILLED, SHUTDOWN, Down, _zombie
 from slither_actors.errors import StartError
 from tests.actors.children import spec, starts, stops, supervise
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, crash, in_thread, settle
@@ -71,7 +71,7 @@ def test_no_time_to_end_is_not_a_brutal_kill(
     shutdown: Any, reason: str, noted: list[Any], log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 0 seconds the child is asked first: one that is idle ends by itself."""
-    monkeypatch.setattr(_child, "_GRACE", LONG)
+    monkeypatch.setattr(_zombie, "_GRACE", LONG)
     supervisor = supervise(log, spec(log, "a", shutdown=shutdown))
     ref = supervisor.child("a")
     assert ref is not None

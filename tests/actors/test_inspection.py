@@ -10,7 +10,7 @@ import pytest
 
 from slither_actors.actors import KILLED, Actor, Down, Request, Supervisor, TracedMessage, trace
 from slither_actors.errors import ActorExitError, CallCycleError, CallTimeoutError
-from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, Trapper, in_thread, settle
+from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, Trapper, crash, in_thread, settle
 
 
 class Counter(Quiet):
@@ -257,6 +257,26 @@ def test_statistics_are_read_without_the_actor() -> None:
     assert not ref.statistics().alive
     assert ref.statistics().links == 0
     assert monitor.id
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_statistics_count_what_was_handled(inline: bool) -> None:
+    """Calls in the caller's thread included; the number and the uptime stay when the actor has ended."""
+    ref = type("Counted", (Quiet,), {"inline_calls": inline}).start()  # type: ignore[attr-defined]
+    before = ref.statistics()
+    for number in range(100):
+        ref.cast(number)
+    for number in range(10):
+        ref.call(number)
+    ref.cast(crash)
+    assert ref.join(LONG)
+    while ref._cell.handled < 111:  # the slice is counted when it is over
+        threading.Event().wait(0.001)
+    first, second = ref.statistics(), ref.statistics()
+    assert first.handled == 111
+    assert before.handled == 0
+    assert 0 <= before.uptime <= first.uptime < LONG
+    assert first.uptime == second.uptime
 
 
 def test_statistics_count_what_a_bounded_mailbox_dropped() -> None:

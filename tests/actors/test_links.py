@@ -106,6 +106,21 @@ def test_a_normal_exit_signal_of_the_parent_is_ignored() -> None:
     assert child.exit_reason == "odd"
 
 
+@pytest.mark.parametrize("trapping", [True, False])
+def test_a_parent_that_ends_normally(trapping: bool) -> None:
+    """As in OTP it takes its children along if they trap exits; to others a normal end is no signal."""
+    log = Log()
+    parent = Quiet.start()
+    kind = type("Child", (Probe,), {"trap_exit": trapping})
+    child = parent.call(lambda _: kind.start_link(log, "child"))  # type: ignore[attr-defined]
+    parent.stop()
+    if trapping:
+        assert child.join(LONG)
+        assert log.get() == ("terminate", "child", NORMAL)
+    else:
+        assert child.call("alive") == "alive"
+
+
 def test_a_link_to_a_dead_actor_is_an_exit_signal() -> None:
     """Its reason is noproc."""
     dead, ref = Quiet.start(), Trapper.start(log := Log())

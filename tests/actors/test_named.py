@@ -6,8 +6,14 @@ import time
 
 import pytest
 
-from slither_actors.actors import Supervisor, named
-from slither_actors.errors import ActorExitError, NotRegisteredError
+from slither_actors.actors import Registry, Supervisor, named, when_named, whereis
+from slither_actors.errors import (
+    ActorExitError,
+    NameTakenError,
+    NotRegisteredError,
+    OptionError,
+    StartError,
+)
 from tests.actors.probes import LONG, Log, Quiet, crash, settle
 
 
@@ -58,3 +64,98 @@ def test_handles_of_one_name_are_equal() -> None:
     """They are values: keys of a dict, for instance."""
     assert named("x") == named("x")
     assert len({named("x"), named("x"), named(("x", 1))}) == 2
+
+
+# -- names in a registry -------------------------------------------------------------
+
+
+def test_a_name_may_be_a_key_in_a_registry() -> None:
+    """The server is there before its `init` runs, under that key and no other name."""
+    registry = Registry.start()
+    seen: list[object] = []
+    ref = Quiet.start(at_start=lambda probe: seen.append(registry.whereis("a")), name=(registry, "a"))
+    assert seen == [ref]
+    assert registry.whereis("a") is whereis((registry, "a")) is ref
+    assert ref.name == "a"
+    assert whereis("a") is None
+    handle = named((registry, "a"))
+    assert handle.ref is ref
+    assert handle.call("echo") == "echo"
+    ref.stop()
+    assert not handle.is_alive()
+    handle.cast("nobody")
+    with pytest.raises(NotRegisteredError):
+        handle.call("nobody")
+
+
+def test_a_key_that_is_taken_is_refused_with_its_holder() -> None:
+    """As a plain name is; nothing is started."""
+    registry = Registry.start()
+    for name in ((registry, "a"), "plain"):
+        holder = Quiet.start(name=name)
+        with pytest.raises(NameTakenError) as caught:
+            Quiet.start(name=name)
+        assert caught.value.ref is holder
+        assert holder.call("alive") == "alive"
+    assert registry.count() == 1
+
+
+def test_a_start_that_fails_frees_the_key() -> None:
+    """So that the next one may have it."""
+    registry = Registry.start()
+    with pytest.raises(StartError):
+        Quiet.start(at_start=crash, name=(registry, "a"))
+    assert registry.count() == 0
+    assert Quiet.start(name=(registry, "a")).is_alive()
+
+
+def test_children_have_their_keys_again_after_a_restart_of_the_registry() -> None:
+    """The registry is named in their specs, as a ref means one incarnation."""
+    tree = Supervisor.start(
+        [
+            Registry.child_spec(name="rooms", id="rooms"),
+            Quiet.child_spec(name=(named("rooms"), "lobby"), id="lobby"),
+        ],
+        strategy="rest_for_one",
+    )
+    handle = named((named("rooms"), "lobby"))
+    before = handle.ref
+    assert before is tree.child("lobby")  # type: ignore[attr-defined]
+    named("rooms").ref.kill()
+    deadline = time.monotonic() + LONG
+    while whereis(handle.name) in (None, before):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert handle.call("again", LONG) == "again"
+
+
+def test_a_registry_that_does_not_run_has_no_names() -> None:
+    """To look there finds nobody, to start there is an error that says so."""
+    registry = Registry.start()
+    registry.stop()
+    assert whereis((registry, "a")) is None
+    assert whereis((named("rooms"), "a")) is None
+    with pytest.raises(ActorExitError):
+        Quiet.start(name=(registry, "a"))
+    with pytest.raises(NotRegisteredError, match="'rooms'"):
+        Quiet.start(name=(named("rooms"), "a"))
+
+
+def test_what_cannot_be_a_name_in_a_registry() -> None:
+    """Keys that are not unique, and the name of another actor."""
+    duplicate = Registry.start(keys="duplicate")
+    with pytest.raises(OptionError, match="unique"):
+        Quiet.start(name=(duplicate, "a"))
+    assert duplicate.count() == 0
+    other = Quiet.start(name="no registry")
+    with pytest.raises(OptionError, match="not a Registry"):
+        Quiet.start(name=(named("no registry"), "a"))
+    with pytest.raises(OptionError, match="listen"):
+        when_named((Registry.start(), "a"), other, lambda actor, _: None, timeout=0)
+
+
+def test_other_pairs_are_plain_names() -> None:
+    """As they were."""
+    ref = Quiet.start(name=("room", 1))
+    assert whereis(("room", 1)) is ref
+    assert named(("room", 1)).ref is ref

@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
+import pykka
 import pytest
 
 from slither_actors.actors import (
@@ -16,6 +19,7 @@ from slither_actors.actors import (
     NOPROC,
     NORMAL,
     SHUTDOWN,
+    Actor,
     Crash,
     Failure,
     Ignore,
@@ -741,16 +745,47 @@ def test_a_user_message_with_a_reject_method_is_left_alone() -> None:
     assert rejected.rest() == []
 
 
-def test_a_dead_actor_is_not_kept() -> None:
-    """When nobody holds its ref any more, nothing of it remains."""
-    ref = Quiet.start(label="gone")
+@pytest.mark.parametrize("end", [lambda ref: ref.stop(), lambda ref: ref.cast(crash), lambda ref: ref.kill()])
+@pytest.mark.parametrize("kind", [Quiet, type("Threaded", (Quiet,), {"own_thread": True})])
+def test_a_ref_of_a_dead_actor_keeps_nothing_of_it(kind: type[Quiet], end: Callable[[Ref], Any]) -> None:
+    """Neither its state nor, after a crash, the frames of its handler: refs are kept for long."""
+    ref = kind.start(label="gone")
     settle(ref)
     actor = weakref.ref(ref._cell.actor)
-    ref.stop()
-    del ref
+    end(ref)
+    assert ref.join(LONG)
     settle(Quiet.start())  # the scheduler's thread goes on to another actor
+    deadline = time.monotonic() + LONG
+    while actor() is not None:  # a thread of its own is about to end
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
+    assert str(ref) == f"{kind.__name__} <{ref.id}>"
+    ref.cast("late")
+    with pytest.raises(ActorExitError):
+        ref.call("late")
+
+
+def test_a_pykka_ref_knows_as_much_of_a_dead_actor() -> None:
+    """Its URN and that it has stopped; a late ask is refused."""
+
+    class Greeter(Actor):
+        def greet(self) -> str:
+            return "Hello"
+
+    ref = Greeter.start()
+    urn, actor = ref.actor_urn, weakref.ref(ref._cell.actor)
+    ref.stop()
+    assert ref._cell.join(LONG)
+    settle(Quiet.start())
     gc.collect()
     assert actor() is None
+    assert ref.actor_urn == urn
+    assert not ref.is_alive()
+    assert ref.actor_stopped.is_set()
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("late")
+    with pytest.raises(pykka.ActorDeadError):
+        ref.proxy()
 
 
 def test_a_ref_is_described_and_not_pickled() -> None:

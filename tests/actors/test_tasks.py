@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -33,7 +34,14 @@ from slither_actors.actors._runtime import current_cell
 from slither_actors.actors._scheduler import Scheduler
 from slither_actors.actors._task_stream import TaskStream
 from slither_actors.core import Ordering, TaskWindow
-from slither_actors.errors import ActorExitError, CallCycleError, CallTimeoutError, ChildError, OptionError
+from slither_actors.errors import (
+    ActorExitError,
+    CallCycleError,
+    CallTimeoutError,
+    ChildError,
+    ExitPendingError,
+    OptionError,
+)
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, Trapper, crash, in_thread, settle
 
 
@@ -321,11 +329,12 @@ def test_a_failed_task_ends_who_made_it(tasks: TaskSupervisorRef) -> None:
     """Also if it caught what `await_` raised: the link counts."""
 
     def make(_: Any) -> None:
-        with pytest.raises(ZeroDivisionError):
+        # Or a wait before is broken off already, for the end that the link brings.
+        with suppress(ZeroDivisionError, ExitPendingError):
             tasks.async_(crash).await_()
 
     actor = Quiet.start()
-    actor.call(make)
+    actor.cast(make)
     assert actor.join(LONG)
     assert isinstance(actor.exit_reason, Crash)
 
@@ -797,7 +806,7 @@ def test_a_failure_is_an_outcome_in_its_place(tasks: TaskSupervisorRef) -> None:
 def test_a_failure_in_a_linked_stream_ends_the_reader(tasks: TaskSupervisorRef) -> None:
     """Unless the stream is the unlinked one."""
     actor, other = Quiet.start(), Quiet.start()
-    actor.call(lambda _: list(tasks.async_stream(crash, [1])))
+    actor.cast(lambda _: list(tasks.async_stream(crash, [1])))
     other.call(lambda _: list(tasks.async_stream_nolink(crash, [1])))
     assert actor.join(LONG)
     settle(other)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import pykka
 import pytest
 
 from slither_actors import telemetry
@@ -19,11 +21,20 @@ from slither_actors.actors import (
     Ref,
     Registry,
     RegistryRef,
+    Request,
     SupervisorRef,
+    Task,
+    _async_kill,
+    _runtime,
+    _zombie,
+    when_named,
     zombies,
 )
+from slither_actors.actors._async_kill import HandlerBrokenOff
+from slither_actors.actors._scheduler import Scheduler
+from slither_actors.actors._zombie import bury
 from slither_actors.errors import AbandonedError, ChildError, OptionError, StartError
-from tests.actors.children import kill, spec, supervise
+from tests.actors.children import Clock, kill, spec, supervise
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, crash, settle
 
 
@@ -221,11 +232,26 @@ class Echo(Actor):
         return message
 
 
-def test_a_zombie_starts_calls_and_registers_nobody(log: Log, gate: Gate) -> None:
-    """Each of them raises, in its handler."""
+def test_a_zombie_reaches_for_nobody(log: Log, gate: Gate) -> None:
+    """Each attempt raises, in its handler."""
     other, echo, registry = Quiet.start(log), Echo.start(), Registry.start(keys="unique")
     assert isinstance(registry, RegistryRef)
+    zombie: list[Any] = []
     attempts: list[Callable[[], Any]] = [
+        lambda: other.stop(block=False),
+        other.stop,
+        other.exit,
+        other.kill,
+        other.join,
+        other.get_state,
+        other.suspend,
+        lambda: when_named("name", other, lambda actor, _: None, timeout=0),
+        lambda: Task.start(log.add, "task"),
+        lambda: zombie[0].link(other),
+        lambda: zombie[0].monitor(other),
+        lambda: zombie[0].send_after(0, "timer"),
+        lambda: zombie[0].run_after(0, lambda actor, _: log.add("timer")),
+        lambda: zombie[0].continue_with(1),
         lambda: other.call(1),
         lambda: other.run(lambda actor, _: log.add("run")),
         lambda: echo.ask(1),
@@ -239,6 +265,7 @@ def test_a_zombie_starts_calls_and_registers_nobody(log: Log, gate: Gate) -> Non
     outcomes = Log()
 
     def handler(probe: Any) -> None:
+        zombie.append(probe)
         gate(probe)
         for attempt in attempts:
             try:
@@ -253,12 +280,15 @@ def test_a_zombie_starts_calls_and_registers_nobody(log: Log, gate: Gate) -> Non
     assert outcomes.take(len(attempts)) == [AbandonedError] * len(attempts)
     assert registry.lookup("key") == []
     assert other.call(2) == 2, "others may"
+    statistics = other.statistics()
+    assert (statistics.links, statistics.monitors, statistics.suspended) == (0, 0, False)
 
 
 def test_what_a_zombie_sends_and_answers_is_dropped(log: Log, gate: Gate) -> None:
     """Nobody takes it for the word of its successor."""
     heard = Log()
     other = Quiet.start(heard)
+    asked = Request(None, other._cell)
     done = threading.Event()
 
     def handler(probe: Any) -> None:
@@ -266,8 +296,10 @@ def test_what_a_zombie_sends_and_answers_is_dropped(log: Log, gate: Gate) -> Non
         other.cast("cast")
         other.info("info")
         other.tell("tell")
+        other.send(lambda actor, _: heard.add("send"))
         probe.sender.reply("late")
-        probe.send_after(0, "timer")
+        asked.reply("for another")
+        asked.fail(ValueError("for another"))
         done.set()
 
     class Asked(Probe):
@@ -296,3 +328,318 @@ def test_what_a_zombie_sends_and_answers_is_dropped(log: Log, gate: Gate) -> Non
     settle(other)
     assert heard.rest() == []
     assert log.rest() == []
+    assert not asked.answered
+
+
+def test_who_asked_through_pykka_is_told_as_well(log: Log, gate: Gate) -> None:
+    """At once; what the zombie answers later is nobody's."""
+
+    class Asked(Probe):
+        def slow(self) -> str:
+            gate()
+            return "late"
+
+    supervisor = supervise(log)
+    ref = supervisor.start_child(Asked.child_spec(log, id="a", shutdown=0))
+    future = ref.proxy().slow()
+    gate.wait()
+    supervisor.terminate_child("a")
+    with pytest.raises(pykka.ActorDeadError):
+        future.get(timeout=LONG)
+    gate.open()
+    await_no_zombies()
+    with pytest.raises(pykka.ActorDeadError):
+        future.get(timeout=LONG)
+
+
+# -- being reminded ----------------------------------------------------------------
+
+
+class Alarms:
+    """In the place of the runtime's timers: holds what is to run, until a test runs it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, Callable[[], object]]] = []
+
+    def call_after(self, delay: float, function: Callable[[], object]) -> None:
+        self.waiting.append((delay, function))
+
+    def fire(self) -> float:
+        delay, function = self.waiting.pop()
+        function()
+        return delay
+
+
+def test_a_zombie_is_logged_again_and_again(
+    log: Log, gate: Gate, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its age and its stack, less and less often, at least once an hour, until it has returned."""
+    alarms, clock = Alarms(), Clock()
+    monkeypatch.setattr(_runtime, "timers", alarms)
+    monkeypatch.setattr(_zombie, "clock", clock)
+    supervisor = supervise(log, hasty(log, "a"))
+    hold(supervisor, "a", gate)
+    told: list[Any] = []
+    with telemetry.attach("slither.actor.zombie", lambda *event: told.append(event)):
+        supervisor.terminate_child("a")
+        delays = []
+        for _ in range(12):
+            clock.now += alarms.waiting[0][0]
+            delays.append(alarms.fire())
+    assert delays == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600]
+    texts = [record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"]
+    assert len(texts) == len(told) == 13
+    assert "was abandoned 10 s ago, and its handler still runs" in texts[1]
+    assert all("in __call__" in text for text in texts)
+    _, sender, measurements, metadata = told[1]
+    assert isinstance(sender, Ref)
+    assert measurements["age"] == 10
+    assert metadata["ref"] is sender
+    assert "in __call__" in metadata["stack"]
+    gate.open()
+    await_no_zombies()
+    alarms.fire()
+    assert alarms.waiting == []
+    assert len(caplog.records) == 13
+
+
+def test_the_reminder_comes_by_the_clock(log: Log, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs no actor, and nobody who asks."""
+    monkeypatch.setattr(_zombie, "_FIRST_REMINDER", 0.01)
+    told = Log()
+    supervisor = supervise(log, hasty(log, "a"))
+    hold(supervisor, "a", gate)
+    with telemetry.attach("slither.actor.zombie", lambda *event: told.add(event[2]["age"])):
+        supervisor.terminate_child("a")
+        ages = told.take(3)
+    assert ages == sorted(ages)
+
+
+def test_an_actor_that_only_waits_for_a_thread_is_no_zombie(
+    small_scheduler: Scheduler, log: Log, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a loaded machine it may be late; its handler does not run, so nothing is abandoned."""
+    busy = [Quiet.start() for _ in range(2)]
+    arrived = threading.Semaphore(0)
+
+    def occupy(probe: Any) -> None:
+        arrived.release()
+        gate(probe)
+
+    victim = Quiet.start()
+    for ref in busy:
+        ref.cast(occupy)
+    for _ in busy:
+        assert arrived.acquire(timeout=LONG)
+    victim._cell.kill()
+    bury(victim._cell)
+    assert victim.exit_reason == KILLED
+    assert zombies() == []
+    assert "abandoned" not in caplog.text
+
+
+# -- breaking off --------------------------------------------------------------------
+
+
+class Looping(Probe):
+    own_thread = True
+
+    def handle_cast(self, message: Any) -> None:
+        message()
+
+
+def loop(entered: threading.Event, go_on: threading.Event, noted: Log) -> None:
+    try:
+        entered.set()
+        while not go_on.is_set():
+            pass
+        noted.add("returned")
+    except BaseException as error:
+        noted.add(type(error))
+        raise
+
+
+@pytest.fixture
+def go_on() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+    await_no_zombies()
+
+
+def end_looping(go_on: threading.Event, handler: Callable[..., None] = loop, **options: Any) -> Log:
+    """Abandon an actor in `handler`, and return what that noted."""
+    supervisor = supervise(Log())
+    noted, entered = Log(), threading.Event()
+    ref = supervisor.start_child(Looping.child_spec(Log(), id="a", shutdown=0, **options))
+    ref.cast(lambda: handler(entered, go_on, noted))
+    assert entered.wait(LONG)
+    supervisor.terminate_child("a")
+    assert ref.exit_reason == KILLED
+    return noted
+
+
+def test_async_kill_breaks_a_loop_off(go_on: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
+    """It is no zombie any more when its supervisor goes on, and the log says what was done."""
+    noted = end_looping(go_on, async_kill=True)
+    assert noted.get() is HandlerBrokenOff
+    assert zombies() == []
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "broken off (async_kill)" in caplog.text
+
+
+def test_without_async_kill_nothing_is_broken_off(go_on: threading.Event) -> None:
+    """A zombie is left to itself."""
+    noted = end_looping(go_on)
+    assert len(zombies()) == 1
+    go_on.set()
+    assert noted.get() == "returned"
+
+
+def test_who_catches_everything_stays_a_zombie(go_on: threading.Event) -> None:
+    """It is struck once."""
+
+    def stubborn(entered: threading.Event, go_on: threading.Event, noted: Log) -> None:
+        try:
+            loop(entered, go_on, noted)
+        except BaseException:  # noqa: BLE001 - on purpose
+            loop(entered, go_on, noted)
+
+    noted = end_looping(go_on, stubborn, async_kill=True)
+    assert noted.get() is HandlerBrokenOff
+    assert len(zombies()) == 1
+    go_on.set()
+    assert noted.get() == "returned"
+
+
+def test_a_call_that_runs_another_server_is_not_broken_off(go_on: threading.Event) -> None:
+    """The handler that would be hit is not the zombie's."""
+
+    class Inline(Quiet):
+        inline_calls = True
+
+    inline = Inline.start()
+
+    def calls(entered: threading.Event, go_on: threading.Event, noted: Log) -> None:
+        inline.call(lambda _: loop(entered, go_on, noted), None)
+
+    noted = end_looping(go_on, calls, async_kill=True)
+    assert len(zombies()) == 1
+    go_on.set()
+    assert noted.get() == "returned"
+    assert inline.call("alive") == "alive"
+
+
+def test_what_did_not_arrive_is_taken_back(go_on: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that returns in time, in a call that waits in C, is the only one that it was meant for."""
+    real = _async_kill._raise_in
+    struck = threading.Event()
+
+    def in_c(entered: threading.Event, _: threading.Event, noted: Log) -> None:
+        entered.set()
+        with suppress(HandlerBrokenOff):
+            noted.add(held.acquire(timeout=LONG))
+
+    held = threading.Lock()
+    held.acquire()
+    calls: list[Any] = []
+
+    def raise_in(thread: int, kind: Any) -> None:
+        calls.append(kind)
+        real(thread, kind)
+        struck.set()
+
+    monkeypatch.setattr(_async_kill, "_raise_in", raise_in)
+    end_looping(go_on, in_c, async_kill=True)
+    assert struck.is_set()
+    held.release()
+    await_no_zombies()
+    assert calls == [HandlerBrokenOff, None]
+    assert _async_kill._struck == {}
+
+
+def test_async_kill_is_for_actors_with_a_thread_of_their_own() -> None:
+    """In any other thread it might hit an actor that runs later."""
+    with pytest.raises(OptionError, match="is True for Quiet, whose thread runs other actors"):
+        Quiet.child_spec(async_kill=True)
+    with pytest.raises(OptionError, match="'async_kill' is 1"):
+        Looping.child_spec(async_kill=1)  # type: ignore[arg-type]
+
+
+# -- a program --------------------------------------------------------------------------
+
+
+STUCK = {
+    "in a sleep": "while not released.is_set(): time.sleep(0.01)",
+    "on a lock": "lock.acquire()",
+    "in a loop": "while not released.is_set(): pass",
+}
+
+
+@pytest.mark.parametrize("state", STUCK)
+def test_a_stuck_callback_delays_nobody(state: str, program: Callable[..., Any]) -> None:
+    """Its supervisor is done soon after the deadline; what it does when it is released has no effect."""
+    done = program(f"""
+import logging, threading, time
+from slither_actors.actors import Server, Supervisor, zombies
+from slither_actors.store import Store, StoreServer, Table
+logging.basicConfig(format="%(levelname)s %(message)s")
+
+class Kept(Store):
+    rows = Table()
+    def load(self, tables):
+        tables.rows.put("key", "old")
+
+heard, lock = [], threading.Lock()
+released, entered, over = threading.Event(), threading.Event(), threading.Event()
+lock.acquire()
+
+class Other(Server):
+    def handle_cast(self, message): heard.append(message)
+    def handle_call(self, request, sender): return heard
+
+class Stuck(Server):
+    def handle_call(self, request, sender):
+        entered.set()
+        {STUCK[state]}
+        for attempt in (
+            lambda: other.cast("cast"),
+            lambda: other.tell("tell"),
+            lambda: Kept.rows.put("key", "new"),
+            lambda: sender.reply("reply"),
+        ):
+            try:
+                attempt()
+            except Exception as error:
+                print(type(error).__name__, flush=True)
+        over.set()
+
+StoreServer.start(Kept)
+other = Other.start()
+tree = Supervisor.start([Stuck.child_spec(shutdown=0.2, restart="temporary")])
+stuck = tree.child("Stuck")
+answers = []
+def ask():
+    try:
+        answers.append(stuck.call("x", None))
+    except Exception as error:
+        answers.append(error.reason)
+asker = threading.Thread(target=ask)
+asker.start()
+entered.wait()
+began = time.monotonic()
+tree.stop("shutdown")
+took = time.monotonic() - began
+print(0.2 <= took <= 3 or took, flush=True)                 # 0.3 on a machine that has nothing else to do
+print(stuck.exit_reason, len(zombies()), "handle_call" in zombies()[0].stack, flush=True)
+asker.join()
+released.set()
+lock.release()
+over.wait()
+while zombies():
+    time.sleep(0.001)
+print(other.call("heard"), Kept.rows.get("key"), answers, flush=True)
+""")
+    assert done.out == ["True", "killed 1 True", "AbandonedError", "[] old ['killed']"]
+    assert done.err.count("CRITICAL") == 1
+    assert "in handle_call" in done.err

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
 
 from slither_actors import telemetry
-from slither_actors.actors import Ref
+from slither_actors.actors import Ref, Supervisor, SupervisorRef, zombies
 from slither_actors.bridge import SESSIONS
 from slither_actors.errors import (
     ActorExitError,
@@ -22,6 +23,7 @@ from slither_actors.errors import (
 )
 from slither_actors.store import LoadTables, Store, StoreServer, Table, retire, view, views_of
 from slither_actors.store._store import pointer_of
+from tests.actors.probes import Quiet, settle
 from tests.store.conftest import Start
 
 
@@ -347,9 +349,49 @@ def test_a_replaced_server_cannot_publish(start: Start) -> None:
     """A server that was given up while it was loading does not undo its successor's tables."""
     start(Source)
     pointer = pointer_of(Source)
-    with pytest.raises(StoreError, match="a server that was replaced"):
+    with pytest.raises(StoreError, match="a server that was killed or replaced"):
         pointer.publish(object(), pointer.now)
     assert both() == (1, 1)
+
+
+@pytest.mark.parametrize("where", ["update", "load"])
+def test_an_abandoned_server_writes_no_more(where: str) -> None:
+    """Its handler runs on in the user's function; without a successor, too, readers see nothing of it."""
+    supervisor = Supervisor.start([StoreServer.child_spec(Source, id="store", shutdown=0)])
+    assert isinstance(supervisor, SupervisorRef)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(value: object) -> object:
+        entered.set()
+        assert go_on.wait(20)
+        return "too late"
+
+    if where == "load":
+        Source.loading, Source.go_on, Source.generation = entered, go_on, 2
+        write = Source.reload
+    else:
+        write = partial(Source.left.update, "generation", slow)
+    outcome: list[type] = []
+
+    def attempt() -> None:
+        try:
+            write()
+        except ActorExitError as error:
+            outcome.append(type(error))
+
+    writer = Quiet.start()
+    writer.cast(lambda _: attempt())
+    assert entered.wait(20)
+    supervisor.terminate_child("store")
+    go_on.set()
+    settle(writer)
+    while zombies():
+        threading.Event().wait(0.001)
+    assert both() == (1, 1)
+    assert outcome == [ActorExitError]
+    supervisor.stop()
+    writer.stop()
+    retire(Source)
 
 
 # -- telling ---------------------------------------------------------------------

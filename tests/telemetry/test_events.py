@@ -20,6 +20,7 @@ NAMES = [
     "slither.bridge.view.stop",
     "slither.bridge.view.exception",
     "slither.actor.crash",
+    "slither.actor.zombie",
     "slither.supervisor.child.start",
     "slither.supervisor.child.exit",
     "slither.supervisor.child.restart",

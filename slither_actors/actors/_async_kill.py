@@ -1,0 +1,113 @@
+"""Breaking off a handler that does not return, by an exception out of nowhere.
+
+CPython can raise an exception in another thread. It arrives between any two
+steps of the interpreter: in the middle of a ``with``, or between the taking of
+a lock and the line that would give it back. So it is never done unless asked
+for, and never to a thread that has other things to do:
+
+* only in the thread of an actor that has one of its own;
+* only after the actor was fenced and declared dead, so that it holds nothing
+  of the runtime's and can take nothing any more;
+* only while the innermost frames of the thread are the handler's own, and
+  below them there is nothing but the runtime that called it. A call that runs
+  another server's handler in this thread is left alone;
+* what was not delivered when the handler returns is taken back, before the
+  runtime does anything else in the thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable, Container
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slither_actors.actors._cell import Cell
+
+__all__ = ["HandlerBrokenOff", "disarm", "force_return"]
+
+_SECONDS = 0.1
+"""How long a place to strike is looked for, and how long the handler has to return then."""
+
+_PAUSE = 0.001
+
+_NO_HANDLERS = {*sys.stdlib_module_names, "pykka", "blinker"} - {"__main__"}
+"""Modules that the runtime calls for itself; a handler is in none of them."""
+
+_lock = threading.Lock()
+"""Between the strike and the return of the handler."""
+
+_struck: dict[int, int] = {}
+"""The numbers of the actors whose threads were struck, and the threads. Empty as a rule."""
+
+
+class HandlerBrokenOff(BaseException):
+    """Raised in a handler that did not return, for `ChildSpec.async_kill`."""
+
+
+def force_return(cell: Cell, thread: int, zombies: Container[int], has_returned: Callable[[], bool]) -> bool:
+    """Break off the handler of a dead and fenced cell. True if it has returned."""
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return False  # another thread's frames must not be looked at there
+    struck = False
+    deadline = time.monotonic() + 2 * _SECONDS
+    while time.monotonic() < deadline:
+        if not struck:
+            with _lock:
+                # Noted first and looked at then: a handler that returns meanwhile finds the note and
+                # waits for the lock, one that had returned before is not there to be struck.
+                _struck[cell.id] = thread
+                struck = cell.id in zombies and _is_in_handler(sys._current_frames().get(thread), cell)
+                if struck:
+                    _raise_in(thread, HandlerBrokenOff)
+                else:
+                    del _struck[cell.id]
+        time.sleep(_PAUSE)
+        if has_returned():
+            return True
+    return False
+
+
+def disarm(cell: Cell) -> None:
+    """Take the exception back if it did not arrive. Called by the cell when the handler has returned."""
+    while cell.id in _struck:
+        try:
+            with _lock:
+                if cell.id in _struck:
+                    _raise_in(_struck[cell.id], None)
+                    del _struck[cell.id]
+        except HandlerBrokenOff:
+            continue  # it has arrived just now
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    exception = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
+
+
+def _is_in_handler(frame: FrameType | None, cell: Cell) -> bool:
+    """Whether a thread is in user code that the runtime called for `cell`, and in nothing else."""
+    if frame is None or _is_ours(frame):
+        return False
+    called = ""
+    while frame is not None and not _is_ours(frame):
+        called = frame.f_globals.get("__name__", "")
+        frame = frame.f_back
+    if str(called).partition(".")[0] in _NO_HANDLERS:
+        return False  # the runtime itself waits, logs or makes a traceback
+    while frame is not None and _is_ours(frame):
+        if frame.f_code.co_name in ("crash", "die"):
+            return False
+        if frame.f_code.co_name == "run" and frame.f_locals.get("self") is cell:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return isinstance(name, str) and name.partition(".")[0] == "slither_actors"
