@@ -46,6 +46,7 @@ def under_fire(seconds: float, seed: int) -> None:
     assert int(late) <= int(count) / 20
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_signal_at_any_moment_harms_nothing(seed: int) -> None:
     """Hundreds of them, while the main thread uses actors: each is raised, soon, and no message is lost."""

@@ -21,8 +21,10 @@ WATCHDOG = 45.0
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if item.path.parent == here and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(WATCHDOG))
+        if item.path.parent == here:
+            item.add_marker(pytest.mark.stress)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(WATCHDOG))
 
 
 @pytest.fixture(autouse=True)

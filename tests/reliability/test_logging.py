@@ -218,7 +218,7 @@ for thread in threads:
     thread.start()
 probe = Noisy.start()
 ends = []
-for _ in range(40):
+for _ in range(20):
     pid = os.fork()
     if not pid:
         signal.alarm(10)
