@@ -107,7 +107,26 @@ class StartError(ActorError):
     def __init__(self, actor: str, reason: object) -> None:
         self.actor = actor
         self.reason = reason
-        super().__init__(f"{actor} did not start: {safe_text(reason)}")
+        children, cause = _failed_children(reason)
+        way = "".join(f"child {safe_text(child, repr)}: " for child in children)
+        super().__init__(f"{actor} did not start: {way}{safe_text(cause)}")
+
+
+def _failed_children(reason: object) -> tuple[list[object], object]:
+    """The ids of the children whose start failed, from the outermost on, and why the innermost one's did.
+
+    Not the text of the whole: each supervisor would quote that of the one below, and double it.
+    """
+    children: list[object] = []
+    while True:
+        match reason:
+            case StartError():
+                reason = reason.reason
+            case (str(), (str("failed_to_start_child"), child, below)):
+                children.append(child)
+                reason = below
+            case _:
+                return children, reason
 
 
 class ChildError(ActorError):

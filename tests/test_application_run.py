@@ -573,3 +573,45 @@ def test_a_wrong_option_is_an_error_before_anything_starts(options: Any, message
 def test_terminated_has_the_status_of_any_signal() -> None:
     """128 and the number."""
     assert Terminated(130).code == 130
+
+
+def test_a_request_that_was_fulfilled_does_not_end_the_next_run() -> None:
+    """It is used up by the end of the block in which it was made."""
+    application = Application(pools={})
+    with application:
+        application.request_stop()
+    asked = threading.Event()
+
+    def ask() -> None:
+        while not application.running:
+            time.sleep(0.001)
+        asked.set()
+        application.request_stop()
+
+    threading.Thread(target=ask, daemon=True).start()
+    application.run()
+    assert asked.is_set()
+
+
+def test_signals_are_heard_until_a_stuck_process_has_left(tmp_path: Any) -> None:
+    """One that comes while the last words of other actors are waited for changes nothing."""
+    body = """
+        class Last(Probe):
+            def terminate(self, reason):
+                say("last words begin")
+                for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
+                    os.kill(os.getpid(), number)
+                time.sleep(0.2)
+                say("last words end")
+        application = Application(pools={}, children=probes(["stuck"], shutdown=0.1))
+        def stall():
+            Last.start("outside")
+            whereis("stuck").cast(stick)
+        when_up(stall, "stuck")
+        application.run()
+    """
+    with start(tmp_path, body) as process:
+        await_ready(process)
+        process.send_signal(signal.SIGTERM)
+        status, output, _ = finish(process)
+    assert (status, output) == (143, ["last words begin", "last words end"])

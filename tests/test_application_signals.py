@@ -469,7 +469,7 @@ QUIET = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)"
 CHILDREN = {
     "leaves the block": ("pass", 0),
     "exits": ("sys.exit(3)", 3),
-    "fails": ("os.close(2); raise LookupError", 1),
+    "fails": ("os.dup2(os.open(os.devnull, os.O_WRONLY), 2); raise LookupError", 1),
     "uses a pool": ("uses(lambda: run_pipe(code.Doubling, [1]))", 0),
     "uses the tree": ("uses(lambda: application.root)", 0),
     "stops": ("application.stop(); application.request_stop(); sys.exit(4)", 4),

@@ -24,8 +24,8 @@ from slither_actors.actors._async_kill import disarm
 from slither_actors.actors._crash_report import CrashReport
 from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._message import Message
-from slither_actors.actors._reasons import KILLED, NOPROC, Crash, Down, Exit
-from slither_actors.actors._scheduler import Scheduler
+from slither_actors.actors._reasons import KILLED, NOPROC, Crash, Down, Exit, cause_of
+from slither_actors.actors._scheduler import Scheduler, lock_timeout
 from slither_actors.core import OnExit, on_exit
 from slither_actors.errors import ExitPendingError, safe_text
 from slither_actors.telemetry import ACTOR_CRASH
@@ -359,10 +359,13 @@ class Cell:
         """Whether `error` left a callback because a wait was ended for an exit that is on its way."""
         if self.doom is None or self.doom is _LAST:
             return False
-        while error is not None:
+        # A cause may be what it causes: the user's code says what is whose.
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
             if isinstance(error, ExitPendingError) and error.actor == self.describe():
                 return True
-            error = error.__cause__
+            seen.add(id(error))
+            error = cause_of(error)
         return False
 
     @waits
@@ -377,7 +380,7 @@ class Cell:
             if self.joiners is None:
                 self.joiners = []
             self.joiners.append(lock)
-        if lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        if lock.acquire(timeout=lock_timeout(timeout)):
             return True
         with _life:
             if self.joiners and lock in self.joiners:
@@ -524,16 +527,17 @@ class Cell:
             watching, self.watching = self.watching, None
             links, self.links = self.links, None
             joiners, self.joiners = self.joiners, None
-            for monitor in (monitors or {}).values():
-                monitor.forget()
+            _live.pop(self.id, None)
+            broken = [_failure(monitor.forget) for monitor in (monitors or {}).values()]
             for monitor in watching or ():
                 monitor.abolish()
             for other in links or ():
                 if other.links is not None:
                     other.links.discard(self)
-            if self.name is not None and _names.get(self.name) is self:
-                del _names[self.name]
-            _live.pop(self.id, None)
+            if self.name is not None:
+                _free_name(self)
+        for error in filter(None, broken):
+            self._complain(error)
         for fd in tuple(self.watches or ()):
             self.scheduler.poller.unwatch(fd, self)
         for timer in tuple(self.timers or ()):
@@ -557,7 +561,9 @@ class Cell:
         if answering is not None:
             self.actor._on_rejected((_asked, answering), reason)
         for monitor in (monitors or {}).values():
-            monitor.deliver(self.ref, reason)
+            error = _failure(monitor.deliver, self.ref, reason)
+            if error is not None:
+                self._complain(error)
         for other in links or ():
             other.signal(self.ref, reason)
         for lock in joiners or ():
@@ -569,6 +575,9 @@ class Cell:
             # A thread of the actor's own ends with it; what still comes is rejected by another.
             own, self.scheduler = self.scheduler, self.scheduler.successor
             own.close(0.0)
+
+    def _complain(self, error: BaseException) -> None:
+        logger.error("%s: who watches it could not be told of its end", self.describe(), exc_info=error)
 
     def _reject(self) -> None:
         self.control.clear()
@@ -602,6 +611,26 @@ class Cell:
         """Name the actor for a person: its class, its name, its number."""
         name = f" {safe_text(self.name, repr)}" if self.name is not None else ""
         return f"{type(self.actor).__name__}{name} <{self.id}>"
+
+
+def _failure(function: Callable[..., object], *args: object) -> BaseException | None:
+    """Call a function that uses what the user gave, a key for example; return what it raises."""
+    try:
+        function(*args)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others are told
+        return error
+    return None
+
+
+def _free_name(cell: Cell) -> None:
+    """Take the name of a cell that has ended off the table. The lock is held."""
+    try:
+        if _names.get(cell.name) is cell:
+            del _names[cell.name]
+    except Exception:  # noqa: BLE001 - its hash is not what it was: find it by its holder
+        others = [(name, holder) for name, holder in _names.items() if holder is not cell]
+        _names.clear()
+        _names.update(others)
 
 
 def add_tracer(cell: Cell, tell: Callable[[Message], None]) -> None:

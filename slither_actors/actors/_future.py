@@ -48,6 +48,8 @@ class Future(pykka.ThreadingFuture[T]):
                 if self._result is None:
                     refuse()
             timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        elif self._result is None:
+            _runtime.blocking()  # in a plain thread it refuses the child of a fork
         return super().get(timeout=timeout)
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "Crash",
     "Down",
     "Exit",
+    "cause_of",
     "is_abnormal",
     "without_frames",
 ]
@@ -83,10 +84,21 @@ def without_frames(exception: BaseException) -> BaseException:
         seen.add(id(link))
         # Not by assignment: the class may be frozen, as that of a dataclass.
         BaseException.with_traceback(link, None)
-        links += (link.__cause__, link.__context__)
+        links += (cause_of(link), _CONTEXT.__get__(link))
         if isinstance(link, BaseExceptionGroup):
-            links += link.exceptions
+            links += _MEMBERS.__get__(link)
     return exception
+
+
+_CAUSE: Any = BaseException.__dict__["__cause__"]
+_CONTEXT: Any = BaseException.__dict__["__context__"]
+_MEMBERS: Any = BaseExceptionGroup.__dict__["exceptions"]
+
+
+def cause_of(exception: BaseException) -> BaseException | None:
+    """Return what an exception was raised from; not by its attribute, which its class may have redefined."""
+    cause: BaseException | None = _CAUSE.__get__(exception)
+    return cause
 
 
 @attrs.frozen

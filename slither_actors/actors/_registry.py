@@ -23,7 +23,7 @@ from slither_actors.actors import _cell, _runtime
 from slither_actors.actors._cell import Cell, Monitor
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._names import whereis
-from slither_actors.actors._reasons import NOPROC, Down, Exit
+from slither_actors.actors._reasons import NOPROC, Down, Exit, without_frames
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._server import Server
@@ -35,6 +35,7 @@ from slither_actors.errors import (
     NameTakenError,
     NotRegisteredError,
     OptionError,
+    safe_text,
 )
 
 __all__ = ["Registered", "Registry", "RegistryRef", "Unregistered"]
@@ -201,6 +202,22 @@ class RegistryRef(Ref):
         return registry
 
 
+def _checked_listeners(listeners: Any) -> tuple[Ref | object, ...]:
+    """Refs, and what can be names."""
+    if isinstance(listeners, (str, Ref)) or not isinstance(listeners, Iterable):
+        raise OptionError("listeners", f"is {listeners!r:.200}; allowed is a list of refs and names")
+    found = tuple(listeners)
+    for listener in found:
+        try:
+            hash(listener)
+        except Exception as error:
+            raise OptionError(
+                "listeners",
+                f"has {safe_text(listener, repr):.200}; allowed are refs and names, which have a hash",
+            ) from error
+    return found
+
+
 class Registry(Server):
     """Actors under keys, found by anybody; entries go with their owners.
 
@@ -225,7 +242,7 @@ class Registry(Server):
             raise OptionError("keys", f"is {keys!r}; allowed are 'unique', 'duplicate'")
         self._table: Registrations[Cell] = Registrations(keys == "unique")
         self._owners: dict[Cell, _Ownership] = {}
-        self._listeners = tuple(listeners)
+        self._listeners = _checked_listeners(listeners)
         self._news: deque[Registered | Unregistered] = deque()
         # Reentrant: the collector may run a finalizer that uses actors at any place.
         self._news_lock = threading.RLock()
@@ -365,6 +382,10 @@ class Registry(Server):
         return Failure(ValueError(f"{self.ref} does not know the request {request!r:.200}"))
 
     def _lock(self, claim: _Claim, sender: Request) -> Any:
+        try:
+            hash(claim.key)
+        except Exception as error:  # noqa: BLE001 - the caller's mistake, which costs the others nothing
+            return Failure(without_frames(error))
         holder = self._locks.holder(claim.key)
         if holder is not None and holder.who is claim.who:
             return Failure(ActorError(f"the caller holds the lock {claim.key!r} of {self.ref} already"))

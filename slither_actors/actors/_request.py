@@ -10,6 +10,7 @@ import attrs
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._interrupts import waits
+from slither_actors.actors._scheduler import lock_timeout
 from slither_actors.errors import ActorExitError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Request:
         """Wait for the answer in this thread; False after `timeout` seconds without one."""
         if self.answered or self._lock is None:
             return self.answered
-        if self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        if self._lock.acquire(timeout=lock_timeout(timeout)):
             return True
         return not self._cancel()
 

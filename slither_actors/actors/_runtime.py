@@ -152,7 +152,10 @@ def blocking() -> None:
     Not needed: without it the scheduler finds out within about 10 ms. Outside of an actor it does nothing.
     """
     frame = getattr(_local, "runner", None)
-    if frame is not None and frame.runner is not None:
+    if frame is None:
+        if scheduler.forked:
+            raise ForkedRuntimeError(_scheduler.FORKED)  # nobody is here to end the wait
+    elif frame.runner is not None:
         frame.runner.scheduler.hand_over(frame.runner)
 
 

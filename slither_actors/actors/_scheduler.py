@@ -39,7 +39,15 @@ from slither_actors.telemetry._log import GuardedLog
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
 
-__all__ = ["FORKED", "Runner", "Scheduler", "SchedulerStatistics", "current_runner", "schedulers"]
+__all__ = [
+    "FORKED",
+    "Runner",
+    "Scheduler",
+    "SchedulerStatistics",
+    "current_runner",
+    "lock_timeout",
+    "schedulers",
+]
 
 logger = GuardedLog("slither_actors.actors")
 
@@ -61,6 +69,13 @@ _local = threading.local()
 
 schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 """All of them, for the child of a fork."""
+
+
+def lock_timeout(seconds: float | None) -> float:
+    """Return the `timeout` of a lock's `acquire` for a wait of so many seconds; None waits for ever."""
+    if seconds is None:
+        return -1
+    return min(max(0.0, seconds), threading.TIMEOUT_MAX)
 
 
 def current_runner() -> Any:
@@ -173,7 +188,7 @@ class Scheduler:
         self._serial = 0
         self.closed = False
         """No thread starts any more; those that run end when they have nothing to do."""
-        self._forked = False
+        self.forked = False
         self._hand_overs = 0
         self._stalls = 0
         self._longest_stall = 0.0
@@ -211,7 +226,7 @@ class Scheduler:
 
     def _wake_one(self) -> bool:
         """Attach a parked or new thread. The lock is held."""
-        if self._forked:
+        if self.forked:
             raise ForkedRuntimeError(FORKED)
         if self.closed:
             while self.successor is not None and self.run_queue:
@@ -241,7 +256,7 @@ class Scheduler:
         """
         with self._lock:
             self._reserved = max(self._reserved, min(count, self.thread_limit))
-            while len(self._runners) < self._reserved and not self.closed and not self._forked:
+            while len(self._runners) < self._reserved and not self.closed and not self.forked:
                 if not self._start_thread(parked=True):
                     break
 
@@ -428,7 +443,7 @@ class Scheduler:
     def watch_changed(self) -> None:
         """Make sure that somebody polls, after the first descriptor was registered."""
         with self._lock:
-            if self.closed or self._forked or self.active or self._polling is not None:
+            if self.closed or self.forked or self.active or self._polling is not None:
                 return
             self._wake_one()
         self._complain()
@@ -523,7 +538,7 @@ class Scheduler:
 
     def refusal(self) -> SlitherError:
         """Say why nothing can start here any more."""
-        if self._forked:
+        if self.forked:
             return ForkedRuntimeError(FORKED)
         return NotRunningError("the program ends and its actors have stopped")
 
@@ -535,7 +550,7 @@ class Scheduler:
     def after_fork_in_child(self) -> None:
         """The threads are gone: make every use of the actors an error instead of a hang."""
         self._lock = threading.RLock()
-        self._forked = self.closed = True
+        self.forked = self.closed = True
         self.active = -1
         self.run_queue.clear()
         self._idle = []

@@ -331,6 +331,9 @@ class Server(Actor):
             raise reply.error
         return request.result() if request.answered else reply
 
+    def __str__(self) -> str:
+        return self._cell.describe()
+
     def _remains(self) -> Server:
         remains: Server | None = without_state(self, Server)
         if remains is None:

@@ -28,6 +28,7 @@ from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
+from slither_actors.actors._scheduler import lock_timeout
 from slither_actors.actors._server import Server
 from slither_actors.actors._zombie import bury
 from slither_actors.core import Backoff
@@ -377,7 +378,7 @@ def await_outcomes(
             while waiting:
                 if done.empty():
                     _runtime.blocking()
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                left = None if deadline is None else lock_timeout(deadline - time.monotonic())
                 ended = done.get(timeout=left)
                 if ended is None:
                     refuse()

@@ -199,6 +199,8 @@ class Application:
             self._await(root, timeout)  # before the lock, for a signal may end this wait
         with _lock:
             self._stop(timeout)
+            if not self._serving:
+                self._inbox = queue.SimpleQueue()  # what was asked for has been done
 
     def _stop(self, timeout: float) -> None:
         root = self._root
@@ -256,6 +258,8 @@ class Application:
             self._signals.tell(self._inbox)
             self._serving = True
             serving.serve()
+            # Signals are heard for as long as this may take, and end nothing that does not end anyway.
+            serving.leave_if_stuck()
         except BaseException:
             self._halt()
             raise

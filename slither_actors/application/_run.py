@@ -169,23 +169,29 @@ class Serving:
 
     # -- the end ------------------------------------------------------------------
 
+    def leave_if_stuck(self) -> None:
+        """End the process at once if actors are stuck in it."""
+        if zombies_of(self._root) or not self._stopped:
+            self._leave(self._why())
+
     def finish(self) -> None:
-        """Raise what `run` has to, or leave the process at once where actors are stuck in it.
+        """Raise what `run` has to.
 
         Raises:
             Terminated: there was a signal.
             ApplicationEndedError: the tree ended by itself.
         """
-        failure = self._failure
-        if self._ended_by_itself:
-            why = getattr(self._root._cell.actor, "gave_up", "")
-            failure = ApplicationEndedError(self._root.exit_reason, why)
-        if zombies_of(self._root) or not self._stopped:
-            self._leave(failure)
         if self._status is not None:
             raise Terminated(self._status)
+        failure = self._why()
         if failure is not None:
             raise failure
+
+    def _why(self) -> BaseException | None:
+        if not self._ended_by_itself:
+            return self._failure
+        why = getattr(self._root._cell.actor, "gave_up", "")
+        return ApplicationEndedError(self._root.exit_reason, why)
 
     def _leave(self, failure: BaseException | None) -> None:
         """End the process if it is ours: threads that never return must not see the interpreter go away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -13,7 +14,7 @@ from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Arrival, Ended
 from slither_actors.dispatch._runner import Halted
 from slither_actors.dispatch._topology import RunPlan, RunSupervisor
-from slither_actors.errors import ActorExitError, NotRunningError, SlitherError
+from slither_actors.errors import ActorExitError, ForkedRuntimeError, NotRunningError, SlitherError
 from slither_actors.item import Item
 
 __all__ = ["RunStream", "collect", "halted_by"]
@@ -54,8 +55,9 @@ def _end_run(link: RunLink) -> None:
     """Have a run end, whether it has started, is about to, or has ended."""
     link.close()
     if link.run is not None:
-        # Not by an exit signal: a supervisor traps those and heeds only its parent's.
-        link.run.stop(SHUTDOWN, block=False)
+        with contextlib.suppress(ForkedRuntimeError):  # it is the parent's
+            # Not by an exit signal: a supervisor traps those and heeds only its parent's.
+            link.run.stop(SHUTDOWN, block=False)
 
 
 def _close_run(link: RunLink) -> None:
