@@ -156,7 +156,7 @@ def test_a_server_has_a_text() -> None:
 def test_a_wait_in_a_child_of_a_fork_is_an_error(program: Any) -> None:
     """There is nobody who could end it: of a task, of an ask, of a run that is read."""
     done = program("""
-import os, threading
+import os, threading, warnings
 from slither_actors.actors import Actor, TaskSupervisor
 from slither_actors.errors import ForkedRuntimeError
 
@@ -167,6 +167,7 @@ class Waiting(Actor):
 
 task = TaskSupervisor.start().async_nolink(gate.wait)
 future = Waiting.start().ask(1, block=False)
+warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, of forks beside threads
 pid = os.fork()
 if not pid:
     for wait in (lambda: task.await_(None), lambda: task.yield_(None), future.get):
