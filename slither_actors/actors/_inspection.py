@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, handled_while_suspended
-from slither_actors.actors._reasons import NOPROC
 from slither_actors.actors._request import Request
-from slither_actors.errors import ActorExitError
 
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
@@ -94,20 +91,7 @@ def statistics_of(cell: Cell) -> ActorStatistics:
 
 def ask(ref: Ref, function: Callable[[Any, Any], Any], argument: Any = None, *, timeout: float | None) -> Any:
     """Have the actor run ``function(actor, argument)``, suspended or not; a raise is the caller's."""
-    cell = ref._cell
-    if cell.dead:
-        raise ActorExitError(str(ref), NOPROC)
-    request = Request((function, argument), cell)
-    request.expect()
-    caller = _runtime.wait_for(request)
-    try:
-        cell.put_system((_on_system, request))
-        if cell.dead:
-            request.reject(cell.reason)
-        return ref._wait(request, timeout)
-    finally:
-        if caller is not None:
-            caller.waiting_on = None
+    return ref._ask(_on_system, (function, argument), timeout, system=True)
 
 
 def state(actor: Any, _: Any = None) -> dict[str, Any]:

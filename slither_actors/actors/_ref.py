@@ -139,7 +139,15 @@ class Ref(pykka.ActorRef[Any]):
         """
         return self._ask(_on_run, (function, argument), timeout)
 
-    def _ask(self, handler: Callable[[Any, Request], None], message: Any, timeout: float | None) -> Any:
+    def _ask(
+        self,
+        handler: Callable[[Any, Request], None],
+        message: Any,
+        timeout: float | None,
+        *,
+        system: bool = False,
+    ) -> Any:
+        """Send a request and wait for its answer; one of the system's is handled while suspended, too."""
         if zombie_cells:
             _runtime.refuse_zombie()
         cell = self._cell
@@ -149,7 +157,7 @@ class Ref(pykka.ActorRef[Any]):
         request.expect()
         caller = _runtime.wait_for(request)
         try:
-            cell.put((handler, request))
+            (cell.put_system if system else cell.put)((handler, request))
             if cell.dead:
                 # An actor that was abandoned is stuck in its handler and rejects nothing any more.
                 request.reject(cell.reason)
