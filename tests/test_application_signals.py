@@ -418,7 +418,7 @@ def test_a_stop_inside_the_runtime_does_not_wait(tmp_path: Any) -> None:
         exec(compile(source, _interrupts._OURS + "actors/_made_up.py", "exec"), names)
         with Application(pools={}) as application:
             began = time.monotonic()
-            names["hold"](_runtime.scheduler._lock, lambda: application.stop())
+            names["hold"](_runtime.scheduler.lock, lambda: application.stop())
             say(time.monotonic() - began < 1)
             application.root.join(5)
         say("ended")

@@ -1,172 +1,106 @@
-"""The bounded mailbox: a fuse that blows before the memory is full.
+"""The mailbox: what waits for an actor, and the token of who may run it.
 
-What users send is bounded: calls, casts, infos, tells and asks. Everything
-else is let in always and takes no room: exit signals, ``Down``, timers, stop,
-and what the library sends for itself. An actor without a bound has a plain
-`Cell` and pays nothing for this one.
+A message is a pair ``(function, argument)``; running it is
+``function(actor, argument)``. Whoever holds the token runs the actor, so it
+runs one message at a time. The token is taken by whoever puts a message into
+a mailbox that is not queued, and is released at the end of a slice; after that
+the mailbox is looked at once more, so that no wake-up is lost.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from pykka import messages
-from pykka._envelope import Envelope
-
-from slither_actors.actors import _runtime
-from slither_actors.actors._cell import Cell, Message
-from slither_actors.actors._interrupts import waits
-from slither_actors.actors._ref import _on_call, _on_cast, _on_envelope, _on_info
-from slither_actors.actors._request import Request
-from slither_actors.errors import MailboxFullError, OptionError
-from slither_actors.telemetry._log import GuardedLog
+from slither_actors.actors import _life
+from slither_actors.actors._message import Message
+from slither_actors.actors._scheduler import Scheduler
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
-    from slither_actors.actors._scheduler import Scheduler
 
-__all__ = ["BoundedCell", "Overflow"]
+__all__ = ["Mailbox", "handled_while_suspended"]
 
-logger = GuardedLog("slither_actors.actors")
-
-Overflow = Literal["raise", "drop_new", "drop_old", "block"]
-
-_BOUNDED = frozenset({_on_call, _on_cast, _on_info, _on_envelope})
+handled_while_suspended: set[Callable[[Any, Any], object]] = set()
+"""The functions of the messages that a suspended actor handles; to run one twice does nothing."""
 
 
-def _is_bounded(message: Message) -> bool:
-    function, argument = message
-    if function is _on_envelope and isinstance(argument.message, messages._ActorStop):
-        return False
-    return function in _BOUNDED
+class Mailbox:
+    """The part of a `Cell` that takes messages in. Usable from any thread."""
 
+    __slots__ = (
+        "__weakref__",
+        "_append",
+        "_release",
+        "acquire",
+        "actor",
+        "attention",
+        "control",
+        "inbox",
+        "scheduler",
+        "suspended",
+        "tracers",
+    )
 
-class _Box(deque[Message]):
-    """The messages, and how many of them are bounded. Usable from any thread."""
+    actor: Actor
+    scheduler: Scheduler
+    inbox: deque[Message]
+    _append: Callable[[Message], None]
 
-    def __init__(self) -> None:
-        super().__init__()
-        # Its lock is reentrant: the collector may run a finalizer that uses actors at any place.
-        self.changed = threading.Condition()
-        self.bounded = 0
+    acquire: Callable[[bool], bool]
+    """Takes the token, if nobody has it."""
+    _release: Callable[[], None]
 
-    def append(self, message: Message) -> None:
-        with self.changed:
-            super().append(message)
+    control: list[Message]
+    """Messages of the supervisor and the system, ahead of all others."""
 
-    def add(self, message: Message) -> None:
-        """Append a message that takes room. The lock is held."""
-        super().append(message)
-        self.bounded += 1
+    attention: bool
+    """Something other than the next message is due: control, an end, a pause."""
 
-    def popleft(self) -> Message:
-        with self.changed:
-            message = super().popleft()
-            if _is_bounded(message):
-                self.bounded -= 1
-                self.changed.notify_all()
-            return message
+    suspended: bool
+    """Whether the messages stay where they are for now."""
 
-    def take_oldest(self) -> Message:
-        """Remove the first message that takes room; there is one. The lock is held."""
-        index = next(index for index in range(len(self)) if _is_bounded(self[index]))
-        message = self[index]
-        del self[index]
-        self.bounded -= 1
-        return message
-
-    def copy(self) -> deque[Message]:  # type: ignore[override]  # not another box
-        with self.changed:
-            return deque(self)
-
-
-class BoundedCell(Cell):
-    """The cell of an actor whose class has a `mailbox_size`."""
-
-    __slots__ = ("_overflow", "dropped", "size")
-
-    inbox: _Box
-
-    def __init__(self, actor: Actor, scheduler: Scheduler, parent: Cell | None) -> None:
-        super().__init__(actor, scheduler, parent)
-        self.size, self._overflow = _bounds(type(actor))
-        self.inbox = _Box()
-        self._append = self.inbox.append
-        self.dropped = 0
+    tracers: tuple[Callable[[Message], None], ...]
+    """Told of each message before it runs; who has any is never without `attention`."""
 
     def put(self, message: Message) -> None:
-        """Send one message, or do with it what the overflow policy says."""
-        if not _is_bounded(message):
-            self._append(message)
-        elif not self._admit(message):
-            return
+        """Send one message. It never blocks; a dead cell rejects it."""
+        self._append(message)
+        if self.acquire(False):
+            # As `scheduler.ready`, which would be one more call for each message.
+            scheduler = self.scheduler
+            scheduler.run_queue.append(self)
+            if scheduler.active < scheduler.target:
+                scheduler.add_thread()
+
+    def put_control(self, message: Message) -> None:
+        """Send one message ahead of the mailbox. For supervisors and the system only."""
+        self.control.append(message)
+        self.attention = True
         if self.acquire(False):
             self.scheduler.ready(self)
 
-    def _admit(self, message: Message) -> bool:
-        """Put a message into the box if it may be there."""
-        box = self.inbox
-        while True:
-            with box.changed:
-                if box.bounded < self.size or self.dead:
-                    box.add(message)
-                    return True
-                if self._overflow in ("drop_new", "drop_old"):
-                    self.dropped += 1
-                    first = self.dropped == 1
-                    refused = message
-                    if self._overflow == "drop_old":
-                        refused = box.take_oldest()
-                        box.add(message)
-                    break
-            if self._overflow == "raise" or _runtime.current_cell() is self:
-                raise self._error()
-            self._wait_for_room()
-        # Outside the lock: an answer and a log handler run other people's code.
-        self._refuse(refused[1])
-        if first:
-            logger.warning(
-                "the mailbox of %s is full (%d messages): messages are dropped", self.describe(), self.size
-            )
-        return refused is not message
+    def put_system(self, message: Message) -> None:
+        """Send a message that a suspended actor handles too: one of `handled_while_suspended`."""
+        self.put(message)
+        # `suspend` sets the flag first and looks through the mailbox then: one of the two finds it.
+        if self.suspended:
+            self.put_control(message)
 
-    @waits
-    def _wait_for_room(self) -> None:
-        woken = threading.Event()
+    def release(self) -> None:
+        """Give the token back, then look again: a message may have come meanwhile."""
+        self._release()
+        if ((self.inbox and not self.suspended) or self.control) and self.acquire(False):
+            self.scheduler.ready(self)
 
-        def wake() -> None:
-            woken.set()
-            with self.inbox.changed:
-                self.inbox.changed.notify_all()
+    def add_tracer(self, tell: Callable[[Message], None]) -> None:
+        """Have `tell` called with each message before it runs."""
+        with _life.lock:
+            self.tracers = (*self.tracers, tell)
+        self.attention = True
 
-        with _runtime.interruptible(wake) as refuse:
-            _runtime.blocking()
-            with self.inbox.changed:
-                self.inbox.changed.wait_for(
-                    lambda: self.inbox.bounded < self.size or self.dead or woken.is_set()
-                )
-            if woken.is_set():
-                refuse()
-
-    def _refuse(self, argument: Any) -> None:
-        if isinstance(argument, Request):
-            argument.fail(self._error())
-        elif isinstance(argument, Envelope) and argument.reply_to is not None:
-            argument.reply_to.set_exception((MailboxFullError, self._error(), None))
-
-    def _error(self) -> MailboxFullError:
-        return MailboxFullError(self.describe(), self.size)
-
-
-def _bounds(cls: type[Actor]) -> tuple[int, Overflow]:
-    size, overflow = cls.mailbox_size, cls.mailbox_overflow
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise OptionError("mailbox_size", f"must be None or at least 1, not {size!r}", where=cls.__name__)
-    if overflow not in get_args(Overflow):
-        allowed = ", ".join(get_args(Overflow))
-        raise OptionError(
-            "mailbox_overflow", f"must be one of {allowed}, not {overflow!r}", where=cls.__name__
-        )
-    return size, overflow
+    def remove_tracer(self, tell: Callable[[Message], None]) -> None:
+        """Undo `add_tracer`."""
+        with _life.lock:
+            self.tracers = tuple(other for other in self.tracers if other != tell)

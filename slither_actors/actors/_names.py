@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._cell import Cell, await_name, find_name, register_name, stop_awaiting_name
+from slither_actors.actors._cell import Cell
+from slither_actors.actors._name_table import await_name, find_name, register_name, stop_awaiting_name
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._timers import Timer
 from slither_actors.errors import ActorExitError, NameTakenError, NotRegisteredError, OptionError

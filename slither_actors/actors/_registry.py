@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
-from slither_actors.actors import _cell, _runtime
+from slither_actors.actors import _life, _runtime
 from slither_actors.actors._cell import Cell, Monitor
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._names import whereis
@@ -266,7 +266,7 @@ class Registry(Server):
 
     def add(self, owner: Cell, key: Any, value: Any) -> None:
         """Register `owner`."""
-        with _cell._life:
+        with _life.lock:
             for cell in (self._cell, owner):
                 if cell.dead:
                     raise ActorExitError(cell.describe(), NOPROC)
@@ -300,7 +300,7 @@ class Registry(Server):
         rows = [row for row in self._table.of(owner) if row.key == key]
         if predicate is not None:
             rows = [row for row in rows if predicate(row.value)]
-        with _cell._life:
+        with _life.lock:
             self._remove(rows)
             ownership = self._owners.get(owner)
             if ownership is not None and not self._table.of(owner):
@@ -314,7 +314,7 @@ class Registry(Server):
         self.must_be_unique("update_value")
         row = next((row for row in self._table.under(key) if row.owner is owner), None)
         value = None if row is None else function(row.value)
-        with _cell._life:
+        with _life.lock:
             new = None if row is None else self._table.replace(row, value)
         if row is None or new is None:
             raise NotRegisteredError(key, owner.describe())

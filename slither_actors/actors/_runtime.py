@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from slither_actors.actors import _cell, _scheduler
+from slither_actors.actors import _cell, _exits, _life, _runner, _scheduler
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
-from slither_actors.actors._scheduler import Runner, Scheduler
+from slither_actors.actors._scheduler import FORKED, Runner, Scheduler
 from slither_actors.actors._timers import TimerThread
 from slither_actors.errors import AbandonedError, CallCycleError, ForkedRuntimeError, NotRunningError
 from slither_actors.telemetry._log import GuardedLog
@@ -51,7 +51,7 @@ scheduler = Scheduler(target=_scheduler.default_target())
 
 timers = TimerThread()
 
-_local = _scheduler._local
+_local = _runner.local
 
 
 class inline:  # noqa: N801 - used as a function, and on a hot path
@@ -97,7 +97,7 @@ def current_cell() -> Cell | None:
 def is_fenced() -> bool:
     """Whether the code that asks runs in an actor that was abandoned. Asked while there are any."""
     cell = current_cell()
-    return cell is not None and cell.id in _cell.zombie_cells
+    return cell is not None and cell.id in _life.zombie_cells
 
 
 def refuse_zombie() -> None:
@@ -107,7 +107,7 @@ def refuse_zombie() -> None:
         AbandonedError: the code that asks runs in one.
     """
     cell = current_cell()
-    if cell is not None and cell.id in _cell.zombie_cells:
+    if cell is not None and cell.id in _life.zombie_cells:
         raise AbandonedError(cell.describe())
 
 
@@ -122,7 +122,7 @@ def wait_for(request: Request) -> Cell | None:
     caller = current_cell()
     if caller is None:
         return None
-    if _cell.zombie_cells:
+    if _life.zombie_cells:
         refuse_zombie()
     caller.waiting_on = request
     if caller.doom is not None:
@@ -154,7 +154,7 @@ def blocking() -> None:
     frame = getattr(_local, "runner", None)
     if frame is None:
         if scheduler.forked:
-            raise ForkedRuntimeError(_scheduler.FORKED)  # nobody is here to end the wait
+            raise ForkedRuntimeError(FORKED)  # nobody is here to end the wait
     elif frame.runner is not None:
         frame.runner.scheduler.hand_over(frame.runner)
 
@@ -175,7 +175,7 @@ def interruptible(wake: Callable[[], object]) -> Iterator[Callable[[], None]]:
     if cell is None:
         yield _go_on
         return
-    if _cell.zombie_cells:
+    if _life.zombie_cells:
         refuse_zombie()
     before, cell.wake = cell.wake, wake
     try:
@@ -211,7 +211,7 @@ def join(cell: Cell, timeout: float | None) -> bool:
         return True
     lock = threading.Lock()
     lock.acquire()
-    with interruptible(partial(_cell.release_once, lock)) as refuse:
+    with interruptible(partial(_exits.release_once, lock)) as refuse:
         blocking()
         cell.join(timeout, lock)
         if not cell.dead:
@@ -224,19 +224,19 @@ def shut_down() -> None:
     deadline = time.monotonic() + EXIT_SECONDS
     stop_actors(deadline)
     timers.close(max(0.0, deadline - time.monotonic()))
-    left = _cell.live_cells()
-    if left or _cell.zombie_cells:
+    left = _life.live_cells()
+    if left or _life.zombie_cells:
         # Some threads will never end. All others have nothing to do any more.
         deadline = min(deadline, time.monotonic() + _STUCK_SECONDS)
     scheduler.close(max(0.1, deadline - time.monotonic()))
-    for cell in _cell.live_cells():
+    for cell in _life.live_cells():
         logger.warning("%s did not end before the program", cell.describe())
         cell.die(KILLED)
 
 
 def stop_actors(deadline: float) -> None:
     """Stop what is alive, youngest first; a tree is its root's to stop."""
-    for cell in reversed(_cell.live_cells()):
+    for cell in reversed(_life.live_cells()):
         if not cell.dead and (cell.parent is None or cell.parent.dead):
             try:
                 cell.order_end(SHUTDOWN)
@@ -245,7 +245,7 @@ def stop_actors(deadline: float) -> None:
                 _run_here()
             # Half of what is left: one that does not end must not cost the others their last callback.
             cell.join((deadline - time.monotonic()) / 2)
-    left = _cell.live_cells()
+    left = _life.live_cells()
     for cell in left:
         cell.kill()
     for cell in left:
@@ -267,7 +267,7 @@ def _run_here() -> None:
 
 def _after_fork_in_child() -> None:
     global inline  # noqa: PLW0603
-    if not (scheduler.started or timers.started or _cell.live_cells()):
+    if not (scheduler.started or timers.started or _life.live_cells()):
         # Nothing ran in the parent, so nothing is lost here: a fork server that had the package
         # imported, say, whose children have a runtime of their own.
         return
@@ -281,7 +281,7 @@ def _after_fork_in_child() -> None:
 
 
 def _forked(*_args: object, **_kwargs: object) -> None:
-    raise ForkedRuntimeError(_scheduler.FORKED)
+    raise ForkedRuntimeError(FORKED)
 
 
 atexit.register(shut_down)

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors._cell import add_tracer, remove_tracer
 from slither_actors.actors._message import Message, describe_message
 from slither_actors.actors._ref import Ref
 from slither_actors.telemetry._log import GuardedLog
@@ -37,11 +36,11 @@ class Trace:
     def __init__(self, ref: Ref, function: Callable[[TracedMessage], object]) -> None:
         self.ref = ref
         self._function = function
-        add_tracer(ref._cell, self._tell)
+        ref._cell.add_tracer(self._tell)
 
     def stop(self) -> None:
         """Tell no more messages. A second time does nothing."""
-        remove_tracer(self.ref._cell, self._tell)
+        self.ref._cell.remove_tracer(self._tell)
 
     def __enter__(self) -> Trace:
         return self

@@ -57,7 +57,7 @@ class Simulation:
     started = True
     successor = None
     active, target = 0, 1
-    """Nobody runs actors: whoever makes one ready tells with `_add_thread`."""
+    """Nobody runs actors: whoever makes one ready tells with `add_thread`."""
 
     def __init__(self, at_a_time: int = 1) -> None:
         self.run_queue: deque[Cell] = deque()
@@ -95,9 +95,9 @@ class Simulation:
 
     def ready(self, cell: Cell) -> None:
         self.run_queue.append(cell)
-        self._add_thread()
+        self.add_thread()
 
-    def _add_thread(self) -> None:
+    def add_thread(self) -> None:
         """The last actor of the queue has become ready."""
 
     def reserve(self, count: int) -> None:

@@ -182,14 +182,14 @@ def test_a_fork_while_another_thread_holds_every_lock(program: Run) -> None:
     """Nothing in the child waits for a thread that it does not have."""
     done = program(
         f"""{ACTORS}
-from slither_actors.actors import _cell, _runtime
+from slither_actors.actors import _life, _runtime
 probe = Probe.start()
 read, write = os.pipe()
 probe.call(lambda self: (self.watch(read, print), self.send_after(3600, 1)))
 held, release = threading.Event(), threading.Event()
 def hold():
     scheduler, timers = _runtime.scheduler, _runtime.timers
-    with _cell._life, scheduler._lock, scheduler.poller._lock, timers._condition:
+    with _life.lock, scheduler.lock, scheduler.poller._lock, timers._condition:
         held.set()
         release.wait()
 holding = threading.Thread(target=hold)

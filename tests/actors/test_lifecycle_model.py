@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 )
 
 from slither_actors.actors import NO_REPLY, Down, Exit, Ref, Server, whereis
-from slither_actors.actors._cell import _down, _names
+from slither_actors.actors._monitor import _down
+from slither_actors.actors._name_table import _names
 from slither_actors.actors._request import Request
 from slither_actors.errors import ActorExitError, NameTakenError, StartError
 from tests.actors.model_actors import ModelActor, ModelCall, ModelWorld
@@ -142,7 +143,7 @@ def number_of(ref: Ref | None) -> int | None:
 class Watching(Simulation):
     """Looks at each `Down` in the moment in which it is sent."""
 
-    def _add_thread(self) -> None:
+    def add_thread(self) -> None:
         for function, argument in self.run_queue[-1].inbox:
             if function is _down:
                 ref = argument[1].ref

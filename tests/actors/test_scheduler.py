@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import Ref, Server, _cell, _runtime
+from slither_actors.actors import Ref, Server, _cell, _life, _runtime
 from slither_actors.actors._scheduler import Scheduler
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, in_thread, settle
 
@@ -438,7 +438,7 @@ def test_a_signal_may_break_off_the_start_of_a_thread(
 
     monkeypatch.setattr(threading.Thread, "start", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        scheduler._add_thread()
+        scheduler.add_thread()
     assert (scheduler.statistics().threads, scheduler.statistics().attached) == (0, 0)
     ref = Quiet.start()
     ref.call("there?", LONG)
@@ -454,7 +454,7 @@ def test_a_finalizer_may_send_at_any_place(scheduler: Scheduler) -> None:
     ref = Quiet.start(log := Log())
 
     def send() -> None:
-        with scheduler._lock, _cell._life, _runtime.timers._condition:
+        with scheduler.lock, _life.lock, _runtime.timers._condition:
             ref.cast("from a finalizer")
 
     in_thread(send)()

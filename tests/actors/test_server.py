@@ -26,7 +26,7 @@ from slither_actors.actors import (
     Ref,
     Request,
     Server,
-    _cell,
+    _name_table,
     is_abnormal,
     whereis,
 )
@@ -160,7 +160,7 @@ def test_a_name_is_free_when_the_actor_has_ended() -> None:
     """Whoever has waited for the end may take the name: no cleanup lags behind."""
     for _ in range(200):
         Quiet.start(name="brief").stop()
-    assert "brief" not in _cell._names
+    assert "brief" not in _name_table._names
 
 
 def test_a_name_is_free_when_down_arrives() -> None:

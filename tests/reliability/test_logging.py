@@ -89,7 +89,7 @@ def test_the_runtimes_threads_survive_their_own_complaints(
     """That of the monitor, which finds all threads blocked: handlers that block are seen afterwards, too."""
     for _ in range(3):
         gates = [Gate(), Gate()]
-        small_scheduler._complained = False
+        small_scheduler.complained = False
         for gate in gates:
             Quiet.start().cast(gate)
             gate.wait()

@@ -25,7 +25,7 @@ from slither_actors.actors import (
     Supervisor,
     whereis,
 )
-from slither_actors.actors._cell import _name_waiters, _names
+from slither_actors.actors._name_table import _name_waiters, _names
 from slither_actors.errors import ActorExitError, CallTimeoutError
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, crash, in_thread, settle
 from tests.reliability import seeded

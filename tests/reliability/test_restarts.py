@@ -55,7 +55,8 @@ THOUSANDS = """
 import gc, itertools, logging, os, threading
 from slither_actors.actors import *
 from slither_actors.actors import _runtime
-from slither_actors.actors._cell import _names, live_cells
+from slither_actors.actors._cell import live_cells
+from slither_actors.actors._name_table import _names
 from slither_actors.actors._ref import Ref
 from tests.actors.probes import Log
 from tests.reliability.test_restarts import Counted

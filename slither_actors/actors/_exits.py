@@ -1,0 +1,206 @@
+"""The exits of an actor: links, exit signals, and the waits that end because it is to end.
+
+An exit that is on its way dooms the actor: the wait that it is in raises
+`ExitPendingError`, and so does each that it would begin. One that traps exits
+is never doomed, but by a kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from slither_actors.actors import _life
+from slither_actors.actors._mailbox import Mailbox, handled_while_suspended
+from slither_actors.actors._reasons import KILLED, NOPROC, Exit, cause_of
+from slither_actors.core import OnExit, on_exit
+from slither_actors.errors import ExitPendingError, safe_text
+
+if TYPE_CHECKING:
+    from slither_actors.actors._actor import Actor
+    from slither_actors.actors._cell import Cell
+    from slither_actors.actors._ref import Ref
+    from slither_actors.actors._request import Request
+
+__all__ = ["Exits", "end", "release_once"]
+
+BY_KILL = (KILLED,)
+BY_END = (None,)
+
+
+class Exits(Mailbox):
+    """The part of a `Cell` that takes exit signals. Usable from any thread, but for `suspend`."""
+
+    __slots__ = ("dead", "doom", "ending", "id", "links", "name", "parent", "ref", "waiting_on", "wake")
+
+    id: int
+    name: object
+    ref: Ref
+    parent: Cell | None
+    """Who started the actor and was linked to it then."""
+
+    dead: bool
+    ending: tuple[Any] | None
+    """The reason to end with, once it was decided."""
+
+    links: set[Exits] | None
+
+    waiting_on: Request | None
+    """What this actor waits for in another one; call cycles are found along it."""
+
+    wake: Callable[[], object] | None
+    """Ends a wait of this actor that is no call."""
+
+    doom: tuple[Any] | None
+    """The reason of an exit that is on its way and lets no wait go on; `BY_END` while the last
+    callback runs, which only a kill disturbs."""
+
+    def link(self, other: Exits) -> None:
+        """Make each die with the other. A dead `other` is an exit signal ``"noproc"``."""
+        with _life.lock:
+            if not other.dead and not self.dead:
+                for one, two in ((self, other), (other, self)):
+                    if one.links is None:
+                        one.links = set()
+                    one.links.add(two)
+                return
+        if other.dead:
+            self.signal(other.ref, NOPROC)
+
+    def unlink(self, other: Exits) -> None:
+        """Undo `link`."""
+        with _life.lock:
+            for one, two in ((self, other), (other, self)):
+                if one.links is not None:
+                    one.links.discard(two)
+
+    def signal(self, source: Ref | None, reason: Any) -> None:
+        """Send an exit signal, in order with the other messages."""
+        message = (_exit_signal, Exit(source, reason))
+        if self.is_parent(source):
+            self.put_system(message)
+        else:
+            self.put(message)
+        self._doom_by(source, reason)
+
+    def signal_ahead(self, source: Ref | None, reason: Any) -> None:
+        """Send an exit signal ahead of the mailbox, unless the actor traps exits."""
+        if self.actor.trap_exit:
+            self.signal(source, reason)
+        else:
+            self.put_control((_exit_signal, Exit(source, reason)))
+            self._doom_by(source, reason)
+
+    def order_end(self, reason: Any) -> None:
+        """Have the actor end as if it had stopped itself, ahead of the mailbox, trapping or not."""
+        self.put_control((_ordered_end, reason))
+        if not self.actor.trap_exit:
+            self._end_waits((reason,))
+
+    def kill(self) -> None:
+        """End the actor at its next message boundary; no callback runs any more."""
+        self.put_control((_kill, None))
+        self._end_waits(BY_KILL)
+
+    def _doom_by(self, source: Ref | None, reason: Any) -> None:
+        # One that traps exits finishes what it does before it looks at any, as in OTP.
+        if not self.actor.trap_exit and _effect_on(self, Exit(source, reason)) is OnExit.END:
+            self._end_waits((reason,))
+
+    def _end_waits(self, doom: tuple[Any]) -> None:
+        """End the wait that the actor is in, and those that it would begin: it is to end."""
+        with _life.lock:
+            if self.dead or (self.doom is not None and doom is not BY_KILL):
+                return
+            self.doom = doom
+        # Who waits says first for what and then looks at `doom`: one of the two sees the other.
+        waiting_on, wake = self.waiting_on, self.wake
+        if self.doom is not doom:
+            return  # the last callback runs, and those waits are its own
+        if waiting_on is not None:
+            waiting_on.settle(ExitPendingError(self.describe(), doom[0]))
+        if wake is not None:
+            wake()
+
+    def pending_exit(self) -> ExitPendingError | None:
+        """Return what a wait of the actor has to raise now, if anything."""
+        doom = self.doom
+        return None if doom is None or doom is BY_END else ExitPendingError(self.describe(), doom[0])
+
+    def obeys(self, error: BaseException | None) -> bool:
+        """Whether `error` left a callback because a wait was ended for an exit that is on its way."""
+        if self.doom is None or self.doom is BY_END:
+            return False
+        # A cause may be what it causes: the user's code says what is whose.
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            if isinstance(error, ExitPendingError) and error.actor == self.describe():
+                return True
+            seen.add(id(error))
+            error = cause_of(error)
+        return False
+
+    def suspend(self) -> None:
+        """Keep the messages in the mailbox until `suspended` is cleared. Called by a message."""
+        self.suspended = self.attention = True
+        for message in self.inbox.copy():
+            if message[0] in handled_while_suspended or (
+                message[0] is _exit_signal and self.is_parent(message[1].ref)
+            ):
+                self.control.append(message)
+
+    def is_parent(self, source: Ref | None) -> bool:
+        """Whether `source` started this actor and is linked to it."""
+        return self.parent is not None and source is self.parent.ref
+
+    def ancestors(self) -> list[Cell]:
+        """Return who started the actor with a link, who started that one, and so on."""
+        found, cell = [], self.parent
+        while cell is not None:
+            found.append(cell)
+            cell = cell.parent
+        return found
+
+    def describe(self) -> str:
+        """Name the actor for a person: its class, its name, its number."""
+        name = f" {safe_text(self.name, repr)}" if self.name is not None else ""
+        return f"{type(self.actor).__name__}{name} <{self.id}>"
+
+
+def _kill(actor: Actor, _: None) -> None:
+    actor._cell.die(KILLED)
+
+
+def _ordered_end(actor: Actor, reason: Any) -> None:
+    end(actor._cell, reason)
+
+
+def _exit_signal(actor: Actor, signal: Exit) -> None:
+    cell = actor._cell
+    effect = _effect_on(cell, signal)
+    if effect is OnExit.MESSAGE:
+        with _life.lock:
+            if cell.doom is not BY_KILL:
+                cell.doom = None
+        actor._on_info(signal)
+    elif effect is OnExit.END:
+        end(cell, signal.reason)
+
+
+def _effect_on(cell: Exits, signal: Exit) -> OnExit:
+    return on_exit(signal.reason, traps=cell.actor.trap_exit, from_parent=cell.is_parent(signal.ref))
+
+
+def release_once(lock: threading.Lock) -> None:
+    """Release a lock that somebody waits for, unless another has done so just now."""
+    with contextlib.suppress(RuntimeError):
+        lock.release()
+
+
+def end(cell: Exits, reason: Any) -> None:
+    """Let the cell end after the message that runs now."""
+    if cell.ending is None:
+        cell.ending = (reason,)
+    cell.attention = True
