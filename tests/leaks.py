@@ -109,14 +109,14 @@ _OUR_MARK = f"\0{_MARK}={os.environ[_MARK]}".encode()
 
 
 _foreign: set[tuple[int, str]] = set()
-"""Pid and start of processes that are known not to be ours: most of a machine's, so they are looked at once."""
+"""Pid and start of processes that are known not to be ours: most of a machine's, each looked at once."""
 
 
 def processes() -> set[Process]:
     """Return the descendants of this process and those that inherited its mark."""
     parents: dict[int, int] = {}
     found: dict[int, tuple[str, str]] = {}
-    for name in os.listdir("/proc") if Path("/proc/self/stat").exists() else []:
+    for name in os.listdir("/proc") if Path("/proc/self/stat").exists() else []:  # noqa: PTH208 - as below
         if name.isdigit():
             try:
                 state, parent, started = _stat(name)
@@ -130,7 +130,7 @@ def processes() -> set[Process]:
         if pid == os.getpid() or (pid, started) in _foreign:
             continue
         try:
-            # A descendant that runs another program gets its mark only then: it may not count as foreign before.
+            # A descendant may get its mark only when it runs another program: it is not foreign before that.
             if not (below := _below(os.getpid(), pid, parents)) and not _is_marked(pid):
                 _foreign.add((pid, started))
                 continue
