@@ -4,10 +4,13 @@
 other as often as they can, in the tests and in the programs that they start.
 """
 
+import gc
 import os
 import sys
+from pathlib import Path
 
 import hypothesis
+import pytest
 
 from tests.leaks import no_leaks
 
@@ -17,5 +20,36 @@ if "SLITHER_SWITCH_INTERVAL" in os.environ:
     sys.setswitchinterval(float(os.environ["SLITHER_SWITCH_INTERVAL"]))
 
 # How long an example takes says more of what else the machine does than of the code.
-hypothesis.settings.register_profile("without deadlines", deadline=None)
-hypothesis.settings.load_profile("without deadlines")
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=50)
+# What `tox -e soak` has the machines run with.
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile("quick")
+
+PROGRAMS = {
+    "actors/test_exit.py",
+    "cli/test_bad_input.py",
+    "cli/test_memory.py",
+    "cli/test_run.py",
+    "cli/test_stopping.py",
+    "examples/test_scripts.py",
+    "examples/test_text_analysis.py",
+    "test_application_interrupts.py",
+    "test_application_run.py",
+    "test_application_signals.py",
+    "test_benchmarks.py",
+    "test_leaks_fixture.py",
+}
+"""The modules most of whose tests start a program, wait for its end and look at what it printed."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(folder) and item.path.relative_to(folder).as_posix() in PROGRAMS:
+            item.add_marker(pytest.mark.programs)
+
+
+def pytest_collection_finish() -> None:
+    # Hundreds of thousands of objects stay until the end: no collection has to look at them again.
+    gc.collect()
+    gc.freeze()

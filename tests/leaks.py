@@ -108,51 +108,70 @@ os.environ[_MARK] = f"{os.environ.get(_MARK, '')}/{os.getpid()}"
 _OUR_MARK = f"\0{_MARK}={os.environ[_MARK]}".encode()
 
 
+_foreign: set[tuple[int, str]] = set()
+"""Pid and start of processes that are known not to be ours: most of a machine's, each looked at once."""
+
+
 def processes() -> set[Process]:
     """Return the descendants of this process and those that inherited its mark."""
-    everyone: dict[int, Process] = {}
-    marked = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            found = _process(folder)
-        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+    parents: dict[int, int] = {}
+    found: dict[int, tuple[str, str]] = {}
+    for name in os.listdir("/proc") if Path("/proc/self/stat").exists() else []:  # noqa: PTH208 - as below
+        if name.isdigit():
+            try:
+                state, parent, started = _stat(name)
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
+            parents[int(name)] = parent
+            found[int(name)] = state, started
+    ours = set()
+    _foreign.intersection_update((pid, started) for pid, (_, started) in found.items())
+    for pid, (state, started) in found.items():
+        if pid == os.getpid() or (pid, started) in _foreign:
             continue
-        everyone[found.pid] = found
         try:
-            environment = b"\0" + (folder / "environ").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):  # a zombie, or another user's
+            # A descendant may get its mark only when it runs another program: it is not foreign before that.
+            if not (below := _below(os.getpid(), pid, parents)) and not _is_marked(pid):
+                _foreign.add((pid, started))
+                continue
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            name = Path(f"/proc/{pid}/comm").read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
             continue
-        if _OUR_MARK + b"\0" in environment or _OUR_MARK + b"/" in environment:
-            marked.add(found.pid)
-    own = os.getpid()
-    return {
-        each
-        for pid, each in everyone.items()
-        if pid != own and (pid in marked or _below(own, each, everyone))
-    }
+        except PermissionError:  # a zombie, or another user's
+            if not below:
+                continue
+            raise
+        ours.add(
+            Process(
+                pid=pid, started=started, parent=parents[pid], state=state, command=(command or name).strip()
+            )
+        )
+    return ours
 
 
-def _process(folder: Path) -> Process:
-    # The second field is the name in parentheses and may hold anything, a ')' too.
-    head, _, tail = (folder / "stat").read_text(errors="replace").rpartition(")")
-    name = head.partition("(")[2]
-    fields = tail.split()
-    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    return Process(
-        pid=int(folder.name),
-        started=fields[19],
-        parent=int(fields[1]),
-        state=fields[0],
-        command=command or name,
-    )
+def _stat(pid: str) -> tuple[str, int, str]:
+    """Return the state, the parent and the start time of a process."""
+    # Not with `Path`: there are hundreds of processes, and this is done before and after each test.
+    descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # The second field is the name in parentheses and may hold anything, a ')' too.
+        fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
+    finally:
+        os.close(descriptor)
+    return fields[0].decode(), int(fields[1]), fields[19].decode()
 
 
-def _below(ancestor: int, process: Process, everyone: dict[int, Process]) -> bool:
-    parent: Process | None = process
-    while parent is not None:
-        if parent.parent == ancestor:
+def _is_marked(pid: int) -> bool:
+    environment = b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+    return _OUR_MARK + b"\0" in environment or _OUR_MARK + b"/" in environment
+
+
+def _below(ancestor: int, pid: int, parents: dict[int, int]) -> bool:
+    while pid in parents:
+        pid = parents[pid]
+        if pid == ancestor:
             return True
-        parent = everyone.get(parent.parent)
     return False
 
 

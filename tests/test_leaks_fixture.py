@@ -25,6 +25,7 @@ Run = Callable[..., pytest.RunResult]
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the body of one test under the fixture."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # none is needed, and their import takes long
 
     def run(body: str, *, seconds: float = 0.3) -> pytest.RunResult:
         pytester.makeconftest(CONFTEST.format(seconds=seconds))

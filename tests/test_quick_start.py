@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -65,6 +66,6 @@ def test_the_stages_count_and_the_dispatch_adds_up(folder: Path) -> None:
     # A whole list at a time: the end of the program may cut the last one off, and a line of the main
     # thread may stand behind another one.
     lists = re.findall(r"\[[\d, ]*\]", output)
-    counted = [number for each in lists for number in ast.literal_eval(each)]
+    counted = [number for each in lists for number in json.loads(each)]
     assert counted
     assert counted == list(range(100, 100 + len(counted)))

@@ -16,7 +16,7 @@ from tests.actors.probes import crash
 __all__ = ["QUICK", "SOAK", "World", "name_of", "outcome_of", "spec_of"]
 
 QUICK = settings(
-    max_examples=200,
+    max_examples=2 * settings.default.max_examples,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -45,6 +45,17 @@ class Cli:
             "PYTHONUNBUFFERED": "",
         }
 
+    def give_up_after(self, seconds: float) -> None:
+        """Run commands with another time for what was read to come out after the first signal."""
+        program = (
+            "import sys\n"
+            "from slither_actors._cli import _signals\n"
+            f"_signals.Stopper.__init__.__defaults__ = ({seconds},)\n"
+            "from slither_actors.__main__ import main\n"
+            "sys.exit(main())"
+        )
+        self.command[-2:] = ["-c", program]
+
     def __call__(self, *arguments: str | Path, stdin: str | bytes = b"", **options: Any) -> Ran:
         """Run a command to its end."""
         data = stdin.encode() if isinstance(stdin, str) else stdin

@@ -114,6 +114,7 @@ def _read(path: Path) -> list[str]:
 
 def test_a_stuck_worker_does_not_keep_a_run_from_stopping(cli: Cli) -> None:
     """One signal is enough: its worker is killed."""
+    cli.give_up_after(0.5)
     process = cli.start("run", "pipes:StuckWorkers", "--input", "-", "--output", "out", "--workers", "1")
     feed(process, b"x\n" * 4)
     until(lambda: list(cli.folder.glob("stuck*")), "a worker that is at it")
@@ -146,10 +147,11 @@ def test_a_reader_that_reads_no_more_does_not_keep_a_run_from_stopping(
     cli: Cli, number: int, status: int, items: int
 ) -> None:
     """One signal is enough; what is in the pipe then is whole lines, and as many as the summary says."""
+    cli.give_up_after(0.5)
     cli.write("in.txt", b"0123456789012345678901234567890\n" * items)
     process = cli.start("run", "pipes:Plain", "--input", "in.txt", "--output", "-")
     until(lambda: waiting_in(process.stdout) > 50_000, "a pipe that is full")
-    time.sleep(0.5)  # all that fits is written
+    time.sleep(0.1)  # all that fits is written
     process.send_signal(number)
     began = time.monotonic()
     assert process.wait(10) == status

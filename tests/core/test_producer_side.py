@@ -276,7 +276,9 @@ class PartitionSide(ProducerSide):
 
 
 for machine in (DemandSide, BroadcastSide, PartitionSide):
-    machine.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+    machine.TestCase.settings = settings(
+        max_examples=3 * settings.default.max_examples // 2, stateful_step_count=60
+    )
 
 TestDemandSide = DemandSide.TestCase
 TestBroadcastSide = BroadcastSide.TestCase

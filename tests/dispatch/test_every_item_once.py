@@ -140,7 +140,11 @@ def read(case: Case) -> Iterator[Item]:
 
 
 @given(cases)
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=2 * settings.default.max_examples,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_every_item_has_exactly_one_outcome(case: Case) -> None:
     """Emitted, skipped, routed or failed: once, and the statistics say the same."""
     items = list(read(attrs.evolve(case, input_raises=False)))
@@ -212,7 +216,7 @@ def check(
 
 
 @given(numbers, st.integers(1, 5), st.integers(1, 4), st.integers(0, 70), st.integers(0, 1000))
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_stream_that_is_left_has_given_the_first_results(
     found: list[int], batch_size: int, limit: int, count: int, seed: int
 ) -> None:

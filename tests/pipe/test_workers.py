@@ -112,7 +112,7 @@ def test_a_batch_past_its_timeout_costs_its_batch() -> None:
         seen.append(error)
         return item.put_route("bad")
 
-    pipe = pipe_of(code.hang_on_three, batch_size=1, timeout=2.0, on_error=Route(route))
+    pipe = pipe_of(code.hang_on_three, batch_size=1, timeout=1.0, on_error=Route(route))
     found = run_pipe(pipe, range(8))
     assert payloads(found["default"]) == [0, 1, 2, 4, 5, 6, 7]
     assert payloads(found["bad"]) == [3]

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -155,11 +155,13 @@ def test_a_hundred_thousand_timers_of_which_half_are_cancelled_and_owners_die() 
 
 
 class Big:
-    """A hundred megabytes, whose end can be seen."""
+    """Megabytes, whose end can be seen."""
+
+    size: ClassVar[int] = MEGABYTE
 
     def __init__(self, gone: Log) -> None:
         # Touched, or it would not be in memory.
-        self.bytes = bytearray(b"x") * (100 * MEGABYTE)
+        self.bytes = bytearray(b"x") * self.size
         weakref.finalize(self, gone.add, "gone")
 
 
@@ -204,7 +206,7 @@ def fail_in_task(gone: Log) -> None:
 
 
 def provoke(kind: type[Heavy], gone: Log, where: str) -> Any:
-    """Have a server crash with a hundred megabytes in its hands; return the reason that is left."""
+    """Have a server crash with megabytes in its hands; return the reason that is left."""
     try:
         ref = kind.start(gone, where)
     except StartError as error:
@@ -245,8 +247,11 @@ def test_a_crash_frees_what_its_frames_held(where: str, kind: type[Heavy], no_co
     assert all(isinstance(reason, Crash) for reason in reasons)
 
 
-def test_ten_crashes_with_a_hundred_megabytes_cost_nothing(no_collector: None) -> None:
+def test_ten_crashes_with_a_hundred_megabytes_cost_nothing(
+    no_collector: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The memory is what it was; so it is after a task's crash and one under a supervisor."""
+    monkeypatch.setattr(Big, "size", 100 * MEGABYTE)
     tasks = TaskSupervisor.start()
     assert isinstance(tasks, TaskSupervisorRef)
     gone = Log()

@@ -168,7 +168,7 @@ def is_subsequence(part: list[int], whole: list[int]) -> bool:
     return all(event in rest for event in part)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=3 * settings.default.max_examples)
 @given(graphs(), st.integers(0, 300))
 def test_every_event_arrives_once_and_in_order(graph: list[Plan], size: int) -> None:
     """Checked on each edge: what a stage made against what its consumers got of it."""

@@ -142,4 +142,4 @@ class SetTable(RuleBasedStateMachine):
 
 
 test_a_set_table_is_a_dict = SetTable.TestCase
-test_a_set_table_is_a_dict.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+test_a_set_table_is_a_dict.settings = settings(stateful_step_count=50, deadline=None)

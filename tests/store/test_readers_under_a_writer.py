@@ -13,7 +13,7 @@ import pytest
 from slither_actors.store import LoadTables, Store, Table
 from tests.store.conftest import Start
 
-SECONDS = 1.0
+SECONDS = 0.5
 KEYS = list(range(60))
 
 
