@@ -7,13 +7,15 @@ from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._current import current_actors
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._inspection import ActorStatistics
+from slither_actors.actors._listeners import Registered, Unregistered
 from slither_actors.actors._many_tasks import await_many, yield_many
 from slither_actors.actors._named import Named, named
 from slither_actors.actors._names import when_named, whereis
 from slither_actors.actors._partition import PartitionSupervisor, PartitionSupervisorRef
 from slither_actors.actors._reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, Down, Exit, is_abnormal
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._registry import Registered, Registry, RegistryRef, Unregistered
+from slither_actors.actors._registry import Registry
+from slither_actors.actors._registry_ref import RegistryRef
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._runtime import blocking, interruptible, scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics

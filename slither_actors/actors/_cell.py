@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from slither_actors.actors import _life
+from slither_actors.actors import _ancestry, _life
 from slither_actors.actors._async_kill import disarm
 from slither_actors.actors._crash_report import CrashReport
 from slither_actors.actors._exits import BY_END, BY_KILL, Exits, end, release_once
@@ -101,7 +101,7 @@ class Cell(Exits):
         self.id = _life.next_number()
         self.actor = actor
         self.scheduler = scheduler
-        self.parent = parent
+        self.parent = None if parent is None else _ancestry.below(parent)
         self.inbox = deque()
         self._append = self.inbox.append
         token = threading.Lock()

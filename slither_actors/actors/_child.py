@@ -10,6 +10,7 @@ import attrs
 
 from slither_actors import telemetry
 from slither_actors.actors import _runtime
+from slither_actors.actors._ancestry import depth
 from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._reasons import SHUTDOWN, without_frames
@@ -189,11 +190,7 @@ def serve(supervisor: Any, request: Any) -> Any:
 
 def prepare_to_wait(owner: Cell) -> None:
     """Have a thread for every supervisor above and one for the children, also while the program exits."""
-    depth = 2
-    above = owner.parent
-    while above is not None:
-        depth, above = depth + 1, above.parent
-    owner.scheduler.reserve(depth)
+    owner.scheduler.reserve(2 + depth(owner))
 
 
 def check_max_zombies(value: object) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from slither_actors import telemetry
+from slither_actors.actors._ancestry import ancestors
 from slither_actors.actors._message import Message, describe_message
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ __all__ = ["CrashReport"]
 
 _LENGTH = 1000
 
+_ANCESTORS = 32
+"""The most that are listed."""
 
 _PLAIN = frozenset({int, float, bool, type(None)})
 
@@ -82,7 +85,7 @@ class CrashReport:
             ref=cell.ref,
             reason=reason,
             last_message=None if message is None else " ".join(describe_message(message)),
-            ancestors=tuple(ancestor.describe() for ancestor in cell.ancestors()),
+            ancestors=_ancestors_of(cell),
             state=_state_of(cell),
         )
 
@@ -104,6 +107,13 @@ class CrashReport:
 
 
 _FIELDS = [field.name for field in attrs.fields(CrashReport)]
+
+
+def _ancestors_of(cell: Cell) -> tuple[str, ...]:
+    line = ancestors(cell)
+    more = len(line) - _ANCESTORS
+    texts = (each.describe() for each in line[:_ANCESTORS])
+    return (*texts, f"and {more} more") if more > 0 else tuple(texts)
 
 
 def _state_of(cell: Cell) -> str:

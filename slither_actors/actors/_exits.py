@@ -155,14 +155,6 @@ class Exits(Mailbox):
         """Whether `source` started this actor and is linked to it."""
         return self.parent is not None and source is self.parent.ref
 
-    def ancestors(self) -> list[Cell]:
-        """Return who started the actor with a link, who started that one, and so on."""
-        found, cell = [], self.parent
-        while cell is not None:
-            found.append(cell)
-            cell = cell.parent
-        return found
-
     def describe(self) -> str:
         """Name the actor for a person: its class, its name, its number."""
         name = f" {safe_text(self.name, repr)}" if self.name is not None else ""

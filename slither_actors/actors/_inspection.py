@@ -60,7 +60,7 @@ class ActorStatistics:
     """Monitors that others have set on it."""
 
     monitoring: int
-    """Monitors that it has set on others."""
+    """Monitors that it has set on others, and names that it waits for."""
 
     timers: int
     """Timers that it has running."""

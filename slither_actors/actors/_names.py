@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from slither_actors.actors import _runtime
+from slither_actors.actors import _life, _runtime
 from slither_actors.actors._cell import Cell
-from slither_actors.actors._name_table import await_name, find_name, register_name, stop_awaiting_name
+from slither_actors.actors._monitor import Monitor
+from slither_actors.actors._name_table import claim_name, find_name
+from slither_actors.actors._reasons import KILLED
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._timers import Timer
+from slither_actors.core import Registration, Registrations
 from slither_actors.errors import ActorExitError, NameTakenError, NotRegisteredError, OptionError
 
 __all__ = ["KeyHolder", "take_name", "via", "when_named", "whereis"]
@@ -42,6 +45,15 @@ def take_name(name: object, cell: Cell) -> None:
         ActorExitError: the registry has ended.
         OptionError: its keys are not unique.
     """
+    try:
+        _take(name, cell)
+    except BaseException:
+        # Whatever it has got by now goes with it: nobody will ever run under the name.
+        cell.die(KILLED)
+        raise
+
+
+def _take(name: object, cell: Cell) -> None:
     entry = via(name)
     if entry is not None:
         registry, key = entry
@@ -49,9 +61,10 @@ def take_name(name: object, cell: Cell) -> None:
         cell.name = key
         registry.register_actor(cell.ref, key)
         return
-    holder = register_name(name, cell)
-    if holder is not None:
+    holder = claim_name(name, cell)
+    if holder is not cell:
         raise NameTakenError(name, holder.describe(), holder.ref)
+    _tell_who_waits(name)
 
 
 def whereis(name: object) -> Ref | None:
@@ -71,21 +84,52 @@ def whereis(name: object) -> Ref | None:
     return None if cell is None else cell.ref
 
 
-class _Wait:
-    """One wait for a name; the name and the clock race, the first one counts."""
+_waits: Registrations[Cell] = Registrations(unique=False)
+"""Who waits for which name; the value is the `_Wait`."""
 
-    __slots__ = ("argument", "done", "function", "message", "name", "timer", "waiter")
 
-    def __init__(
-        self, name: object, waiter: Ref, function: Callable[[Any, Any], object], argument: Any
-    ) -> None:
-        self.name = name
+class _Wait(Monitor):
+    """One wait for a name; the name and the clock race, the first one counts.
+
+    It is among what its waiter watches, and so goes with it.
+    """
+
+    __slots__ = ("argument", "done", "function", "row", "timer", "waiter")
+
+    def __init__(self, waiter: Cell, function: Callable[[Any, Any], object], argument: Any) -> None:
+        super().__init__(waiter, waiter)
         self.waiter = waiter
         self.function = function
         self.argument = argument
         self.done = False
+        self.row: Registration[Cell] | None = None
         self.timer: Timer | None = None
-        self.message = (_arrived, self)
+
+    def add(self, name: object) -> bool:
+        """Wait from now on; False if that is over already, or the waiter has ended."""
+        place, waiter = None, self.waiter
+        while self.row is None:
+            place = _waits.place(name, place)
+            with _life.lock:
+                if self.done or waiter.dead:
+                    return False
+                self.row = _waits.register(place, waiter, self)
+                if self.row is not None:
+                    if waiter.watching is None:
+                        waiter.watching = set()
+                    waiter.watching.add(self)
+        return True
+
+    def leave(self) -> bool:
+        """Wait no more; False if that was so. The lock is held."""
+        waited = self.row is not None and bool(_waits.remove([self.row]))
+        self.forget()
+        return waited
+
+    def abolish(self) -> None:
+        """The waiter has ended. The lock is held."""
+        self.done = True
+        self.leave()
 
 
 def when_named(
@@ -114,15 +158,42 @@ def when_named(
     _runtime.refuse_zombie()
     if via(name) is not None:
         raise OptionError("name", f"is {name!r}; in a registry listen to its events", where="when_named")
-    wait = _Wait(name, waiter, function, argument)
-    wait.timer = _runtime.timers.start(waiter._cell, timeout, (_arrived, wait))
-    await_name(name, waiter._cell, wait.message)
+    cell = waiter._cell
+    wait = _Wait(cell, function, argument)
+    wait.timer = _runtime.timers.start(cell, timeout, (_arrived, wait))
+    try:
+        waits = wait.add(name)
+        # Who takes a name looks for waits then, and who waits looks for the name: one of them sees the other.
+        if waits and whereis(name) is not None:
+            _send([wait])
+    except BaseException:  # it has no hash, or a comparison raised
+        with _life.lock:
+            wait.abolish()
+        wait.timer.cancel()
+        raise
+    if not waits:
+        wait.timer.cancel()
+
+
+def _tell_who_waits(name: object) -> None:
+    if len(_waits):
+        _send([row.value for row in _waits.under(name)])
+
+
+def _send(waits: list[_Wait]) -> None:
+    """Have each waiter run its function, once, also if the name goes and comes while it is busy."""
+    with _life.lock:
+        told = [wait for wait in waits if wait.leave()]
+    for wait in told:
+        wait.waiter.put((_arrived, wait))
 
 
 def _arrived(actor: Any, wait: _Wait) -> None:
-    if not wait.done:
+    with _life.lock:
+        if wait.done:
+            return
         wait.done = True
-        if wait.timer is not None:
-            wait.timer.cancel()
-        stop_awaiting_name(wait.name, wait.waiter._cell, wait.message)
-        wait.function(actor, wait.argument)
+        wait.leave()
+    if wait.timer is not None:
+        wait.timer.cancel()
+    wait.function(actor, wait.argument)

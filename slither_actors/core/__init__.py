@@ -24,6 +24,7 @@ from slither_actors.core._fan_out import (
 )
 from slither_actors.core._histogram import Histogram, HistogramStatistics
 from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core._key_table import KeyPlace, KeySlot, KeyTable
 from slither_actors.core._lifecycle import (
     KILLED,
     NOPROC,
@@ -37,7 +38,7 @@ from slither_actors.core._lifecycle import (
 from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._partitions import Partitions, Resize
-from slither_actors.core._registrations import Registration, Registrations
+from slither_actors.core._registrations import Registration, RegistrationPlace, Registrations
 from slither_actors.core._restart_backoff import Backoff, RestartBackoff
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
 from slither_actors.core._task_window import TaskWindow
@@ -69,6 +70,9 @@ __all__ = [
     "HistogramStatistics",
     "Keep",
     "KeyBatcher",
+    "KeyPlace",
+    "KeySlot",
+    "KeyTable",
     "LockQueue",
     "OnExit",
     "Ordering",
@@ -77,6 +81,7 @@ __all__ = [
     "Partitions",
     "Reask",
     "Registration",
+    "RegistrationPlace",
     "Registrations",
     "Resize",
     "RestartBackoff",

@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from slither_actors.core._key_table import KeySlot, KeyTable
+
 __all__ = ["LockQueue"]
 
 C = TypeVar("C")
@@ -16,46 +18,47 @@ C = TypeVar("C")
 class LockQueue(Generic[C]):
     """Order the claims to any number of locks. A claim is made once, for one key.
 
-    Not thread-safe: the owning actor is the only caller.
+    Not thread-safe: the owning actor is the only caller. Code of a key runs in `acquire` and
+    `holder`, and what it raises has changed nothing; `release` runs none.
     """
 
-    _claims: dict[Any, deque[C]] = attrs.field(factory=dict, init=False)
+    _claims: KeyTable[deque[C]] = attrs.field(factory=KeyTable, init=False)
     """The claims of each key; the first one holds the lock."""
 
-    _keys: dict[C, Any] = attrs.field(factory=dict, init=False)
+    _slots: dict[C, KeySlot[deque[C]]] = attrs.field(factory=dict, init=False)
 
     def acquire(self, key: Any, claim: C) -> bool:
         """Queue a claim; True if it holds the lock at once."""
-        self._keys[claim] = key
-        queue = self._claims.setdefault(key, deque())
-        queue.append(claim)
-        return len(queue) == 1
+        place = self._claims.find(key)
+        slot = self._slots[claim] = place.slot or self._claims.insert(place, deque())
+        slot.content.append(claim)
+        return len(slot.content) == 1
 
     def release(self, claim: C) -> C | None:
         """Give a lock back, or a place in its queue; return the claim that holds the lock now through this.
 
         A claim that is not known any more changes nothing.
         """
-        if claim not in self._keys:
+        if claim not in self._slots:
             return None
-        key = self._keys.pop(claim)
-        queue = self._claims[key]
+        slot = self._slots.pop(claim)
+        queue = slot.content
         held = queue[0] == claim
         queue.remove(claim)
         if not queue:
-            del self._claims[key]
+            self._claims.remove(slot)
             return None
         return queue[0] if held else None
 
     def holder(self, key: Any) -> C | None:
         """Return the claim that holds the lock of a key."""
-        queue = self._claims.get(key)
-        return queue[0] if queue else None
+        slot = self._claims.get(key)
+        return None if slot is None else slot.content[0]
 
     def claims(self) -> list[C]:
         """Return every claim, held or waiting, the oldest first."""
-        return list(self._keys)
+        return list(self._slots)
 
     def __len__(self) -> int:
         """How many claims there are, held and waiting."""
-        return len(self._keys)
+        return len(self._slots)

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from slither_actors.actors import NO_REPLY, Down, Exit, Ref, Server, whereis
 from slither_actors.actors._monitor import _down
-from slither_actors.actors._name_table import _names
+from slither_actors.actors._name_table import names
 from slither_actors.actors._request import Request
 from slither_actors.errors import ActorExitError, NameTakenError, StartError
 from tests.actors.model_actors import ModelActor, ModelCall, ModelWorld
@@ -149,7 +149,7 @@ class Watching(Simulation):
                 ref = argument[1].ref
                 assert not ref.is_alive(), "told of an end before it"
                 assert ref.name is None or whereis(ref.name) is not ref, "told before the name was free"
-                assert all(ref is not other.ref for other in _names.values()), "the name is kept"
+                assert all(ref is not slot.content.ref for slot in names.slots()), "the name is kept"
 
 
 class LifecycleMachine(RuleBasedStateMachine):

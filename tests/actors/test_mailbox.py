@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import Actor, Down, Exit, Ref, Registry
+from slither_actors.actors import Actor, Down, Exit, Ref
 from slither_actors.actors._cell import Cell
 from slither_actors.actors._scheduler import Scheduler
 from slither_actors.errors import CallTimeoutError, MailboxFullError, OptionError
@@ -232,18 +232,6 @@ def test_an_ask_of_pykka_that_is_dropped_is_answered() -> None:
     gate.open()
     assert kept.get(timeout=LONG) == 1
     assert stopped.get(timeout=LONG)
-
-
-def test_a_listener_that_is_full_does_not_harm_its_registry() -> None:
-    """It misses the event."""
-    listener, gate = held(Raising, Log())
-    registry = Registry.start(listeners=[listener])
-    owner = Quiet.start()
-    for key in range(4):
-        registry.register_actor(owner, key)
-    assert registry.is_alive()
-    assert registry.count() == 4
-    gate.open()
 
 
 def test_a_caller_that_gave_up_takes_its_room_until_it_is_skipped() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
 from slither_actors.actors import Registry, Supervisor, named, when_named, whereis
+from slither_actors.actors._names import _waits
 from slither_actors.errors import (
     ActorExitError,
     NameTakenError,
@@ -14,7 +16,7 @@ from slither_actors.errors import (
     OptionError,
     StartError,
 )
-from tests.actors.probes import LONG, Log, Quiet, crash, settle
+from tests.actors.probes import LONG, Gate, Log, Quiet, crash, in_thread, settle
 
 
 def test_a_handle_reaches_the_actor_of_that_name() -> None:
@@ -159,3 +161,65 @@ def test_other_pairs_are_plain_names() -> None:
     ref = Quiet.start(name=("room", 1))
     assert whereis(("room", 1)) is ref
     assert named(("room", 1)).ref is ref
+
+
+def test_a_wait_goes_with_its_waiter() -> None:
+    """Thousands that died while they waited leave nothing behind, in the names or in the clock."""
+    before = len(_waits)
+    for number in range(3000):
+        waiter = Quiet.start()
+        when_named(f"never {number % 7}", waiter, lambda *_: None, bytearray(1000), timeout=LONG)
+        waiter.kill()
+        assert waiter.join(LONG)
+    assert len(_waits) == before
+    assert not [slot for slot in _waits._by_key.slots() if str(slot.key).startswith("never")]
+
+
+def test_a_dead_actor_waits_for_nothing() -> None:
+    """Neither for the name nor for the end of the time."""
+    waiter = Quiet.start()
+    waiter.kill()
+    assert waiter.join(LONG)
+    when_named("never", waiter, lambda *_: None, timeout=LONG)
+    assert not _waits.of(waiter._cell)
+    assert not waiter._cell.timers
+
+
+def test_a_busy_waiter_is_told_once_of_a_name_that_comes_and_goes() -> None:
+    """Its mailbox does not grow with each new holder."""
+    log = Log()
+    waiter = Quiet.start()
+    gate = Gate()
+    waiter.cast(gate)
+    gate.wait()
+    when_named("restless", waiter, lambda *_: log.add("told"), timeout=LONG)
+    for _ in range(20):
+        holder = Quiet.start(name="restless")
+        holder.kill()
+        assert holder.join(LONG)
+    assert waiter.statistics().mailbox == 1
+    gate.open()
+    assert log.get() == "told"
+    settle(waiter)
+    assert log.rest() == []
+
+
+def test_waits_and_names_at_one_time_miss_nothing() -> None:
+    """Whichever comes first, the function runs soon, and once."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(300):
+            log, waiter = Log(), Quiet.start()
+            wait = in_thread(
+                lambda number=number, waiter=waiter, log=log: when_named(
+                    ("race", number), waiter, lambda *_: log.add(1), timeout=10 * LONG
+                )
+            )
+            holder = Quiet.start(name=("race", number))
+            wait()
+            assert log.get() == 1
+            for ref in (holder, waiter):
+                ref.kill()
+    finally:
+        sys.setswitchinterval(interval)

@@ -14,11 +14,9 @@ import pytest
 from slither_actors.actors import (
     Down,
     Ref,
-    Registered,
     Registry,
     RegistryRef,
     Supervisor,
-    Unregistered,
     whereis,
 )
 from slither_actors.errors import (
@@ -440,101 +438,6 @@ def test_a_registry_that_has_ended_answers_nothing(unique: RegistryRef) -> None:
     end(unique)
     with pytest.raises(ActorExitError, match="noproc"):
         unique.lookup("cache")
-
-
-# -- listeners ---------------------------------------------------------------------
-
-
-def test_listeners_hear_of_every_change() -> None:
-    """In the order of the changes, the owner's end included."""
-    log = Log()
-    listener = Probe.start(log)
-    registry = Registry.start(keys="unique", listeners=[listener])
-    one, two = Quiet.start(), Quiet.start()
-    registry.register_actor(one, "a", 1)
-    registry.register_actor(two, "b", 2)
-    registry.unregister_actor(one, "a")
-    end(two)
-    assert log.take(4) == [
-        Registered(registry, "a", one, 1),
-        Registered(registry, "b", two, 2),
-        Unregistered(registry, "a", one),
-        Unregistered(registry, "b", two),
-    ]
-
-
-def test_a_listener_hears_before_it_is_sent_what_follows() -> None:
-    """What the caller sends after it has registered comes after the registration."""
-    log = Log()
-    listener = Probe.start(log)
-    registry = Registry.start(listeners=[listener])
-    actor = Quiet.start()
-    for key in range(100):
-        registry.register_actor(actor, key)
-        listener.cast(key)
-        assert isinstance(log.get(), Registered)
-        assert log.get() == key
-
-
-def test_a_listener_may_be_a_name() -> None:
-    """Whoever has the name at the moment is told; nobody is fine."""
-    log = Log()
-    registry = Registry.start(listeners=["listener"])
-    actor = Quiet.start()
-    registry.register_actor(actor, "a")
-    Probe.start(log, name="listener")
-    registry.register_actor(actor, "b")
-    assert log.get() == Registered(registry, "b", actor, None)
-
-
-@pytest.mark.usefixtures("busy_switching")
-def test_listeners_hear_of_a_key_in_turns() -> None:
-    """A key that passes from hand to hand is never taken twice without being left between."""
-    log = Log()
-    registry = Registry.start(listeners=[Probe.start(log)])
-
-    def pass_on() -> None:
-        for _ in range(100):
-            actor = Quiet.start()
-            while True:
-                try:
-                    registry.register_actor(actor, "baton")
-                    break
-                except NameTakenError:
-                    continue
-            end(actor)
-
-    for join in [in_thread(pass_on) for _ in range(3)]:
-        join()
-    heard = log.take(600)
-    for taken, left in zip(heard[::2], heard[1::2], strict=True):
-        assert isinstance(taken, Registered)
-        assert left == Unregistered(registry, "baton", taken.ref)
-
-
-def test_a_change_is_not_told_before_the_one_that_was_first() -> None:
-    """Also if whoever made the first one is slow to tell."""
-    log = Log()
-    told: list[Any] = []
-    first, second = threading.Event(), threading.Event()
-
-    class SlowRef(Ref):
-        def info(self, message: Any) -> None:
-            told.append(message)
-            if len(told) == 1:
-                first.set()
-                second.wait(0.2)  # time for the other one to overtake, if it can
-            else:
-                second.set()
-            super().info(message)
-
-    registry = Registry.start(listeners=[SlowRef(Probe.start(log)._cell)])
-    actor = Quiet.start()
-    slow = in_thread(lambda: registry.register_actor(actor, "a"))
-    assert first.wait(LONG)
-    registry.register_actor(actor, "b")
-    slow()
-    assert [event.key for event in log.take(2)] == ["a", "b"]
 
 
 # -- locks -------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from slither_actors.actors import Exit, Ref, Registered, Registry, Server, Unregistered
-from slither_actors.actors._registry import _Claim, _unlock
+from slither_actors.actors._registry_locks import Claim, unlock
 from slither_actors.actors._request import Request
 from slither_actors.errors import ActorExitError, SlitherError
 from tests.actors.probes import crash
@@ -49,7 +49,7 @@ class Lock:
 
     key: str
     who: Ref
-    claim: _Claim
+    claim: Claim
     request: Request
 
 
@@ -241,13 +241,13 @@ class RegistryMachine(RuleBasedStateMachine):
         owner, first = self.alive(place), self.first(key)
         if any(lock.who is owner and self.first(lock.key) is not lock for lock in self.locks):
             return  # it waits for a lock, so it cannot ask for another
-        claim = _Claim(key, owner._cell)
+        claim = Claim(key, owner._cell)
         request = self.simulation.ask(self.registry, ("lock", claim))
         self.simulation.run_all()
         if first is not None and first.who is owner:
             with pytest.raises(SlitherError, match="already"):
                 request.result()
-            self.registry.send(_unlock, claim)
+            self.registry.send(unlock, claim)
             self.simulation.run_all()
         else:
             self.locks.append(Lock(key, owner, claim, request))
@@ -257,7 +257,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         """The holder is done, or one that waits gives up."""
         lock = data.draw(st.sampled_from(self.locks))
-        self.registry.send(_unlock, lock.claim)
+        self.registry.send(unlock, lock.claim)
         self.simulation.run_all()
         self.locks.remove(lock)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import random
+import sys
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,14 +23,17 @@ from slither_actors.actors import (
     Down,
     Exit,
     Ref,
+    Registered,
     Registry,
     RegistryRef,
     Server,
     Supervisor,
+    when_named,
     whereis,
 )
-from slither_actors.actors._name_table import _name_waiters, _names
-from slither_actors.errors import ActorExitError, CallTimeoutError
+from slither_actors.actors._name_table import names, slots
+from slither_actors.actors._names import _waits
+from slither_actors.errors import ActorExitError, CallTimeoutError, NameTakenError
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, crash, in_thread, settle
 from tests.reliability import seeded
 
@@ -290,16 +297,94 @@ def test_ten_thousand_registrations_leave_no_entry() -> None:
         assert ref.join(LONG)
     assert registry.count() == 0
     table = registry._cell.actor._table  # type: ignore[attr-defined]
-    assert (table._all, table._by_key, table._by_owner) == ({}, {}, {})
+    assert (table._all, table._by_key.slots(), table._by_owner) == ({}, [], {})
     assert not registry._cell.actor._owners  # type: ignore[attr-defined]
     for held in (
         registry._cell.links,
         registry._cell.monitors,
         registry._cell.watching,
-        _names,
-        _name_waiters,
+        names,
+        slots,
+        _waits,
     ):
         assert not held
+
+
+class Colliding:
+    """A key that has the hash of all others, and a slow comparison now and then."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __hash__(self) -> int:
+        return 5
+
+    def __eq__(self, other: object) -> bool:
+        if self.number == 3:
+            time.sleep(0)
+        return isinstance(other, Colliding) and other.number == self.number
+
+
+class Mirror(Server):
+    """Keeps what it hears of a registry, and what cannot be."""
+
+    def init(self) -> None:
+        self.rows: dict[Any, Ref] = {}
+        self.wrong: list[Any] = []
+
+    def handle_call(self, request: Any, sender: Any) -> Any:
+        return dict(self.rows), list(self.wrong)
+
+    def handle_info(self, event: Any) -> None:
+        key = getattr(event.key, "number", event.key)
+        if isinstance(event, Registered):
+            if key in self.rows:
+                self.wrong.append(event)
+            self.rows[key] = event.ref
+        elif self.rows.pop(key, None) is not event.ref:
+            self.wrong.append(event)
+
+
+def test_keys_of_one_hash_come_and_go() -> None:
+    """Names, keys and names in a registry, while their holders die: each has one holder, who is found."""
+    mirror = Mirror.start(name=Colliding(-1))
+    registry = Registry.start(listeners=[Colliding(-1)])
+
+    chance = seeded()
+
+    def cycle(seed: int) -> None:
+        own = random.Random(seed)
+        for number in range(TIMES // 20):
+            key = Colliding(own.randrange(4)) if number % 3 else f"plain {number % 5}"
+            name = (None, key, (registry, key))[number % 4 % 3]
+            try:
+                ref = Quiet.start(name=name)
+            except NameTakenError:
+                continue
+            assert name is None or whereis(name) is ref
+            killer = in_thread(ref.kill) if number % 2 else ref.kill
+            with contextlib.suppress(NameTakenError, ActorExitError):
+                registry.register_actor(ref, key)
+                registry.unregister_actor(ref, key)
+            with contextlib.suppress(ActorExitError):
+                when_named(Colliding(9), ref, lambda *_: None, timeout=LONG)
+            killer()
+            assert ref.join(LONG)
+            assert name is None or whereis(name) is not ref
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for join in [in_thread(partial(cycle, chance.randrange(2**32))) for _ in range(4)]:
+            join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert registry.count() == 0
+    assert not registry._cell.actor._table._by_key.slots()  # type: ignore[attr-defined]
+    assert [slot.content.ref for slot in names.slots()] == [mirror]
+    assert not _waits
+    assert mirror.call(None, LONG) == ({}, [])
+    mirror.stop()
 
 
 def test_a_name_goes_from_hand_to_hand() -> None:

@@ -56,7 +56,7 @@ import gc, itertools, logging, os, threading
 from slither_actors.actors import *
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import live_cells
-from slither_actors.actors._name_table import _names
+from slither_actors.actors._name_table import names
 from slither_actors.actors._ref import Ref
 from tests.actors.probes import Log
 from tests.reliability.test_restarts import Counted
@@ -69,7 +69,7 @@ def counts():
     cell = registry._cell
     held = [len(each or ()) for each in (cell.monitors, cell.links, cell.watching, supervisor._cell.links)]
     descriptors = len(os.listdir("/proc/self/fd"))
-    return threading.active_count(), descriptors, registry.count(), len(_names), len(live_cells()), held
+    return threading.active_count(), descriptors, registry.count(), len(names), len(live_cells()), held
 
 serial, log = itertools.count(1), Log()
 registry = Registry.start(keys="unique")
