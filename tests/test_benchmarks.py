@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 SIZES = {
     "actors": ["--rounds", "1", "--scale", "0.001", "--actors", "2000"],
     "dispatch": ["--rounds", "1", "--items", "64", "--batch-sizes", "16"],
+    "stages": ["--rounds", "1", "--events", "4000"],
 }
 
 
@@ -44,5 +45,5 @@ def test_a_benchmark_runs(name: str) -> None:
 
 def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
-    with pytest.raises(AssertionError, match="unknown: bench_weather; known: bench_actors, bench_dispatch"):
+    with pytest.raises(AssertionError, match="unknown: bench_weather; known: bench_actors, bench_dispatch, bench_stages"):
         run("weather")

@@ -173,7 +173,9 @@ class Registry(Server):
 
     def count(self) -> int:
         """Return how many entries there are."""
-        return len(self._table)
+        # An owner is dead a moment before its entries are gone, both under the lock.
+        with _life.lock:
+            return len(self._table)
 
     def must_be_unique(self, method: str) -> None:
         """Refuse what makes no sense with duplicate keys."""
