@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +16,13 @@ import pytest
 from slither_actors.actors import Registry, Server, _interrupts
 from slither_actors.actors._interrupts import calls_out, is_critical, may_interrupt, waits
 from slither_actors.application._signals import SignalGuard, Terminated
-
-ROOT = Path(__file__).parents[1]
+from tests.search_path import SEARCH_PATH
 
 
 def program(*arguments: str, timeout: float) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-P", "-m", *arguments],
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -179,7 +176,7 @@ def test_a_wait_is_interrupted_promptly(tmp_path: Any) -> None:
     script.write_text(WAITS)
     done = subprocess.run(
         [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         capture_output=True,
         text=True,
         timeout=90,

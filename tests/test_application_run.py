@@ -18,6 +18,7 @@ from slither_actors import Application
 from slither_actors.application import Terminated
 from slither_actors.errors import ApplicationEndedError, NotRunningError, OptionError
 from tests.actors.probes import LONG
+from tests.search_path import SEARCH_PATH
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,7 +76,7 @@ def start(tmp_path: Any, body: Any) -> Any:
     return subprocess.Popen(
         [sys.executable, str(script)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.pool.asking import is_alive, until
+from tests.search_path import SEARCH_PATH
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +41,7 @@ def driver(tmp_path: Path, body: str, method: str, *arguments: str) -> subproces
     return subprocess.Popen(
         [sys.executable, str(script), method, *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -86,7 +87,7 @@ def test_ctrl_c_is_the_drivers(tmp_path: Path) -> None:
     finished = subprocess.run(
         [sys.executable, str(script), "forkserver"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         capture_output=True,
         text=True,
         timeout=30,

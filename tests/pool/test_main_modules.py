@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.search_path import SEARCH_PATH
 
 PROGRAM = """
 import queue, sys
@@ -42,7 +42,7 @@ def run(arguments: list[str], cwd: Path, **options: object) -> subprocess.Comple
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         [sys.executable, *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         capture_output=True,
         text=True,
         timeout=40,
