@@ -215,7 +215,10 @@ def test_each_item_has_all_of_its_attempts() -> None:
     assert flaky.attempts == [1, 1, 1, 2, 2, 2, 3, 3, 3]
 
 
-@pytest.mark.parametrize("then", ["skip", "halt", Route(lambda item, error: item.put_route("bad"))], ids=str)
+@pytest.mark.parametrize(
+    "then",
+    ["skip", "halt", pytest.param(Route(lambda item, error: item.put_route("bad")), id="route")],
+)
 def test_retry_ends_in_its_then_policy(then: Any) -> None:
     """After the attempts that it has, for items that arrive together as well."""
     flaky = Flaky(n2=99)
