@@ -7,12 +7,16 @@ from typing import Any, Protocol, runtime_checkable
 
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell
+from slither_actors.actors._child_spec import checked_name
 from slither_actors.actors._name_table import await_name, find_name, register_name, stop_awaiting_name
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._timers import Timer
+from slither_actors.config import Rule, a_function, delay_seconds, shown
 from slither_actors.errors import ActorExitError, NameTakenError, NotRegisteredError, OptionError
 
 __all__ = ["KeyHolder", "take_name", "via", "when_named", "whereis"]
+
+_REF = Rule("allowed is the ref of an actor", lambda value: isinstance(value, Ref))
 
 
 @runtime_checkable
@@ -40,8 +44,9 @@ def take_name(name: object, cell: Cell) -> None:
         NameTakenError: a live actor has it.
         NotRegisteredError: the registry that is named does not run.
         ActorExitError: the registry has ended.
-        OptionError: its keys are not unique.
+        OptionError: its keys are not unique, or the name has no hash.
     """
+    checked_name(name, type(cell.actor).__name__)
     entry = via(name)
     if entry is not None:
         registry, key = entry
@@ -59,6 +64,9 @@ def whereis(name: object) -> Ref | None:
 
     A name ``(registry, key)`` is looked up in that registry, a `RegistryRef` or the `named` one.
 
+    Raises:
+        OptionError: it has no hash, so that it can be nobody's name.
+
     OTP: erlang, ``whereis/1``.
     """
     entry = via(name)
@@ -67,7 +75,11 @@ def whereis(name: object) -> Ref | None:
             return entry[0].whereis(entry[1])
         except (ActorExitError, NotRegisteredError):  # there is no such registry now
             return None
-    cell = find_name(name)
+    try:
+        cell = find_name(name)
+    except Exception:
+        checked_name(name, "whereis")
+        raise
     return None if cell is None else cell.ref
 
 
@@ -109,11 +121,16 @@ def when_named(
         timeout: seconds.
 
     Raises:
-        OptionError: the name is one in a registry; these have listeners.
+        OptionError: the name is one in a registry; these have listeners. Or it has no hash, `timeout` is no
+            finite number, `waiter` no ref, or `function` cannot be called.
     """
     _runtime.refuse_zombie()
+    checked_name(name, "when_named")
+    delay_seconds.check("timeout", timeout, "when_named")
+    _REF.check("waiter", waiter, "when_named")
+    a_function.check("function", function, "when_named")
     if via(name) is not None:
-        raise OptionError("name", f"is {name!r}; in a registry listen to its events", where="when_named")
+        raise OptionError("name", f"is {shown(name)}; in a registry listen to its events", where="when_named")
     wait = _Wait(name, waiter, function, argument)
     wait.timer = _runtime.timers.start(waiter._cell, timeout, (_arrived, wait))
     await_name(name, waiter._cell, wait.message)

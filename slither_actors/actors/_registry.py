@@ -27,6 +27,7 @@ from slither_actors.actors._reasons import NOPROC, Down, Exit, without_frames
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._server import Server
+from slither_actors.config import has_hash, one_of, shown
 from slither_actors.core import LockQueue, Registration, Registrations
 from slither_actors.errors import (
     ActorError,
@@ -35,7 +36,6 @@ from slither_actors.errors import (
     NameTakenError,
     NotRegisteredError,
     OptionError,
-    safe_text,
 )
 
 __all__ = ["Registered", "Registry", "RegistryRef", "Unregistered"]
@@ -202,19 +202,18 @@ class RegistryRef(Ref):
         return registry
 
 
+_KEYS = one_of("unique", "duplicate")
+
+
 def _checked_listeners(listeners: Any) -> tuple[Ref | object, ...]:
     """Refs, and what can be names."""
-    if isinstance(listeners, (str, Ref)) or not isinstance(listeners, Iterable):
-        raise OptionError("listeners", f"is {listeners!r:.200}; allowed is a list of refs and names")
+    if isinstance(listeners, (str, bytes, Ref)) or not isinstance(listeners, Iterable):
+        raise OptionError("listeners", f"is {shown(listeners)}; allowed is a list of refs and names")
     found = tuple(listeners)
     for listener in found:
-        try:
-            hash(listener)
-        except Exception as error:
-            raise OptionError(
-                "listeners",
-                f"has {safe_text(listener, repr):.200}; allowed are refs and names, which have a hash",
-            ) from error
+        if not has_hash(listener):
+            problem = f"has {shown(listener)}; allowed are refs and names, which have a hash"
+            raise OptionError("listeners", problem)
     return found
 
 
@@ -238,8 +237,7 @@ class Registry(Server):
             listeners: actors that get `Registered` and `Unregistered`; a name is looked up each time,
                 so that it may be the one of a supervised actor.
         """
-        if keys not in ("unique", "duplicate"):
-            raise OptionError("keys", f"is {keys!r}; allowed are 'unique', 'duplicate'")
+        _KEYS.check("keys", keys)
         self._table: Registrations[Cell] = Registrations(keys == "unique")
         self._owners: dict[Cell, _Ownership] = {}
         self._listeners = _checked_listeners(listeners)
