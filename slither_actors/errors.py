@@ -72,7 +72,10 @@ class OptionError(SlitherError, ValueError):
 
     def __init__(self, option: str, problem: str, *, where: str = "") -> None:
         self.option = option
+        self.problem = problem
+        """What is wrong with it, and what is allowed: the end of the sentence."""
         self.where = where
+        """Whose option it is."""
         place = f"{where}: " if where else ""
         super().__init__(f"{place}option {option!r} {problem}")
 
@@ -200,7 +203,7 @@ class NameTakenError(ActorError):
         self.holder = holder
         self.ref = ref
         """The holder's ref."""
-        super().__init__(f"the name {name!r} is taken by {holder}")
+        super().__init__(f"the name {safe_text(name, repr)} is taken by {holder}")
 
 
 class NotRegisteredError(ActorError, LookupError):
@@ -210,7 +213,7 @@ class NotRegisteredError(ActorError, LookupError):
         self.key = key
         self.actor = actor
         who = f"{actor} is not" if actor else "no actor is"
-        super().__init__(f"{who} registered under {key!r}")
+        super().__init__(f"{who} registered under {safe_text(key, repr)}")
 
 
 class SubscriptionError(ActorError):

@@ -559,7 +559,7 @@ def test_what_takes_too_long_is_ended(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"on_zombies": "ignore"}, "'on_zombies' is 'ignore'; allowed are 'warn' and 'exit'"),
+        ({"on_zombies": "ignore"}, "'on_zombies' is 'ignore'; allowed are 'warn', 'exit'"),
         ({"drain_timeout": -1}, "'drain_timeout' is -1"),
         ({"drain_timeout": "long"}, "'drain_timeout' is 'long'"),
         ({"children": 3}, "'children' is 3; allowed is a list"),

@@ -14,8 +14,9 @@ from pykka import messages
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._bounded_mailbox import BoundedCell, Overflow
+from slither_actors.actors._bounded_mailbox import BoundedCell
 from slither_actors.actors._cell import Cell, Message, end, zombie_cells
+from slither_actors.actors._class_options import Overflow, check_class
 from slither_actors.actors._future import Future
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
@@ -70,6 +71,11 @@ class Actor(pykka.Actor):
 
     _cell: Cell
     actor_stopped: Stopped
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Check the options of a new class: `OptionError` for one that has a value that is not allowed."""
+        super().__init_subclass__(**kwargs)
+        check_class(cls)
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Create the actor, in the thread of whoever starts it."""
@@ -226,6 +232,8 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
         _runtime.scheduler.reserve(_THREADS)
     current = _runtime.current_cell() if linked else None
     own = type(actor).own_thread
+    if own:
+        check_class(type(actor))
     scheduler = _runtime.own_scheduler(type(actor).__name__) if own else _runtime.scheduler
     kind = Cell if type(actor).mailbox_size is None else BoundedCell
     cell = kind(actor, scheduler, current)

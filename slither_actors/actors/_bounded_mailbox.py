@@ -10,28 +10,27 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from pykka import messages
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, Message
+from slither_actors.actors._class_options import check_class
 from slither_actors.actors._interrupts import waits
 from slither_actors.actors._ref import _on_call, _on_cast, _on_envelope, _on_info
 from slither_actors.actors._request import Request
-from slither_actors.errors import MailboxFullError, OptionError
+from slither_actors.errors import MailboxFullError
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
     from slither_actors.actors._scheduler import Scheduler
 
-__all__ = ["BoundedCell", "Overflow"]
+__all__ = ["BoundedCell"]
 
 logger = GuardedLog("slither_actors.actors")
-
-Overflow = Literal["raise", "drop_new", "drop_old", "block"]
 
 _BOUNDED = frozenset({_on_call, _on_cast, _on_info, _on_envelope})
 
@@ -91,7 +90,11 @@ class BoundedCell(Cell):
 
     def __init__(self, actor: Actor, scheduler: Scheduler, parent: Cell | None) -> None:
         super().__init__(actor, scheduler, parent)
-        self.size, self._overflow = _bounds(type(actor))
+        kind = type(actor)
+        # Once more: a class may have been changed since it was defined.
+        check_class(kind)
+        assert kind.mailbox_size is not None
+        self.size, self._overflow = kind.mailbox_size, kind.mailbox_overflow
         self.inbox = _Box()
         self._append = self.inbox.append
         self.dropped = 0
@@ -158,15 +161,3 @@ class BoundedCell(Cell):
 
     def _error(self) -> MailboxFullError:
         return MailboxFullError(self.describe(), self.size)
-
-
-def _bounds(cls: type[Actor]) -> tuple[int, Overflow]:
-    size, overflow = cls.mailbox_size, cls.mailbox_overflow
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise OptionError("mailbox_size", f"must be None or at least 1, not {size!r}", where=cls.__name__)
-    if overflow not in get_args(Overflow):
-        allowed = ", ".join(get_args(Overflow))
-        raise OptionError(
-            "mailbox_overflow", f"must be one of {allowed}, not {overflow!r}", where=cls.__name__
-        )
-    return size, overflow

@@ -11,16 +11,15 @@ import attrs
 from slither_actors import telemetry
 from slither_actors.actors import _runtime
 from slither_actors.actors._ancestry import depth
-from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
-from slither_actors.actors._reasons import SHUTDOWN, without_frames
-from slither_actors.actors._request import Failure, Request
-from slither_actors.actors._zombie import bury, is_zombie, zombies_below
+from slither_actors.actors._reasons import SHUTDOWN
+from slither_actors.actors._request import Request
+from slither_actors.actors._zombie import bury, is_zombie
 from slither_actors.core import RestartBackoff
-from slither_actors.errors import OptionError, SlitherError
+from slither_actors.errors import ChildError, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._ref import Ref
@@ -30,14 +29,12 @@ __all__ = [
     "Child",
     "ChildCounts",
     "ChildInfo",
-    "check_max_zombies",
     "count",
     "prepare_to_wait",
-    "serve",
+    "same_id",
     "stop_child",
     "stop_children",
     "tell",
-    "zombie_trouble",
 ]
 
 clock = time.monotonic
@@ -108,6 +105,19 @@ class Child:
         """The id of the spec."""
         return self.spec.id
 
+    @property
+    def label(self) -> str:
+        """The id, for a person."""
+        return safe_text(self.spec.id, repr)
+
+    def is_called(self, id: object) -> bool:
+        """Whether the child has this id.
+
+        Raises:
+            ChildError: the ids cannot be compared (``"id"``), which must not be the supervisor's end.
+        """
+        return same_id(self.spec.id, id)
+
     def started(self, ref: Ref | None) -> None:
         """Note that the child runs, or that its start was ignored."""
         self.ref, self.restarting = ref, False
@@ -164,6 +174,19 @@ class Child:
         )
 
 
+def same_id(known: object, id: object) -> bool:
+    """Whether the ids are equal.
+
+    Raises:
+        ChildError: they cannot be compared (``"id"``), which must not be the supervisor's end.
+    """
+    try:
+        return known is id or bool(known == id)
+    except Exception as error:
+        ids = f"{safe_text(id, repr)} cannot be compared with {safe_text(known, repr)}"
+        raise ChildError(f"the id {ids}, that of a child: {safe_text(error)}", "id") from error
+
+
 def count(children: list[Child]) -> ChildCounts:
     """Return how many children there are, by kind."""
     supervisors = sum(child.spec.type == "supervisor" for child in children)
@@ -175,42 +198,9 @@ def count(children: list[Child]) -> ChildCounts:
     )
 
 
-def serve(supervisor: Any, request: Any) -> Any:
-    """Do what a method of a supervisor's ref asks for; what it refuses is the caller's error."""
-    verb, arguments = (request[0], request[1:]) if isinstance(request, tuple) and request else (None, ())
-    method = getattr(supervisor, f"_do_{verb}", None)
-    if method is None:
-        return Failure(ValueError(f"{supervisor.ref} does not know the request {request!r:.200}"))
-    try:
-        return method(*arguments)
-    except SlitherError as error:
-        # Without the frames of the supervisor, some of which hold the error, and all their locals with it.
-        return Failure(without_frames(error))
-
-
 def prepare_to_wait(owner: Cell) -> None:
     """Have a thread for every supervisor above and one for the children, also while the program exits."""
     owner.scheduler.reserve(2 + depth(owner))
-
-
-def check_max_zombies(value: object) -> int:
-    """Check the option of that name."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise OptionError("max_zombies", f"is {value!r}; allowed are 0 and more")
-    return value
-
-
-def zombie_trouble(owner: Cell, children: Iterable[Child], max_zombies: int) -> str | None:
-    """Return why a supervisor has to give up instead of starting `children`, if it has."""
-    if not zombie_cells:
-        return None
-    for child in children:
-        if child.barred:
-            return f"child {child.id!r} is exclusive, was abandoned and still runs"
-    count = zombies_below(owner)
-    if count > max_zombies:
-        return f"{count} of its children were abandoned and still run, more than {max_zombies}"
-    return None
 
 
 def stop_child(owner: Cell, child: Child) -> Any:

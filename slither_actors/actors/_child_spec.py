@@ -9,68 +9,64 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import pykka
 
+from slither_actors.config import Rule, flag, has_hash, number, one_of, shown
 from slither_actors.core import Backoff
 from slither_actors.errors import OptionError
 
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
 
-__all__ = ["BRUTAL_KILL", "ChildSpec", "Restart", "specs_of"]
+__all__ = [
+    "BRUTAL_KILL",
+    "SHUTDOWN_SECONDS",
+    "ChildSpec",
+    "Restart",
+    "checked_name",
+    "class_name",
+    "specs_of",
+]
 
 Restart = Literal["permanent", "transient", "temporary"]
 
 BRUTAL_KILL = "brutal_kill"
 """A `ChildSpec.shutdown`: kill the child without asking."""
 
-
-def _restart(_: object, __: object, value: object) -> None:
-    if value not in ("permanent", "transient", "temporary"):
-        raise OptionError("restart", f"is {value!r}; allowed are 'permanent', 'transient', 'temporary'")
+SHUTDOWN_SECONDS = 5.0
+"""The `ChildSpec.shutdown` of what is no supervisor."""
 
 
-def _shutdown(_: object, __: object, value: object) -> None:
-    number = (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and 0 <= value <= threading.TIMEOUT_MAX
+def _is_start(value: Any) -> bool:
+    if not (isinstance(value, tuple) and len(value) == 3):
+        return False
+    cls, args, keywords = value
+    return (
+        callable(getattr(cls, "start_link", None))
+        and isinstance(args, tuple)
+        and isinstance(keywords, dict)
+        and all(isinstance(name, str) for name in keywords)
     )
-    if not (value is None or value == BRUTAL_KILL or number):
-        raise OptionError(
-            "shutdown", f"is {value!r}; allowed are seconds of at least 0, 'brutal_kill', None (no limit)"
-        )
 
 
-def _start(_: object, __: object, value: Any) -> None:
-    if not (isinstance(value, tuple) and len(value) == 3 and hasattr(value[0], "start_link")):
-        raise OptionError("start", f"is {value!r:.200}; allowed is (server class, args, kwargs)")
+_START = Rule("allowed is (server class, args, kwargs): a class, a tuple and a dict", _is_start)
 
+_seconds = number("", most=threading.TIMEOUT_MAX, none=True)
 
-def _type(_: object, __: object, value: object) -> None:
-    if value not in ("worker", "supervisor"):
-        raise OptionError("type", f"is {value!r}; allowed are 'worker', 'supervisor'")
+_SHUTDOWN = Rule(
+    "allowed are seconds of at least 0, 'brutal_kill', None (no limit)",
+    lambda value: value == BRUTAL_KILL if isinstance(value, str) else _seconds.allows(value),
+)
 
-
-def _backoff(_: object, __: object, value: Any) -> None:
-    if not (value is None or isinstance(value, Backoff)):
-        raise OptionError("backoff", f"is {value!r}; allowed are a Backoff, None")
-
-
-def _async_kill(spec: ChildSpec, _: object, value: object) -> None:
-    if not isinstance(value, bool):
-        raise OptionError("async_kill", f"is {value!r}; allowed are True, False")
-    if value and not getattr(spec.start[0], "own_thread", False):
-        name = getattr(spec.start[0], "__name__", spec.start[0])
-        raise OptionError(
-            "async_kill",
-            f"is True for {name}, whose thread runs other actors, too; set own_thread = True there",
-        )
-
-
-def _significant(spec: ChildSpec, _: object, value: object) -> None:
-    if not isinstance(value, bool):
-        raise OptionError("significant", f"is {value!r}; allowed are True, False")
-    if value and spec.restart == "permanent":
-        raise OptionError("significant", "is True for a permanent child, which never ends for good")
+_RULES: dict[str, tuple[Any, Rule]] = {
+    "id": (None, Rule("allowed is what has a hash", has_hash)),
+    "restart": ("permanent", one_of("permanent", "transient", "temporary")),
+    "shutdown": (SHUTDOWN_SECONDS, _SHUTDOWN),
+    "type": ("worker", one_of("worker", "supervisor")),
+    "significant": (False, flag),
+    "backoff": (None, Rule("allowed are a Backoff, None", lambda value: isinstance(value, Backoff))),
+    "exclusive": (False, flag),
+    "async_kill": (False, flag),
+}
+"""For each option what it is as a rule, which is not looked at twice, and what else it may be."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,34 +79,52 @@ class ChildSpec:
     id: object
     """Unique under a static supervisor."""
 
-    start: tuple[Any, tuple[Any, ...], dict[str, Any]] = attrs.field(validator=_start)
+    start: tuple[Any, tuple[Any, ...], dict[str, Any]]
     """The server class and what its `init` gets."""
 
-    restart: Restart = attrs.field(default="permanent", validator=_restart)
+    restart: Restart = "permanent"
     """permanent: always; transient: after an abnormal end; temporary: never."""
 
-    shutdown: Any = attrs.field(default=5.0, validator=_shutdown)
+    shutdown: Any = SHUTDOWN_SECONDS
     """Seconds to end in before it is killed; ``"brutal_kill"`` at once; None waits without limit."""
 
-    type: Literal["worker", "supervisor"] = attrs.field(default="worker", validator=_type)
+    type: Literal["worker", "supervisor"] = "worker"
     """For `which_children` and `count_children`."""
 
-    significant: bool = attrs.field(default=False, validator=_significant)
+    significant: bool = False
     """Whether its end for good may end the supervisor: see `auto_shutdown` there. Not for permanent ones."""
 
-    backoff: Backoff | None = attrs.field(default=None, validator=_backoff)
+    backoff: Backoff | None = None
     """How long to wait before a restart; None restarts at once, as OTP does."""
 
-    exclusive: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
+    exclusive: bool = False
     """Whether no successor may start while the handler of an abandoned predecessor still runs, for a child
     that owns a port, a device or a file. Its supervisor gives up instead of restarting it."""
 
-    async_kill: bool = attrs.field(default=False, validator=_async_kill)
+    async_kill: bool = False
     """Whether an exception is put into the thread of a child whose handler does not return after a kill.
 
     Unsafe, and for servers with ``own_thread`` only. It strikes anywhere, in a ``with lock:`` for one, and
     not before a call returns that waits in C, as ``time.sleep`` does. Work that must be killable belongs in
     a worker process."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check the options, which are trusted from here on."""
+        if not _is_start(self.start):
+            _START.check("start", self.start, f"child spec {shown(self.id)}")
+        for option, (usual, rule) in _RULES.items():
+            value = getattr(self, option)
+            if value is not usual and not rule.allows(value):
+                rule.check(option, value, _owner(self))
+        if self.significant and self.restart == "permanent":
+            problem = "is True for a permanent child, which never ends for good"
+            raise OptionError("significant", problem, where=_owner(self))
+        if self.async_kill and not getattr(self.start[0], "own_thread", False):
+            server = class_name(self.start[0])
+            problem = (
+                f"is True for {server}, whose thread runs other actors, too; set own_thread = True there"
+            )
+            raise OptionError("async_kill", problem, where=_owner(self))
 
     def launch(self, *extra: Any) -> Ref:
         """Start the child, linked to the calling supervisor."""
@@ -119,24 +133,47 @@ class ChildSpec:
         return ref
 
     @classmethod
-    def of(cls, child: Any) -> ChildSpec:
-        """Take a spec as it is, a server class as its default spec."""
+    def of(cls, child: Any, where: object = "") -> ChildSpec:
+        """Take a spec as it is, a server class as its default spec; `where` is whose child it is to be."""
         if isinstance(child, cls):
             return child
         make = getattr(child, "child_spec", None)
         if make is None:
-            problem = f"has {child!r:.200}; allowed are child specs and server classes"
+            problem = f"has {shown(child)}; allowed are child specs and server classes"
             if isinstance(child, type) and issubclass(child, pykka.Actor):
                 problem += " (a Pykka actor has no start that can fail or be linked: make it a Server)"
-            raise OptionError("children", problem)
-        spec: ChildSpec = make()
+            raise OptionError("children", problem, where=str(where))
+        try:
+            spec = make()
+        except TypeError as error:
+            how = f"which does not say how to start it ({error}); allowed is a child spec of it"
+            problem = f"has {shown(child)}, {how}"
+            raise OptionError("children", problem, where=str(where)) from error
+        if not isinstance(spec, cls):
+            problem = f"has {shown(child)}, whose child_spec() is {shown(spec)}; allowed is a ChildSpec"
+            raise OptionError("children", problem, where=str(where))
         return spec
 
 
-def specs_of(children: Iterable[Any]) -> list[ChildSpec]:
-    """Take a list of what `ChildSpec.of` takes."""
+def class_name(cls: Any) -> str:
+    """Return how a server class is called, whatever else it may be."""
+    return str(getattr(cls, "__name__", None) or shown(cls))
+
+
+def _owner(spec: ChildSpec) -> str:
+    return f"child spec {shown(spec.id)} of {class_name(spec.start[0])}"
+
+
+def specs_of(children: Any, where: str) -> list[ChildSpec]:
+    """Take a list of what `ChildSpec.of` takes; `where` is whose children they are to be."""
     if isinstance(children, Iterable):
-        return [ChildSpec.of(child) for child in children]
-    raise OptionError(
-        "children", f"is {children!r:.200}; allowed is a list of child specs and server classes"
-    )
+        return [ChildSpec.of(child, where) for child in children]
+    problem = f"is {shown(children)}; allowed is a list of child specs and server classes"
+    raise OptionError("children", problem, where=where)
+
+
+def checked_name(name: object, where: str) -> object:
+    """Return the name of a server, or raise `OptionError` if it can be none."""
+    if has_hash(name):
+        return name
+    raise OptionError("name", f"is {shown(name)}; allowed is what has a hash, None (no name)", where=where)

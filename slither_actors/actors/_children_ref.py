@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._render import render
+from slither_actors.config import wait_seconds
 
 if TYPE_CHECKING:
     from slither_actors.actors._child import ChildCounts, ChildInfo
@@ -37,4 +38,4 @@ class ChildrenRef(Ref):
         starts or stops a child, is shown as busy. May be called from anywhere,
         an actor of the tree included.
         """
-        return render(self, timeout)
+        return render(self, wait_seconds.check("timeout", timeout, self))

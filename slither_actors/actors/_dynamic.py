@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
 from slither_actors import telemetry
-from slither_actors.actors import _child
-from slither_actors.actors._child import (
-    Child,
-    ChildCounts,
-    ChildInfo,
-    check_max_zombies,
-    count,
-    prepare_to_wait,
-    serve,
-    stop_child,
-    stop_children,
-    tell,
-    zombie_trouble,
-)
+from slither_actors.actors._base_supervisor import BaseSupervisor, as_start_error
+from slither_actors.actors._child import Child, ChildInfo, stop_child, stop_children, tell
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._children_ref import ChildrenRef
-from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
+from slither_actors.actors._reasons import Exit
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._request import Request
-from slither_actors.actors._server import Ignore, Server
-from slither_actors.core import RestartIntensity, comes_back
-from slither_actors.errors import ChildError, OptionError, SlitherError, StartError, safe_text
-from slither_actors.telemetry._log import GuardedLog
+from slither_actors.actors._server import Ignore
+from slither_actors.config import integer, shown
+from slither_actors.core import comes_back
+from slither_actors.errors import ChildError, OptionError
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorRef"]
 
-logger = GuardedLog("slither_actors.actors")
-
-_FAILED = "its restart failed"
+_MAX_CHILDREN = integer(0, none=True)
 
 
 class DynamicSupervisorRef(ChildrenRef):
@@ -60,7 +44,7 @@ class DynamicSupervisorRef(ChildrenRef):
             ChildError: `max_children` is reached (reason ``"max_children"``).
             StartError: the child did not start.
         """
-        ref: Ref = self.call(("start_child", ChildSpec.of(child), args), None)
+        ref: Ref = self.call(("start_child", ChildSpec.of(child, self), args), None)
         return ref
 
     def terminate_child(self, ref: Ref) -> None:
@@ -72,29 +56,13 @@ class DynamicSupervisorRef(ChildrenRef):
         self.call(("terminate_child", ref), None)
 
 
-class DynamicSupervisor(Server):
+class DynamicSupervisor(BaseSupervisor):
     """A supervisor whose children come and go. It stops them all at one time.
 
     Source: https://hexdocs.pm/elixir/DynamicSupervisor.html
     """
 
-    trap_exit = True
-    child_type = "supervisor"
-    ref_class = DynamicSupervisorRef
-
-    @classmethod
-    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> DynamicSupervisorRef:
-        """As `Server.start`, with the arguments of `init`."""
-        ref = super().start(*args, name=name, **kwargs)
-        assert isinstance(ref, DynamicSupervisorRef)
-        return ref
-
-    @classmethod
-    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> DynamicSupervisorRef:
-        """As `Server.start_link`, with the arguments of `init`."""
-        ref = super().start_link(*args, name=name, **kwargs)
-        assert isinstance(ref, DynamicSupervisorRef)
-        return ref
+    ref_class: ClassVar[type[DynamicSupervisorRef]] = DynamicSupervisorRef
 
     def init(
         self,
@@ -112,12 +80,8 @@ class DynamicSupervisor(Server):
             max_seconds: the window of `max_restarts`.
             max_zombies: the most abandoned children whose handlers still run; one more ends the supervisor.
         """
-        self._max_zombies = check_max_zombies(max_zombies)
-        if max_children is not None and not (type(max_children) is int and max_children >= 0):
-            raise OptionError("max_children", f"is {max_children!r}; allowed are 0 and more, None (no limit)")
-        prepare_to_wait(self._cell)
-        self._max_children = max_children
-        self._intensity = RestartIntensity(max_restarts, max_seconds)
+        self._max_children: int | None = _MAX_CHILDREN.check("max_children", max_children)
+        self._limit(max_restarts=max_restarts, max_seconds=max_seconds, max_zombies=max_zombies)
         self._running: dict[Ref, Child] = {}
         self._restarting: list[Child] = []
 
@@ -141,31 +105,16 @@ class DynamicSupervisor(Server):
         else:
             self._count_zombies(child)
 
-    def _restart(self, child: Child, reason: Any) -> None:
-        if not self._intensity.record(_child.clock()):
-            limit = self._intensity
-            self._give_up(
-                child, reason,
-                f"child {child.id!r} ended again ({safe_text(reason)}), "
-                f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
-            )  # fmt: skip
-        elif child.spec.backoff is not None:
-            self._restarting.append(child)
-            child.wait(self._cell, _time_is_up)
-        else:
-            self._attempt(child, reason)
+    def _put_off(self, child: Child) -> None:
+        """See `BaseSupervisor`: it is found by its last incarnation meanwhile."""
+        super()._put_off(child)
+        self._restarting.append(child)
 
-    def _count_zombies(self, child: Child, group: Iterable[Child] = ()) -> bool:
-        """Give up if there are too many zombies, or one is in the way of the child that is to start."""
-        trouble = zombie_trouble(self._cell, group, self._max_zombies)
-        if trouble is not None:
-            self._give_up(child, KILLED, trouble)
-        return trouble is not None
-
-    def _give_up(self, child: Child, reason: Any, why: str) -> None:
-        logger.error("%s gives up: %s", self._cell.describe(), why)
-        tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
-        self.stop(SHUTDOWN)
+    def _take_up(self, child: Child) -> bool:
+        if child not in self._restarting:
+            return False
+        self._restarting.remove(child)
+        return True
 
     def _attempt(self, child: Child, reason: Any) -> None:
         if self._count_zombies(child, [child]):
@@ -177,13 +126,7 @@ class DynamicSupervisor(Server):
         except Ignore:
             return
         except Exception as error:  # noqa: BLE001 - any failed start is tried again
-            logger.error("%s: child %r did not start again: %s", self._cell.describe(), child.id, error)
-            if child.spec.backoff is not None:
-                self._restart(child, _FAILED)
-                return
-            child.restarting = True
-            self._restarting.append(child)
-            self.ref.send(_try_again, child)
+            self._restart_failed(child, error)
 
     def _launch(self, child: Child, *extra: Any) -> Ref:
         ref = child.spec.launch(*extra)
@@ -192,15 +135,10 @@ class DynamicSupervisor(Server):
         tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, ref)
         return ref
 
-    def handle_call(self, request: Any, sender: Request) -> Any:
-        """Serve the methods of `DynamicSupervisorRef`."""
-        return serve(self, request)
-
     def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
         if spec.significant:
-            raise OptionError(
-                "significant", "is True for a child of a dynamic supervisor, which goes on alone"
-            )
+            problem = f"is True for child {shown(spec.id)} of a dynamic supervisor, which goes on alone"
+            raise OptionError("significant", problem)
         present = len(self._running) + len(self._restarting)
         if self._max_children is not None and present >= self._max_children:
             msg = f"{self._cell.describe()} has {present} children, its max_children"
@@ -210,15 +148,13 @@ class DynamicSupervisor(Server):
             return self._launch(new, *extra)
         except Ignore:
             return None
-        except SlitherError:
-            raise
-        except Exception as error:
-            raise StartError(str(new.id), error) from error
+        except Exception as error:  # noqa: BLE001 - the caller's
+            raise as_start_error(new, error)  # noqa: B904 - it has its cause
 
     def _do_terminate_child(self, ref: Ref) -> None:
         child = self._running.pop(ref, None) or self._take_restarting(ref)
         if child is None:
-            msg = f"{ref} is not a child of {self._cell.describe()}"
+            msg = f"{shown(ref)} is not a child of {self._cell.describe()}"
             raise ChildError(msg, "not_found")
         stop_child(self._cell, child)
         self._count_zombies(child)
@@ -230,21 +166,8 @@ class DynamicSupervisor(Server):
             self._restarting.remove(child)
         return child
 
+    def _all_children(self) -> list[Child]:
+        return [*self._running.values(), *self._restarting]
+
     def _do_which_children(self) -> list[ChildInfo]:
-        children = [*self._running.values(), *self._restarting]
-        return [attrs.evolve(child.info(), id=None) for child in reversed(children)]
-
-    def _do_count_children(self) -> ChildCounts:
-        return count([*self._running.values(), *self._restarting])
-
-
-def _try_again(supervisor: DynamicSupervisor, child: Child) -> None:
-    if child in supervisor._restarting:
-        supervisor._restarting.remove(child)
-        supervisor._restart(child, _FAILED)
-
-
-def _time_is_up(supervisor: DynamicSupervisor, child: Child) -> None:
-    child.waiting = None
-    supervisor._restarting.remove(child)
-    supervisor._attempt(child, "its backoff is over")
+        return [attrs.evolve(info, id=None) for info in super()._do_which_children()]

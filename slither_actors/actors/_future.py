@@ -12,6 +12,7 @@ import pykka
 
 from slither_actors.actors import _runtime
 from slither_actors.actors._interrupts import waits
+from slither_actors.config import any_seconds_or_none
 
 __all__ = ["Future"]
 
@@ -36,8 +37,11 @@ class Future(pykka.ThreadingFuture[T]):
         """Return or raise the result; see `pykka.Future.get`.
 
         Raises:
+            OptionError: `timeout` is no number; one below 0 is none to wait for, as in Pykka.
             ExitPendingError: the caller is an actor that is to end.
         """
+        if timeout is not None:
+            timeout = min(any_seconds_or_none.check("timeout", timeout, "Future.get"), threading.TIMEOUT_MAX)
         if self._get_hook is not None:
             return self._get_by_hook(timeout)
         if self._result is None and _runtime.current_cell() is not None:

@@ -15,6 +15,8 @@ import attrs
 
 from slither_actors.actors._cell import Cell, handled_while_suspended
 from slither_actors.actors._request import Request
+from slither_actors.config import shown, wait_seconds_or_none
+from slither_actors.errors import OptionError
 
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
@@ -91,6 +93,7 @@ def statistics_of(cell: Cell) -> ActorStatistics:
 
 def ask(ref: Ref, function: Callable[[Any, Any], Any], argument: Any = None, *, timeout: float | None) -> Any:
     """Have the actor run ``function(actor, argument)``, suspended or not; a raise is the caller's."""
+    wait_seconds_or_none.check("timeout", timeout, ref)
     return ref._ask(_on_system, (function, argument), timeout, system=True)
 
 
@@ -102,7 +105,11 @@ def state(actor: Any, _: Any = None) -> dict[str, Any]:
 def replace_state(actor: Any, function: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
     """Give the actor the public attributes that `function` makes of those it has."""
     old = state(actor)
-    new = dict(function(dict(old)))
+    made = function(dict(old))
+    if not (isinstance(made, Mapping) and all(isinstance(name, str) for name in made)):
+        problem = f"returned {shown(made)}; allowed is a mapping of attribute names to values"
+        raise OptionError("function", problem, where=f"replace_state of {actor._cell.describe()}")
+    new = dict(made)
     for name in old.keys() - new.keys():
         delattr(actor, name)
     for name, value in new.items():

@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 from slither_actors.actors._task import Task, TaskExit, TaskOutcome, await_outcomes, kill_tasks
+from slither_actors.config import integer, one_of, shown, wait_seconds_or_none
 from slither_actors.errors import CallTimeoutError, OptionError
 
 __all__ = ["await_many", "yield_many"]
 
 R = TypeVar("R")
+
+_ON_TIMEOUT = one_of("nothing", "ignore", "kill_task")
+_LIMIT = integer(0, none=True)
 
 
 def await_many(tasks: Iterable[Task[R]], timeout: float | None = 5.0) -> list[R]:
@@ -22,12 +26,14 @@ def await_many(tasks: Iterable[Task[R]], timeout: float | None = 5.0) -> list[R]
             told to end.
 
     Raises:
+        OptionError: `timeout` is no number of at least 0, or `tasks` has something else.
         Exception: the first failure, as soon as it is there; see `Task.await_`. The other tasks go on.
         CallTimeoutError: some are late.
 
     Elixir: Task, ``await_many/2``.
     """
-    every = list(tasks)
+    wait_seconds_or_none.check("timeout", timeout, "await_many")
+    every = _checked(tasks, "await_many")
     failed: list[Task[R]] = []
 
     def fails(task: Task[R]) -> bool:
@@ -63,17 +69,14 @@ def yield_many(
             for again; ``"ignore"``, as `Task.ignore`; ``"kill_task"``, at once.
 
     Raises:
-        OptionError: another `on_timeout`.
+        OptionError: an argument is not allowed.
 
     Elixir: Task, ``yield_many/2``.
     """
-    if on_timeout not in ("nothing", "ignore", "kill_task"):
-        raise OptionError(
-            "on_timeout",
-            f"is {on_timeout!r}; allowed are 'nothing', 'ignore', 'kill_task'",
-            where="yield_many",
-        )
-    every = list(tasks)
+    _ON_TIMEOUT.check("on_timeout", on_timeout, "yield_many")
+    _LIMIT.check("limit", limit, "yield_many")
+    wait_seconds_or_none.check("timeout", timeout, "yield_many")
+    every = _checked(tasks, "yield_many")
     wanted = len(set(every)) if limit is None else limit
     done: set[Task[Any]] = set()
 
@@ -91,3 +94,13 @@ def yield_many(
     if on_timeout == "kill_task":
         kill_tasks(late)
     return outcomes
+
+
+def _checked(tasks: Any, where: str) -> list[Task[Any]]:
+    if not isinstance(tasks, Iterable):
+        raise OptionError("tasks", f"is {shown(tasks)}; allowed is a list of tasks", where=where)
+    every = list(tasks)
+    for task in every:
+        if not isinstance(task, Task):
+            raise OptionError("tasks", f"has {shown(task)}; allowed are tasks", where=where)
+    return every

@@ -7,15 +7,19 @@ from typing import Any, Protocol, runtime_checkable
 
 from slither_actors.actors import _life, _runtime
 from slither_actors.actors._cell import Cell
+from slither_actors.actors._child_spec import checked_name
 from slither_actors.actors._monitor import Monitor
 from slither_actors.actors._name_table import claim_name, find_name
 from slither_actors.actors._reasons import KILLED
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._timers import Timer
+from slither_actors.config import Rule, a_function, delay_seconds, shown
 from slither_actors.core import Registration, Registrations
 from slither_actors.errors import ActorExitError, NameTakenError, NotRegisteredError, OptionError
 
 __all__ = ["KeyHolder", "take_name", "via", "when_named", "whereis"]
+
+_REF = Rule("allowed is the ref of an actor", lambda value: isinstance(value, Ref))
 
 
 @runtime_checkable
@@ -43,8 +47,9 @@ def take_name(name: object, cell: Cell) -> None:
         NameTakenError: a live actor has it.
         NotRegisteredError: the registry that is named does not run.
         ActorExitError: the registry has ended.
-        OptionError: its keys are not unique.
+        OptionError: its keys are not unique, or the name has no hash.
     """
+    checked_name(name, type(cell.actor).__name__)
     try:
         _take(name, cell)
     except BaseException:
@@ -72,6 +77,9 @@ def whereis(name: object) -> Ref | None:
 
     A name ``(registry, key)`` is looked up in that registry, a `RegistryRef` or the `named` one.
 
+    Raises:
+        OptionError: it has no hash, so that it can be nobody's name.
+
     OTP: erlang, ``whereis/1``.
     """
     entry = via(name)
@@ -80,7 +88,11 @@ def whereis(name: object) -> Ref | None:
             return entry[0].whereis(entry[1])
         except (ActorExitError, NotRegisteredError):  # there is no such registry now
             return None
-    cell = find_name(name)
+    try:
+        cell = find_name(name)
+    except Exception:
+        checked_name(name, "whereis")
+        raise
     return None if cell is None else cell.ref
 
 
@@ -153,11 +165,16 @@ def when_named(
         timeout: seconds.
 
     Raises:
-        OptionError: the name is one in a registry; these have listeners.
+        OptionError: the name is one in a registry; these have listeners. Or it has no hash, `timeout` is no
+            finite number, `waiter` no ref, or `function` cannot be called.
     """
     _runtime.refuse_zombie()
+    checked_name(name, "when_named")
+    delay_seconds.check("timeout", timeout, "when_named")
+    _REF.check("waiter", waiter, "when_named")
+    a_function.check("function", function, "when_named")
     if via(name) is not None:
-        raise OptionError("name", f"is {name!r}; in a registry listen to its events", where="when_named")
+        raise OptionError("name", f"is {shown(name)}; in a registry listen to its events", where="when_named")
     cell = waiter._cell
     wait = _Wait(cell, function, argument)
     wait.timer = _runtime.timers.start(cell, timeout, (_arrived, wait))
@@ -166,7 +183,7 @@ def when_named(
         # Who takes a name looks for waits then, and who waits looks for the name: one of them sees the other.
         if waits and whereis(name) is not None:
             _send([wait])
-    except BaseException:  # it has no hash, or a comparison raised
+    except BaseException:  # a comparison raised
         with _life.lock:
             wait.abolish()
         wait.timer.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -14,6 +14,7 @@ from slither_actors.actors._reasons import NOPROC
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Failure
 from slither_actors.actors._supervisor import Strategy, Supervisor, SupervisorRef
+from slither_actors.config import a_function, positive_int, shown
 from slither_actors.core import Partitions
 from slither_actors.errors import ActorExitError, ChildError, OptionError
 
@@ -77,24 +78,10 @@ class PartitionSupervisor(Supervisor):
     Source: https://hexdocs.pm/elixir/PartitionSupervisor.html
     """
 
-    ref_class = PartitionSupervisorRef
+    ref_class: ClassVar[type[PartitionSupervisorRef]] = PartitionSupervisorRef
 
     _slots: tuple[Child, ...] = ()
     _partitions: Partitions | None = None
-
-    @classmethod
-    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> PartitionSupervisorRef:
-        """As `Server.start`, with the arguments of `init`."""
-        ref = super().start(*args, name=name, **kwargs)
-        assert isinstance(ref, PartitionSupervisorRef)
-        return ref
-
-    @classmethod
-    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> PartitionSupervisorRef:
-        """As `Server.start_link`, with the arguments of `init`."""
-        ref = super().start_link(*args, name=name, **kwargs)
-        assert isinstance(ref, PartitionSupervisorRef)
-        return ref
 
     def init(  # type: ignore[override]
         self,
@@ -120,9 +107,10 @@ class PartitionSupervisor(Supervisor):
             max_zombies: as for a `Supervisor`.
         """
         count = cores() if partitions is None else partitions
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise OptionError("partitions", f"is {count!r}; allowed are 1 and more")
-        spec = ChildSpec.of(child)
+        positive_int.check("partitions", count)
+        if with_arguments is not None:
+            a_function.check("with_arguments", with_arguments)
+        spec = ChildSpec.of(child, self._cell.describe())
         specs = [_partition(spec, number, with_arguments) for number in range(count)]
         super().init(
             specs,
@@ -185,5 +173,8 @@ def _partition(
             case (tuple() as args, dict() as kwargs):
                 pass
             case other:
-                raise OptionError("with_arguments", f"returned {other!r:.200}; allowed is (args, kwargs)")
+                problem = (
+                    f"returned {shown(other)} for {number}; allowed is (args, kwargs), a tuple and a dict"
+                )
+                raise OptionError("with_arguments", problem)
     return attrs.evolve(spec, id=number, start=(cls, args, kwargs))

@@ -15,9 +15,13 @@ from slither_actors.actors._inspection import ActorStatistics
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN, Crash
 from slither_actors.actors._request import NO_REPLY, Failure, Request
+from slither_actors.config import a_function, any_seconds_or_none, flag, wait_seconds_or_none
 from slither_actors.errors import ActorExitError, CallTimeoutError
 
 __all__ = ["Ref"]
+
+_SECONDS = 5.0
+"""How long a call waits as a rule."""
 
 
 class Ref(pykka.ActorRef[Any]):
@@ -103,7 +107,7 @@ class Ref(pykka.ActorRef[Any]):
             return
         self._cell.put((_on_info, message))
 
-    def call(self, message: Any, timeout: float | None = 5.0) -> Any:
+    def call(self, message: Any, timeout: float | None = _SECONDS) -> Any:
         """Ask the server and return its reply.
 
         Args:
@@ -111,6 +115,7 @@ class Ref(pykka.ActorRef[Any]):
             timeout: seconds to wait; None waits as long as the server lives.
 
         Raises:
+            OptionError: `timeout` is no number of at least 0.
             CallTimeoutError: no reply in time. A late one is dropped.
             ActorExitError: the server was dead or died before it replied.
             CallCycleError: the server waits, directly or not, for the caller.
@@ -123,6 +128,9 @@ class Ref(pykka.ActorRef[Any]):
         """
         if zombie_cells:
             _runtime.refuse_zombie()
+        # What is usual is told first, as this is done a million times a second.
+        if not (timeout is _SECONDS or timeout is None or (timeout.__class__ is float and timeout >= 0.0)):
+            wait_seconds_or_none.check("timeout", timeout, self)
         cell = self._cell
         if cell.actor.inline_calls and cell.acquire(False):
             if not cell.inbox and not cell.attention:
@@ -137,6 +145,7 @@ class Ref(pykka.ActorRef[Any]):
 
         For the library's own requests to stages and supervisors; raises as `call` does.
         """
+        wait_seconds_or_none.check("timeout", timeout, self)
         return self._ask(_on_run, (function, argument), timeout)
 
     def _ask(
@@ -251,8 +260,11 @@ class Ref(pykka.ActorRef[Any]):
         """Wait until the actor has ended; False if it has not within `timeout` seconds.
 
         Raises:
+            OptionError: `timeout` is no number of at least 0.
             ExitPendingError: the caller is an actor that is to end itself.
         """
+        if timeout is not None:
+            wait_seconds_or_none.check("timeout", timeout, self)
         return _runtime.join(self._cell, timeout)
 
     def stop(self, reason: Any = NORMAL, *, block: bool = True, timeout: float | None = None) -> Any:
@@ -263,6 +275,7 @@ class Ref(pykka.ActorRef[Any]):
             ``block=False`` nothing is waited for and None is returned.
 
         Raises:
+            OptionError: `timeout` is no number of at least 0, or `block` no bool.
             CallTimeoutError: it still lived after `timeout` seconds.
             CallCycleError: it waits, directly or not, for the caller.
             ExitPendingError: the caller is an actor that is to end itself.
@@ -272,6 +285,10 @@ class Ref(pykka.ActorRef[Any]):
         """
         if zombie_cells:
             _runtime.refuse_zombie()
+        if timeout is not None:
+            wait_seconds_or_none.check("timeout", timeout, self)
+        if block is not True:
+            flag.check("block", block, self)
         cell = self._cell
         if cell.dead:
             return False
@@ -309,6 +326,7 @@ class Ref(pykka.ActorRef[Any]):
         `function` runs in the actor. If it raises, the state stays and the exception is the caller's.
         OTP: sys, ``replace_state/3``.
         """
+        a_function.check("function", function, self)
         state: dict[str, Any] = _inspection.ask(self, _inspection.replace_state, function, timeout=timeout)
         return state
 
@@ -390,6 +408,8 @@ class ActorRef(Ref):
         """As in Pykka; see `pykka.ActorRef.stop`."""
         if zombie_cells:
             _runtime.refuse_zombie()
+        if timeout is not None:
+            any_seconds_or_none.check("timeout", timeout, self)
         if block and self._cell.end_here(NORMAL):
             return True
         return pykka.ActorRef.stop(self, block=block, timeout=timeout)

@@ -24,12 +24,16 @@ from slither_actors.actors._registry_locks import Claim, RegistryLocks
 from slither_actors.actors._registry_ref import RegistryRef
 from slither_actors.actors._request import Failure, Request
 from slither_actors.actors._server import Server
+from slither_actors.config import one_of
 from slither_actors.core import Registration, RegistrationPlace, Registrations
 from slither_actors.errors import ActorExitError, NameTakenError, NotRegisteredError, OptionError
 
 __all__ = ["Registry"]
 
 Row = Registration[Cell]
+
+
+_KEYS = one_of("unique", "duplicate")
 
 
 class Registry(Server):
@@ -53,8 +57,7 @@ class Registry(Server):
                 so that it may be the one of a supervised actor. A full mailbox lets these messages in:
                 nobody ever waits for a listener, and none misses any.
         """
-        if keys not in ("unique", "duplicate"):
-            raise OptionError("keys", f"is {keys!r}; allowed are 'unique', 'duplicate'")
+        _KEYS.check("keys", keys)
         self._table: Registrations[Cell] = Registrations(keys == "unique")
         self._owners: dict[Cell, _Ownership] = {}
         self._listeners = Listeners(listeners)

@@ -11,6 +11,7 @@ from slither_actors.actors import _runtime
 from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._interrupts import waits
 from slither_actors.actors._scheduler import lock_timeout
+from slither_actors.config import Rule
 from slither_actors.errors import ActorExitError
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ NO_REPLY = _NoReply()
 """Returned by ``handle_call``: the answer comes later, through the sender. OTP: gen_server, ``noreply``."""
 
 
+_EXCEPTION = Rule("allowed is an exception", lambda value: isinstance(value, BaseException))
+
+
 @attrs.frozen
 class Failure:
     """Returned by ``handle_call``: the caller gets `error` raised, the server lives on.
@@ -38,7 +42,11 @@ class Failure:
     In OTP a server replies ``{error, Reason}``.
     """
 
-    error: BaseException = attrs.field(validator=attrs.validators.instance_of(BaseException))
+    error: BaseException
+
+    def __attrs_post_init__(self) -> None:
+        """Check what is raised at the caller, who could not say where it comes from."""
+        _EXCEPTION.check("error", self.error, "Failure")
 
 
 class Request:

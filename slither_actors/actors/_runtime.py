@@ -15,6 +15,7 @@ from slither_actors.actors import _cell, _exits, _life, _runner, _scheduler
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._scheduler import FORKED, Runner, Scheduler
 from slither_actors.actors._timers import TimerThread
+from slither_actors.config import a_function
 from slither_actors.errors import AbandonedError, CallCycleError, ForkedRuntimeError, NotRunningError
 from slither_actors.telemetry._log import GuardedLog
 
@@ -171,6 +172,8 @@ def interruptible(wake: Callable[[], object]) -> Iterator[Callable[[], None]]:
         ExitPendingError: the actor is to end, at the beginning of the block or when it asks.
         AbandonedError: the actor was abandoned.
     """
+    if not callable(wake):
+        a_function.check("wake", wake, "interruptible")
     cell = current_cell()
     if cell is None:
         yield _go_on

@@ -10,13 +10,15 @@ from pykka._envelope import Envelope
 from slither_actors.actors import _runtime
 from slither_actors.actors._actor import Actor, bind, without_state
 from slither_actors.actors._cell import Cell, Monitor, end, zombie_cells
-from slither_actors.actors._child_spec import ChildSpec, Restart
+from slither_actors.actors._child_spec import SHUTDOWN_SECONDS, ChildSpec, Restart, checked_name
 from slither_actors.actors._interrupts import calls_out
+from slither_actors.actors._keywords import takes, unknown_keyword
 from slither_actors.actors._names import take_name
 from slither_actors.actors._reasons import NORMAL, Crash, without_frames
 from slither_actors.actors._ref import Ref, _on_info
 from slither_actors.actors._request import Failure, Request
-from slither_actors.errors import ActorExitError, NotRunningError, StartError
+from slither_actors.config import a_function, placed
+from slither_actors.errors import ActorExitError, NotRunningError, OptionError, StartError
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ logger = GuardedLog("slither_actors.actors")
 S = TypeVar("S", bound="Server")
 
 _BY_KIND = object()
+
+_OPTIONS = ("async_kill", "backoff", "exclusive", "id", "name", "restart", "shutdown", "significant")
+"""Those of `Server.child_spec`."""
 
 
 class Ignore(Exception):  # noqa: N818 - not an error: OTP's ``:ignore``
@@ -75,6 +80,7 @@ class Server(Actor):
         Raises:
             StartError: `init` raised or stopped; the cause is attached.
             Ignore: `init` raised it.
+            OptionError: the name has no hash.
             NameTakenError: a live actor has the name.
             NotRegisteredError: the registry of the name does not run.
             NotRunningError: the program is at its end.
@@ -115,16 +121,21 @@ class Server(Actor):
         long as its own children.
 
         Raises:
-            OptionError: an option has a value that is not allowed.
+            OptionError: an option has a value that is not allowed, or a keyword is neither an option nor a
+                parameter of `init`.
 
         OTP: supervisor, ``child_spec()``.
         """
+        if kwargs and not takes(_init_of(cls), kwargs):
+            raise _unknown(cls, kwargs, "child spec of ", _OPTIONS)
         supervises = cls.child_type == "supervisor"
         if shutdown is _BY_KIND:
-            shutdown = None if supervises else 5.0
+            shutdown = None if supervises else SHUTDOWN_SECONDS
+        if name is not None:
+            kwargs["name"] = checked_name(name, f"child spec of {cls.__name__}")
         return ChildSpec(
             id=cls.__name__ if id is None else id,
-            start=(cls, args, {**kwargs, **({} if name is None else {"name": name})}),
+            start=(cls, args, kwargs),
             restart=restart,
             shutdown=shutdown,
             type=cls.child_type,
@@ -264,6 +275,8 @@ class Server(Actor):
         """Have ``function(self, argument)`` run as a message in `seconds`; otherwise as `send_after`."""
         if zombie_cells:
             _runtime.refuse_zombie()
+        if not callable(function):
+            a_function.check("function", function, self._cell.describe())
         return _runtime.timers.start(self._cell, seconds, (function, argument))
 
     def watch(self, fd: int, function: Callable[[Any, int], object]) -> None:
@@ -361,7 +374,31 @@ class Server(Actor):
     @calls_out
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run before anybody knows the server; stages and supervisors extend it."""
-        self.init(*args, **kwargs)
+        kind = type(self)
+        if kwargs and not takes(_init_of(kind), kwargs):
+            raise _unknown(kind, kwargs)
+        try:
+            self.init(*args, **kwargs)
+        except OptionError as error:
+            if error.where:
+                raise
+            raise placed(error, self._cell.describe()) from error.__cause__
+
+
+def _no_init() -> None:
+    """What `Server.init` takes, which has to say that it takes everything for those that redefine it."""
+
+
+def _init_of(cls: type[Server]) -> Callable[..., object]:
+    return _no_init if cls.init is Server.init else cls.init
+
+
+def _unknown(
+    cls: type[Server], given: dict[str, Any], owner: str = "", options: tuple[str, ...] = ()
+) -> OptionError:
+    title = f"{cls.__name__}.init"
+    where = f"{owner}{cls.__name__}"
+    return unknown_keyword(_init_of(cls), given, title=title, where=where, options=options)
 
 
 @calls_out

@@ -10,47 +10,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from slither_actors import telemetry
-from slither_actors.actors import _child
-from slither_actors.actors._child import (
-    Child,
-    ChildCounts,
-    ChildInfo,
-    check_max_zombies,
-    count,
-    prepare_to_wait,
-    serve,
-    stop_child,
-    tell,
-    zombie_trouble,
-)
+from slither_actors.actors._base_supervisor import BaseSupervisor, as_start_error
+from slither_actors.actors._child import Child, same_id, stop_child, tell
 from slither_actors.actors._child_spec import ChildSpec, specs_of
 from slither_actors.actors._children_ref import ChildrenRef
-from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
+from slither_actors.actors._reasons import SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._request import Request
-from slither_actors.actors._server import Ignore, Server
+from slither_actors.actors._server import Ignore
+from slither_actors.config import one_of, shown
 from slither_actors.core import (
     AutoShutdown,
-    RestartIntensity,
     RestartStrategy,
     auto_shutdown_due,
     comes_back,
     restart_plan,
 )
-from slither_actors.errors import ChildError, OptionError, SlitherError, StartError, safe_text
-from slither_actors.telemetry._log import GuardedLog
+from slither_actors.errors import ChildError, OptionError, StartError, safe_text
 
 __all__ = ["Supervisor", "SupervisorRef"]
 
-logger = GuardedLog("slither_actors.actors")
-
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
-_STRATEGIES = tuple(strategy.value for strategy in RestartStrategy)
-_FAILED = "its restart failed"
-_AUTO_SHUTDOWN = tuple(mode.value for mode in AutoShutdown)
+
+_STRATEGY = one_of(*(strategy.value for strategy in RestartStrategy))
+_AUTO_SHUTDOWN = one_of(*(mode.value for mode in AutoShutdown))
 
 
 class SupervisorRef(ChildrenRef):
@@ -63,7 +48,7 @@ class SupervisorRef(ChildrenRef):
 
     def child(self, id: object) -> Ref | None:
         """Return the running child with this id, or None."""
-        return next((info.ref for info in self.which_children() if info.id == id), None)
+        return next((info.ref for info in self.which_children() if same_id(info.id, id)), None)
 
     def start_child(self, child: Any, *args: Any) -> Ref:
         """Add a child spec or server class and start it.
@@ -79,7 +64,7 @@ class SupervisorRef(ChildrenRef):
             ChildError: the id is taken (reason ``"already_started"`` or ``"already_present"``).
             StartError: the child did not start; its spec is not kept.
         """
-        ref: Ref = self.call(("start_child", ChildSpec.of(child), args), None)
+        ref: Ref = self.call(("start_child", ChildSpec.of(child, self), args), None)
         return ref
 
     def restart_child(self, id: object) -> Ref:
@@ -110,7 +95,7 @@ class SupervisorRef(ChildrenRef):
         self.call(("delete_child", id), None)
 
 
-class Supervisor(Server):
+class Supervisor(BaseSupervisor):
     """A server that keeps a fixed list of children alive.
 
     Start one with a list, or subclass it and call ``super().init`` with one::
@@ -122,23 +107,7 @@ class Supervisor(Server):
     Source: https://www.erlang.org/doc/apps/stdlib/supervisor
     """
 
-    trap_exit = True
-    child_type = "supervisor"
-    ref_class = SupervisorRef
-
-    @classmethod
-    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> SupervisorRef:
-        """As `Server.start`, with the arguments of `init`."""
-        ref = super().start(*args, name=name, **kwargs)
-        assert isinstance(ref, SupervisorRef)
-        return ref
-
-    @classmethod
-    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> SupervisorRef:
-        """As `Server.start_link`, with the arguments of `init`."""
-        ref = super().start_link(*args, name=name, **kwargs)
-        assert isinstance(ref, SupervisorRef)
-        return ref
+    ref_class: ClassVar[type[SupervisorRef]] = SupervisorRef
 
     def init(
         self,
@@ -161,22 +130,15 @@ class Supervisor(Server):
                 significant children have ended and are not restarted. Ends that it caused do not count.
             max_zombies: the most abandoned children whose handlers still run; one more ends the supervisor.
         """
-        if strategy not in _STRATEGIES:
-            raise OptionError("strategy", f"is {strategy!r}; allowed are {', '.join(map(repr, _STRATEGIES))}")
-        if auto_shutdown not in _AUTO_SHUTDOWN:
-            allowed = ", ".join(map(repr, _AUTO_SHUTDOWN))
-            raise OptionError("auto_shutdown", f"is {auto_shutdown!r}; allowed are {allowed}")
-        self._max_zombies = check_max_zombies(max_zombies)
-        prepare_to_wait(self._cell)
+        _STRATEGY.check("strategy", strategy)
+        _AUTO_SHUTDOWN.check("auto_shutdown", auto_shutdown)
+        self._limit(max_restarts=max_restarts, max_seconds=max_seconds, max_zombies=max_zombies)
         self._auto_shutdown = AutoShutdown(auto_shutdown)
         self._strategy = RestartStrategy(strategy)
-        self._intensity = RestartIntensity(max_restarts, max_seconds)
-        self._children = [Child(spec) for spec in specs_of(children)]
+        self._children = [Child(spec) for spec in specs_of(children, self._cell.describe())]
         for child in self._children:
             self._check(child.spec)
-        for name, times in Counter(child.id for child in self._children).items():
-            if times > 1:
-                raise OptionError("children", f"has the id {name!r} {times} times; give each its own")
+        _check_ids(self._children)
         failed = self._start_all(self._children)
         if failed is not None:
             child, reason = failed
@@ -192,9 +154,8 @@ class Supervisor(Server):
 
     def _check(self, spec: ChildSpec) -> None:
         if spec.significant and self._auto_shutdown is AutoShutdown.NEVER:
-            raise OptionError(
-                "significant", f"is True for the child {spec.id!r}, but auto_shutdown is 'never'"
-            )
+            problem = f"is True for the child {shown(spec.id)}, but auto_shutdown is 'never'"
+            raise OptionError("significant", problem)
 
     # -- starting and stopping ---------------------------------------------------
 
@@ -249,21 +210,17 @@ class Supervisor(Server):
         if auto_shutdown_due(self._auto_shutdown, significant=child.spec.significant, others=others):
             self.stop(SHUTDOWN)
 
-    def _restart(self, child: Child, reason: Any) -> None:
-        if not self._intensity.record(_child.clock()):
-            limit = self._intensity
-            self._give_up(
-                child, reason,
-                f"child {child.id!r} ended again ({safe_text(reason)}), "
-                f"more than {limit.max_restarts} restarts within {limit.max_seconds:g} s",
-            )  # fmt: skip
-        elif child.spec.backoff is not None:
-            # Those that depend on the child do not run without it meanwhile.
-            self._stop_group(child)
-            child.wait(self._cell, _time_is_up)
-            self._count_zombies(child)
-        else:
-            self._attempt(child, reason)
+    def _make_way(self, child: Child) -> None:
+        """Stop those that depend on the child: they do not run without it meanwhile."""
+        self._stop_group(child)
+        self._count_zombies(child)
+
+    def _take_up(self, child: Child) -> bool:
+        """See `BaseSupervisor`: if one before it in its group does not start, it is that one's turn."""
+        if not (child.restarting and child in self._children):
+            return False
+        child.restarting = False
+        return True
 
     def _attempt(self, child: Child, reason: Any) -> None:
         tell(telemetry.SUPERVISOR_CHILD_RESTART, self._cell, child.id, None, reason=reason)
@@ -275,57 +232,34 @@ class Supervisor(Server):
         for each in down:
             each.restarts += each.ref is not None
         if failed is not None:
-            again, error = failed
-            again.restarting = True
-            logger.error("%s: child %r did not start again: %s", self._cell.describe(), again.id, error)
-            if again.spec.backoff is None:
-                self.ref.send(_try_again, again)
-            else:
-                self._restart(again, _FAILED)
+            self._restart_failed(*failed)
 
     def _stop_group(self, child: Child) -> list[Child]:
         """Stop what the strategy says; return what is to be started then, in order."""
-        known = {c.id: c for c in self._children}
-        temporary = {c.id for c in self._children if c.spec.restart == "temporary"}
-        plan = restart_plan(self._strategy, list(known), child.id, temporary=temporary)
-        self._stop_all([known[id] for id in reversed(plan.terminate)])
-        return [known[id] for id in plan.restart]
-
-    def _count_zombies(self, child: Child, group: Iterable[Child] = ()) -> bool:
-        """Give up if there are too many zombies, or one is in the way of the group that is to start."""
-        trouble = zombie_trouble(self._cell, group, self._max_zombies)
-        if trouble is not None:
-            self._give_up(child, KILLED, trouble)
-        return trouble is not None
-
-    def _give_up(self, child: Child, reason: Any, why: str) -> None:
-        logger.error("%s gives up: %s", self._cell.describe(), why)
-        tell(telemetry.SUPERVISOR_GAVE_UP, self._cell, child.id, None, reason=reason)
-        self.stop(SHUTDOWN)
+        # By their places: ids are the user's, and comparing them may raise.
+        children = list(self._children)
+        places = range(len(children))
+        temporary = {place for place in places if children[place].spec.restart == "temporary"}
+        plan = restart_plan(self._strategy, places, children.index(child), temporary=temporary)
+        self._stop_all([children[place] for place in reversed(plan.terminate)])
+        return [children[place] for place in plan.restart]
 
     # -- requests --------------------------------------------------------------------
 
-    def handle_call(self, request: Any, sender: Request) -> Any:
-        """Serve the methods of `SupervisorRef`."""
-        return serve(self, request)
-
-    def _do_which_children(self) -> list[ChildInfo]:
-        return [child.info() for child in reversed(self._children)]
-
-    def _do_count_children(self) -> ChildCounts:
-        return count(self._children)
+    def _all_children(self) -> list[Child]:
+        return self._children
 
     def _do_start_child(self, spec: ChildSpec, extra: tuple[Any, ...]) -> Ref | None:
-        known = next((c for c in self._children if c.id == spec.id), None)
+        known = next((c for c in self._children if c.is_called(spec.id)), None)
         if known is not None:
             reason = "already_present" if known.state == "stopped" else "already_started"
-            msg = f"{self._cell.describe()} has a child {spec.id!r} already ({reason})"
+            msg = f"{self._cell.describe()} has a child {known.label} already ({reason})"
             raise ChildError(msg, reason)
         self._check(spec)
         new = Child(spec)
         error = self._start(new, *extra)
         if error is not None:
-            raise error if isinstance(error, SlitherError) else StartError(str(spec.id), error)
+            raise as_start_error(new, error)
         if new.ref is not None or spec.restart != "temporary":
             self._children.append(new)
         return new.ref
@@ -333,11 +267,11 @@ class Supervisor(Server):
     def _do_restart_child(self, id: object) -> Ref | None:
         child = self._stopped(id, "restarted")
         if child.barred:
-            msg = f"child {id!r} of {self._cell.describe()} is exclusive, was abandoned and still runs"
+            msg = f"child {child.label} of {self._cell.describe()} is exclusive, was abandoned and still runs"
             raise ChildError(msg, "zombie")
         error = self._start(child)
         if error is not None:
-            raise error if isinstance(error, SlitherError) else StartError(str(id), error)
+            raise as_start_error(child, error)
         return child.ref
 
     def _do_terminate_child(self, id: object) -> None:
@@ -352,28 +286,27 @@ class Supervisor(Server):
         self._children.remove(self._stopped(id, "deleted"))
 
     def _find(self, id: object) -> Child:
-        child = next((c for c in self._children if c.id == id), None)
+        child = next((c for c in self._children if c.is_called(id)), None)
         if child is None:
-            msg = f"{self._cell.describe()} has no child {id!r}"
+            msg = f"{self._cell.describe()} has no child {shown(id)}"
             raise ChildError(msg, "not_found")
         return child
 
     def _stopped(self, id: object, verb: str) -> Child:
         child = self._find(id)
         if child.state != "stopped":
-            msg = f"child {id!r} of {self._cell.describe()} is {child.state}, so it cannot be {verb}"
+            msg = f"child {child.label} of {self._cell.describe()} is {child.state}, so it cannot be {verb}"
             raise ChildError(msg, child.state)
         return child
 
 
-def _try_again(supervisor: Supervisor, child: Child) -> None:
-    if child.restarting and child in supervisor._children:
-        child.restarting = False
-        supervisor._restart(child, _FAILED)
-
-
-def _time_is_up(supervisor: Supervisor, child: Child) -> None:
-    child.waiting = None
-    # If one before it in its group does not start, it is that one's turn to be restarted.
-    child.restarting = False
-    supervisor._attempt(child, "its backoff is over")
+def _check_ids(children: Iterable[Child]) -> None:
+    """Refuse ids that are not all different, or cannot be told apart."""
+    try:
+        twice = Counter(child.id for child in children).most_common(1)
+    except Exception as error:
+        problem = f"has ids that cannot be compared: {safe_text(error)}"
+        raise OptionError("children", problem) from error
+    for name, times in twice:
+        if times > 1:
+            raise OptionError("children", f"has the id {shown(name)} {times} times; give each its own")

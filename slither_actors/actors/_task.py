@@ -25,12 +25,14 @@ from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell
 from slither_actors.actors._child_spec import ChildSpec, Restart
 from slither_actors.actors._interrupts import calls_out, waits
+from slither_actors.actors._keywords import takes, unknown_keyword
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._scheduler import lock_timeout
 from slither_actors.actors._server import Server
 from slither_actors.actors._zombie import bury
+from slither_actors.config import Rule, a_function, wait_seconds_or_none
 from slither_actors.core import Backoff
 from slither_actors.errors import ActorExitError, CallTimeoutError
 
@@ -39,6 +41,9 @@ __all__ = ["Task", "TaskDone", "TaskExit", "TaskOutcome", "TaskResult"]
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+_OPTIONS = ("backoff", "id", "restart", "shutdown")
+"""Those of `Task.child_spec`."""
 
 
 @attrs.frozen
@@ -128,6 +133,12 @@ class _Reply:
                 return
 
 
+_SHUTDOWN = Rule(
+    "allowed are seconds of at least 0, 'brutal_kill', None (no limit)",
+    lambda value: value == "brutal_kill" if isinstance(value, str) else wait_seconds_or_none.allows(value),
+)
+
+
 class TaskActor(Server):
     """Runs one function and ends; a raise is a crash."""
 
@@ -141,6 +152,7 @@ class TaskActor(Server):
     ) -> None:
         """Take the function; it runs after the start has returned."""
         self._reply = reply
+        a_function.check("function", function)
         if reply is not None and reply.linked_to is not None:
             self._cell.link(reply.linked_to)
         # An ordinary message: a task that is told to end before it began does not run its function.
@@ -229,7 +241,15 @@ class Task(Generic[R_co]):
             shutdown: seconds to end in, ``"brutal_kill"``, or None.
             backoff: how long to wait before it runs again.
             **kwargs: its keyword arguments.
+
+        Raises:
+            OptionError: an option has a value that is not allowed, or `function` does not take a keyword.
         """
+        where = "child spec of a task"
+        a_function.check("function", function, where)
+        if kwargs and not takes(function, kwargs):
+            title = getattr(function, "__name__", "the function")
+            raise unknown_keyword(function, kwargs, title=title, where=where, options=_OPTIONS)
         return ChildSpec(
             id=getattr(function, "__name__", "task") if id is None else id,
             start=(TaskActor, (function, args, kwargs), {}),
@@ -262,8 +282,10 @@ class Task(Generic[R_co]):
         """Wait up to `timeout` seconds; return the outcome, or None if there is none yet.
 
         Raises:
+            OptionError: `timeout` is no number of at least 0.
             CallCycleError: the task waits, directly or not, for the caller.
         """
+        wait_seconds_or_none.check("timeout", timeout, self.ref)
         if self._reply.outcome is None and (timeout is None or timeout > 0):
             caller = _runtime.wait_for(Request(None, self.ref._cell))
             try:
@@ -282,7 +304,11 @@ class Task(Generic[R_co]):
 
         Returns:
             The outcome, if there was one before the task ended; None if it ended because of this.
+
+        Raises:
+            OptionError: another `timeout`.
         """
+        _SHUTDOWN.check("timeout", timeout, self.ref)
         _runtime.refuse_zombie()
         self.release()
         cell = self.ref._cell

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from slither_actors.actors import _runtime
 from slither_actors.actors._interrupts import calls_out, waits
+from slither_actors.actors._scheduler import lock_timeout
 from slither_actors.actors._task import Task, TaskExit, TaskOutcome, kill_tasks
 from slither_actors.core import TaskWindow
 from slither_actors.errors import CallTimeoutError
@@ -88,7 +89,7 @@ class TaskStream:
                 if self._done.empty():
                     _runtime.blocking()
                 position = self._done.get(
-                    timeout=None if deadline is None else max(0.0, deadline - time.monotonic())
+                    timeout=None if deadline is None else lock_timeout(deadline - time.monotonic())
                 )
                 if position == _WOKEN:
                     refuse()

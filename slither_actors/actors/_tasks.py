@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
@@ -13,7 +13,7 @@ from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorR
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._task import Task, TaskActor, TaskOutcome, launch
 from slither_actors.actors._task_stream import TaskStream
-from slither_actors.config import build, one_of, positive_int
+from slither_actors.config import a_function, build, flag, integer, one_of, shown, wait_seconds_or_none
 from slither_actors.core import Ordering, TaskWindow
 from slither_actors.errors import OptionError
 
@@ -47,19 +47,13 @@ class StreamOptions(TypedDict, total=False):
     """
 
 
-def _seconds(_: object, __: object, value: object) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-    if not (number or value is None):
-        raise OptionError("timeout", f"is {value!r}; allowed are seconds of at least 0, None (no limit)")
-
-
 @attrs.frozen(kw_only=True)
 class _StreamSchema:
     """`StreamOptions`, checked."""
 
-    max_concurrency: int | None = attrs.field(default=None, validator=attrs.validators.optional(positive_int))
-    ordered: bool = True
-    timeout: float | None = attrs.field(default=5.0, validator=_seconds)
+    max_concurrency: int | None = attrs.field(default=None, validator=integer(1, none=True))
+    ordered: bool = attrs.field(default=True, validator=flag)
+    timeout: float | None = attrs.field(default=5.0, validator=wait_seconds_or_none)
     on_timeout: Literal["exit", "kill_task"] = attrs.field(
         default="exit", validator=one_of("exit", "kill_task")
     )
@@ -162,6 +156,11 @@ class TaskSupervisorRef(DynamicSupervisorRef):
     def _stream(
         self, function: Callable[[T], R], iterable: Iterable[T], options: _StreamSchema, linked: bool
     ) -> Generator[TaskOutcome[R], None, None]:
+        where = str(self)
+        a_function.check("function", function, where)
+        if not isinstance(iterable, Iterable):
+            raise OptionError("iterable", f"is {shown(iterable)}; allowed are items to iterate", where=where)
+
         def start(item: T) -> Task[Any]:
             return self._async(_spec(function, (item,), {}), linked=linked, notifies=False)
 
@@ -174,27 +173,14 @@ class TaskSupervisor(DynamicSupervisor):
     Source: https://hexdocs.pm/elixir/Task.Supervisor.html
     """
 
-    ref_class = TaskSupervisorRef
-
-    @classmethod
-    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> TaskSupervisorRef:
-        """As `Server.start`, with the arguments of `DynamicSupervisor.init`."""
-        ref = super().start(*args, name=name, **kwargs)
-        assert isinstance(ref, TaskSupervisorRef)
-        return ref
-
-    @classmethod
-    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> TaskSupervisorRef:
-        """As `Server.start_link`, with the arguments of `init`."""
-        ref = super().start_link(*args, name=name, **kwargs)
-        assert isinstance(ref, TaskSupervisorRef)
-        return ref
+    ref_class: ClassVar[type[TaskSupervisorRef]] = TaskSupervisorRef
 
 
 def _spec(
     function: Callable[..., object] | ChildSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> ChildSpec:
     if not isinstance(function, ChildSpec):
+        a_function.check("function", function, "a task")
         return ChildSpec(id=None, start=(TaskActor, (function, args, kwargs), {}), restart="temporary")
     if args or kwargs:
         raise OptionError("function", "is a child spec, which has its arguments; give no more of them")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from slither_actors.actors._scheduler import FORKED
-from slither_actors.errors import ForkedRuntimeError, OptionError
+from slither_actors.config import delay_seconds, period_seconds
+from slither_actors.errors import ForkedRuntimeError
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
@@ -115,12 +115,10 @@ def _deliver(actor: Actor, timer: Timer) -> None:
 
 def _check_times(cell: Cell, delay: float, period: float | None) -> None:
     """Refuse what could never arrive, or would arrive without end."""
-    if not math.isfinite(delay):
-        raise OptionError("seconds", f"is {delay!r}; allowed are finite numbers", where=cell.describe())
-    if period is not None and not 0 < period < math.inf:
-        raise OptionError(
-            "period", f"is {period!r}; allowed are seconds of more than 0, None", where=cell.describe()
-        )
+    if not delay_seconds.allows(delay):
+        delay_seconds.check("seconds", delay, cell.describe())
+    if period is not None and not period_seconds.allows(period):
+        period_seconds.check("period", period, cell.describe())
 
 
 class TimerThread:

@@ -9,11 +9,14 @@ import attrs
 
 from slither_actors.actors._message import Message, describe_message
 from slither_actors.actors._ref import Ref
+from slither_actors.config import Rule, a_function
 from slither_actors.telemetry._log import GuardedLog
 
 __all__ = ["Trace", "TracedMessage", "trace"]
 
 logger = GuardedLog("slither_actors.actors")
+
+_REF = Rule("allowed is the ref of an actor", lambda value: isinstance(value, Ref))
 
 
 @attrs.frozen(kw_only=True)
@@ -63,5 +66,10 @@ def trace(ref: Ref, function: Callable[[TracedMessage], object]) -> Trace:
     For debugging: calls to a traced server never run in the caller's thread, and
     a slow `function` slows the actor. Nobody else pays. One that raises is
     logged and stopped. OTP: sys, ``trace/2``.
+
+    Raises:
+        OptionError: `ref` is no ref, or `function` cannot be called.
     """
+    _REF.check("ref", ref, "trace")
+    a_function.check("function", function, f"trace of {ref}")
     return Trace(ref, function)

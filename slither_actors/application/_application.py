@@ -103,7 +103,7 @@ class Application:
         self._stores = checked_stores(stores)
         self._pools = checked_pools({"default": {}} if pools is None else pools)
         self._children = checked_children(children)
-        self.drain_timeout = checked_seconds(drain_timeout)
+        self.drain_timeout = checked_seconds("drain_timeout", drain_timeout)
         self.on_zombies = checked_on_zombies(on_zombies)
         self._lazy = False
         self._root: SupervisorRef | None = None
@@ -166,7 +166,11 @@ class Application:
         tree, a stage for example, which cannot wait for its own end, it returns
         at once and the rest follows. So it does in a signal handler or a
         finalizer that has interrupted the runtime itself.
+
+        Raises:
+            OptionError: `timeout` is no number of at least 0.
         """
+        checked_seconds("timeout", timeout)
         root = self._root
         if root is not None and (is_inside(root) or is_critical(sys._getframe(1))):
             self.request_stop()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from slither_actors.actors import ChildSpec
-from slither_actors.config import build
+from slither_actors.actors._child_spec import specs_of
+from slither_actors.config import build, one_of, shown, wait_seconds
 from slither_actors.errors import OptionError
 from slither_actors.pool import PoolOptions
 from slither_actors.store import Store
@@ -14,18 +15,19 @@ from slither_actors.store import Store
 __all__ = ["checked_children", "checked_on_zombies", "checked_pools", "checked_seconds", "checked_stores"]
 
 _WHERE: Final = "Application"
+_ON_ZOMBIES: Final = one_of("warn", "exit")
 
 
 def checked_stores(stores: Any) -> list[type[Store]]:
     """Classes of stores, each once."""
     if isinstance(stores, type) or not isinstance(stores, Iterable):
         raise OptionError(
-            "stores", f"is {stores!r:.200}; allowed is a list of Store subclasses", where=_WHERE
+            "stores", f"is {shown(stores)}; allowed is a list of Store subclasses", where=_WHERE
         )
     found: list[type[Store]] = []
     for store in stores:
         if not (isinstance(store, type) and issubclass(store, Store)):
-            raise OptionError("stores", f"has {store!r:.200}; allowed are subclasses of Store", where=_WHERE)
+            raise OptionError("stores", f"has {shown(store)}; allowed are subclasses of Store", where=_WHERE)
         if store in found:
             raise OptionError("stores", f"has {store.__name__} twice", where=_WHERE)
         found.append(store)
@@ -34,40 +36,32 @@ def checked_stores(stores: Any) -> list[type[Store]]:
 
 def checked_children(children: Any) -> list[ChildSpec]:
     """What a supervisor takes as its children."""
-    if not isinstance(children, Iterable):
-        raise OptionError(
-            "children", f"is {children!r:.200}; allowed is a list of child specs and servers", where=_WHERE
-        )
-    return [ChildSpec.of(child) for child in children]
+    return specs_of(children, _WHERE)
 
 
-def checked_seconds(seconds: Any) -> float:
-    """The drain timeout."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-        raise OptionError(
-            "drain_timeout", f"is {seconds!r:.200}; allowed are seconds, 0 and more", where=_WHERE
-        )
-    return float(seconds)
+def checked_seconds(option: str, seconds: Any) -> float:
+    """A time that something has."""
+    return float(wait_seconds.check(option, seconds, _WHERE))
 
 
 def checked_pools(pools: Any) -> dict[str, dict[str, Any]]:
     """The options of each pool by its name."""
     if not isinstance(pools, Mapping):
         raise OptionError(
-            "pools", f"is {pools!r:.200}; allowed is a mapping of names to workers", where=_WHERE
+            "pools", f"is {shown(pools)}; allowed is a mapping of names to workers", where=_WHERE
         )
     return {name: _pool_options(name, given) for name, given in pools.items()}
 
 
 def _pool_options(name: Any, given: Any) -> dict[str, Any]:
     if not isinstance(name, str) or not name:
-        raise OptionError("pools", f"has the name {name!r:.200}; allowed are texts", where=_WHERE)
+        raise OptionError("pools", f"has the name {shown(name)}; allowed are texts", where=_WHERE)
     if isinstance(given, Mapping):
         options = dict(given)
     elif isinstance(given, int) and not isinstance(given, bool):
         options = {"workers": given}
     else:
-        problem = f"has {given!r:.200} for {name!r}; allowed are a number of workers or a mapping of options"
+        problem = f"has {shown(given)} for {name!r}; allowed are a number of workers or a mapping of options"
         raise OptionError("pools", problem, where=_WHERE)
     build(PoolOptions, options, where=f"{_WHERE}, pool {name!r}")
     return options
@@ -75,6 +69,4 @@ def _pool_options(name: Any, given: Any) -> dict[str, Any]:
 
 def checked_on_zombies(choice: Any) -> str:
     """One of the two words."""
-    if choice not in ("warn", "exit"):
-        raise OptionError("on_zombies", f"is {choice!r:.200}; allowed are 'warn' and 'exit'", where=_WHERE)
-    return str(choice)
+    return str(_ON_ZOMBIES.check("on_zombies", choice, _WHERE))

@@ -9,23 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
 
 import attrs
 
-from slither_actors.errors import OptionError
+from slither_actors.config import integer, positive_seconds
 
 __all__ = ["RestartIntensity"]
-
-
-def _count(_: object, attribute: Any, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise OptionError(attribute.name, f"is {value!r}; allowed are 0 and more")
-
-
-def _seconds(_: object, attribute: Any, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise OptionError(attribute.name, f"is {value!r}; allowed are seconds of more than 0")
 
 
 @attrs.define
@@ -35,8 +24,8 @@ class RestartIntensity:
     Not thread-safe: the supervisor is the only caller.
     """
 
-    max_restarts: int = attrs.field(default=3, validator=_count)
-    max_seconds: float = attrs.field(default=5, validator=_seconds)
+    max_restarts: int = attrs.field(default=3, validator=integer(0))
+    max_seconds: float = attrs.field(default=5, validator=positive_seconds)
     _restarts: deque[int] = attrs.field(factory=deque, init=False)
 
     def record(self, now: float) -> bool:

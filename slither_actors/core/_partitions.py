@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from slither_actors.config import shown
+
 __all__ = ["Partitions", "Resize"]
 
 
@@ -53,6 +55,6 @@ class Partitions:
         """
         number = isinstance(count, int) and not isinstance(count, bool)
         if not number or not 0 <= count <= self.maximum:
-            msg = f"is {count!r}; allowed are 0 to {self.maximum}, the number that it was started with"
+            msg = f"is {shown(count)}; allowed are 0 to {self.maximum}, the number that it was started with"
             raise ValueError(msg)
         return Resize(self.in_use, range(self.in_use, count), range(count, self.in_use))

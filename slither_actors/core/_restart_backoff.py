@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from slither_actors.config import finite_seconds, share
 from slither_actors.errors import OptionError
 
 __all__ = ["Backoff", "RestartBackoff"]
@@ -19,13 +20,11 @@ _MAX_DOUBLINGS = 1023
 
 
 def _seconds(_: object, attribute: Any, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise OptionError(attribute.name, f"is {value!r}; allowed are seconds of at least 0", where="backoff")
+    finite_seconds.check(attribute.name, value, "backoff")
 
 
 def _share(_: object, attribute: Any, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise OptionError(attribute.name, f"is {value!r}; allowed are 0 to 1", where="backoff")
+    share.check(attribute.name, value, "backoff")
 
 
 def _not_below_min(backoff: Backoff, attribute: Any, value: float) -> None:

@@ -246,11 +246,15 @@ def test_a_caller_that_gave_up_takes_its_room_until_it_is_skipped() -> None:
 
 
 @pytest.mark.parametrize("options", [{"mailbox_size": 0}, {"mailbox_size": True}, {"mailbox_overflow": "x"}])
-def test_a_wrong_bound_is_refused_at_the_start(options: dict[str, Any]) -> None:
-    """With the class and the allowed values."""
-    cls: Any = type("Wrong", (Raising,), options)
+def test_a_wrong_bound_is_refused_with_the_class(options: dict[str, Any]) -> None:
+    """When it is defined, and when it is started if the class was changed since."""
     with pytest.raises(OptionError, match="Wrong: option 'mailbox_"):
-        cls.start()
+        type("Wrong", (Raising,), options)
+    changed: Any = type("Wrong", (Raising,), {})
+    for name, value in options.items():
+        setattr(changed, name, value)
+    with pytest.raises(OptionError, match="Wrong: option 'mailbox_"):
+        changed.start()
 
 
 def test_no_message_is_lost_or_counted_twice_under_load() -> None:

@@ -30,7 +30,7 @@ from slither_actors.actors import (
     is_abnormal,
     whereis,
 )
-from slither_actors.errors import ActorExitError, CallTimeoutError, NameTakenError, StartError
+from slither_actors.errors import ActorExitError, CallTimeoutError, NameTakenError, OptionError, StartError
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, crash, in_thread, settle
 
 # -- starting -------------------------------------------------------------------
@@ -423,7 +423,7 @@ def test_a_reply_and_a_timeout_at_one_time_have_one_outcome() -> None:
 
 def test_a_failure_has_an_exception() -> None:
     """Anything else could not be raised at the caller: who returns it hears of it."""
-    with pytest.raises(TypeError, match="must be <class 'BaseException'>"):
+    with pytest.raises(OptionError, match="'no such row'; allowed is an exception"):
         Failure("no such row")  # type: ignore[arg-type]
 
 

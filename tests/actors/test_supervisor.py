@@ -675,9 +675,9 @@ def test_a_child_spec_is_checked(options: dict[str, Any], message: str) -> None:
         ([Quiet, Quiet], {}, "has the id 'Quiet' 2 times"),
         (Quiet, {}, "option 'children' is .*; allowed is a list of child specs"),
         ([object()], {}, "allowed are child specs and server classes"),
-        ([], {"max_restarts": -1}, "option 'max_restarts' is -1; allowed are 0 and more"),
+        ([], {"max_restarts": -1}, "option 'max_restarts' is -1; allowed is an integer of at least 0"),
         ([], {"max_restarts": "3"}, "option 'max_restarts' is '3'"),
-        ([], {"max_seconds": 0}, "option 'max_seconds' is 0; allowed are seconds of more than 0"),
+        ([], {"max_seconds": 0}, "option 'max_seconds' is 0; allowed is a number of seconds above 0"),
         ([], {"max_seconds": float("nan")}, "option 'max_seconds' is nan"),
     ],
 )

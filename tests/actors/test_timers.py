@@ -200,7 +200,7 @@ def test_a_storm_of_timers_is_on_time(log: Log) -> None:
     [
         (float("inf"), None, "option 'seconds' is inf"),
         (float("nan"), None, "option 'seconds' is nan"),
-        (1, 0, "option 'period' is 0; allowed are seconds of more than 0"),
+        (1, 0, "option 'period' is 0; allowed is a finite number of seconds above 0"),
         (1, -1, "option 'period' is -1"),
         (1, float("nan"), "option 'period' is nan"),
     ],

@@ -21,7 +21,7 @@ from slither_actors.actors import (
     TaskSupervisorRef,
     _runtime,
 )
-from slither_actors.actors._bounded_mailbox import Overflow
+from slither_actors.actors._class_options import Overflow
 from slither_actors.errors import ActorExitError, MailboxFullError, StartError
 from tests.actors.probes import LONG, Log, Probe, Quiet, in_thread, settle
 from tests.reliability import seeded
