@@ -47,6 +47,4 @@ def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
     known = "unknown: bench_weather; known: bench_actors, bench_dispatch, bench_stages"
     with pytest.raises(AssertionError, match=known):
-        AssertionError, match="unknown: bench_weather; known: bench_actors, bench_dispatch, bench_stages"
-    ):
         run("weather")
