@@ -19,6 +19,7 @@ from slither_actors.actors._cell import Cell
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._names import whereis
 from slither_actors.actors._ref import Ref
+from slither_actors.config import has_hash, shown
 from slither_actors.errors import OptionError, safe_text
 from slither_actors.telemetry._log import GuardedLog
 
@@ -143,15 +144,11 @@ def _whereis(name: object) -> Ref | None:
 
 def _checked(listeners: Any) -> tuple[Ref | object, ...]:
     """Refs, and what can be names."""
-    if isinstance(listeners, (str, Ref)) or not isinstance(listeners, Iterable):
-        raise OptionError("listeners", f"is {listeners!r:.200}; allowed is a list of refs and names")
+    if isinstance(listeners, (str, bytes, Ref)) or not isinstance(listeners, Iterable):
+        raise OptionError("listeners", f"is {shown(listeners)}; allowed is a list of refs and names")
     found = tuple(listeners)
     for listener in found:
-        try:
-            hash(listener)
-        except Exception as error:
-            raise OptionError(
-                "listeners",
-                f"has {safe_text(listener, repr):.200}; allowed are refs and names, which have a hash",
-            ) from error
+        if not has_hash(listener):
+            problem = f"has {shown(listener)}; allowed are refs and names, which have a hash"
+            raise OptionError("listeners", problem)
     return found
