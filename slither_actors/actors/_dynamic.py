@@ -24,10 +24,11 @@ from slither_actors.actors._child import (
 )
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._children_ref import ChildrenRef
+from slither_actors.actors._ignore import Ignore
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
-from slither_actors.actors._server import Ignore, Server
+from slither_actors.actors._server import Server
 from slither_actors.core import RestartIntensity, comes_back
 from slither_actors.errors import ChildError, OptionError, SlitherError, StartError, safe_text
 from slither_actors.telemetry._log import GuardedLog

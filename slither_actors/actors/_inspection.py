@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.actors import _call
 from slither_actors.actors._cell import Cell, handled_while_suspended
 from slither_actors.actors._request import Request
 
@@ -91,7 +92,7 @@ def statistics_of(cell: Cell) -> ActorStatistics:
 
 def ask(ref: Ref, function: Callable[[Any, Any], Any], argument: Any = None, *, timeout: float | None) -> Any:
     """Have the actor run ``function(actor, argument)``, suspended or not; a raise is the caller's."""
-    return ref._ask(_on_system, (function, argument), timeout, system=True)
+    return _call.ask(ref, _on_system, (function, argument), timeout, system=True)
 
 
 def state(actor: Any, _: Any = None) -> dict[str, Any]:

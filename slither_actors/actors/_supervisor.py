@@ -28,10 +28,11 @@ from slither_actors.actors._child import (
 )
 from slither_actors.actors._child_spec import ChildSpec, specs_of
 from slither_actors.actors._children_ref import ChildrenRef
+from slither_actors.actors._ignore import Ignore
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
-from slither_actors.actors._server import Ignore, Server
+from slither_actors.actors._server import Server
 from slither_actors.core import (
     AutoShutdown,
     RestartIntensity,
