@@ -101,13 +101,21 @@ def state(actor: Any, _: Any = None) -> dict[str, Any]:
 
 
 def replace_state(actor: Any, function: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
-    """Give the actor the public attributes that `function` makes of those it has."""
-    old = state(actor)
+    """Give the actor the public attributes that `function` makes of those it has, all or none of them."""
+    attributes = vars(actor)
+    before, old = dict(attributes), state(actor)
     new = dict(function(dict(old)))
-    for name in old.keys() - new.keys():
-        delattr(actor, name)
-    for name, value in new.items():
-        setattr(actor, name, value)
+    try:
+        for name in old.keys() - new.keys():
+            delattr(actor, name)
+        for name, value in new.items():
+            setattr(actor, name, value)
+    except BaseException:
+        # One has no setter, say. Never empty in between: other threads look at the library's attributes.
+        attributes.update(before)
+        for name in attributes.keys() - before.keys():
+            del attributes[name]
+        raise
     return new
 
 

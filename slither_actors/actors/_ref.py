@@ -235,7 +235,8 @@ class Ref(pykka.ActorRef[Any]):
     ) -> dict[str, Any]:
         """Have the actor replace its public attributes by what `function` makes of them; return these.
 
-        `function` runs in the actor. If it raises, the state stays and the exception is the caller's.
+        `function` runs in the actor. If it raises, or an attribute cannot be set or deleted, all of the
+        state stays and the exception is the caller's.
         OTP: sys, ``replace_state/3``.
         """
         state: dict[str, Any] = _inspection.ask(self, _inspection.replace_state, function, timeout=timeout)
