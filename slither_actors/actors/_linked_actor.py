@@ -44,7 +44,15 @@ class LinkedActor(Actor):
         self._cell.link(ref._cell)
 
     def unlink(self, ref: Ref) -> None:
-        """Undo `link`, whoever made it; without one it does nothing. OTP: erlang, ``unlink/1``."""
+        """Undo `link`, whoever made it; without one it does nothing.
+
+        From now on the other's end has no effect on this actor. If it has ended already, the exit signal of
+        the link, or the `Exit` message where exits are trapped, is dropped from the mailbox; what it sent
+        by `Ref.exit` is no matter of the link and still arrives. Too late is only an `unlink` after a wait
+        has been ended for that signal, by an `ExitPendingError`.
+
+        OTP: erlang, ``unlink/1``, and the flush of ``{'EXIT', Id, _}`` that its page advises.
+        """
         if zombie_cells:
             _runtime.refuse_zombie()
         self._cell.unlink(ref._cell)
