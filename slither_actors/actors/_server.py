@@ -14,7 +14,7 @@ from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._linked_actor import LinkedActor
 from slither_actors.actors._reasons import NORMAL
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._request import Failure, Request
+from slither_actors.actors._request import Failure, Request, raise_anew
 from slither_actors.actors._start import start
 from slither_actors.telemetry._log import GuardedLog
 
@@ -227,7 +227,7 @@ class Server(LinkedActor):
         request = Request(message, self._cell)
         reply = self.handle_call(message, request)
         if isinstance(reply, Failure):
-            raise reply.error
+            raise_anew(reply.error)
         return request.result() if request.answered else reply
 
     def __str__(self) -> str:

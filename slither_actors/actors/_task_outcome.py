@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
-from slither_actors.actors._reasons import Crash
+from slither_actors.actors._reasons import Crash, context_of, without_own_frames
 from slither_actors.errors import ActorExitError
 
 if TYPE_CHECKING:
@@ -40,16 +40,29 @@ class TaskExit:
     task: str = attrs.field(eq=False)
     """The task, described."""
 
+    _context: BaseException | None = attrs.field(init=False, eq=False, repr=False)
+
+    @_context.default
+    def _what_was_handled(self) -> BaseException | None:
+        return context_of(self.reason.exception) if isinstance(self.reason, Crash) else None
+
     def get(self) -> Any:
-        """Raise why: what the function raised, or `ActorExitError`."""
+        """Raise why: what the function raised, or `ActorExitError`.
+
+        The exception is one object for all who ask, as that of an `asyncio.Task`: its traceback is of the
+        last of them. That of the task is in a note.
+        """
         reason = self.reason
-        if isinstance(reason, Crash) and isinstance(reason.exception, Exception):
-            error = reason.exception
-            note = f"in {self.task}:\n{reason.traceback_text}"
-            if note not in getattr(error, "__notes__", ()):
-                error.add_note(note)
-            raise error.with_traceback(None)
-        raise ActorExitError(self.task, reason)
+        if not isinstance(reason, Crash) or not isinstance(reason.exception, Exception):
+            raise ActorExitError(self.task, reason)
+        error = reason.exception
+        # Past the attributes, for the class may be frozen, as that of a dataclass.
+        notes = vars(error).setdefault("__notes__", [])
+        note = f"in {self.task}:\n{reason.traceback_text}"
+        if isinstance(notes, list) and note not in notes:
+            notes.append(note)
+        # Or the frames of who asked before would stay in it, and what that one handled just then.
+        raise without_own_frames(error, self._context)
 
 
 TaskOutcome = TaskResult[R] | TaskExit
