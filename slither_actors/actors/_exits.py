@@ -34,7 +34,19 @@ BY_END = (None,)
 class Exits(Mailbox):
     """The part of a `Cell` that takes exit signals. Usable from any thread, but for `suspend`."""
 
-    __slots__ = ("dead", "departed", "doom", "ending", "id", "links", "name", "parent", "ref", "waiting_on", "wake")
+    __slots__ = (
+        "dead",
+        "departed",
+        "doom",
+        "ending",
+        "id",
+        "links",
+        "name",
+        "parent",
+        "ref",
+        "waiting_on",
+        "wake",
+    )
 
     id: int
     name: object

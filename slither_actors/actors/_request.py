@@ -73,7 +73,14 @@ class Request:
             self._wake()
 
     def fail(self, error: BaseException) -> None:
-        """Answer the call with an exception that is raised at the caller. The server lives on."""
+        """Answer the call with an exception that is raised at the caller. The server lives on.
+
+        Raises:
+            TypeError: it is no exception.
+        """
+        if not isinstance(error, BaseException):
+            msg = f"a call fails with an exception, which is raised at the caller, not with {error!r:.200}"
+            raise TypeError(msg)
         if not (zombie_cells and _runtime.is_fenced()):
             self.settle(error)
 

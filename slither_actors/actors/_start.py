@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.actors import _runtime
@@ -39,7 +40,10 @@ def start(
     failed = _begin_there(cell, args, kwargs) if cls.own_thread else _begin_here(cell, args, kwargs)
     if failed is None:
         return cell.ref
+    pending = None if cell.parent is None else cell.parent.pending_exit()
     try:
+        if pending is not None:
+            raise pending from failed  # the starter is to end, and the child had to for that
         raise failed from failed.__cause__
     finally:
         # In a cycle with its own frames it would keep those of the caller until the collector runs.
@@ -49,15 +53,34 @@ def start(
 def _begin_here(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
     """Run `init` in the starter's thread, which has to wait for it anyway."""
     error: BaseException | None = None
-    with _runtime.inline(cell, Request(None, cell)):
-        try:
-            cell.actor._begin(args, kwargs)  # type: ignore[attr-defined]
-        except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
-            error = raised
-        failed = _start_failed(cell, error)
+    parent = cell.parent
+    if parent is not None:
+        before, parent.wake = parent.wake, partial(_end_with, parent, cell)
+        if parent.doom is not None:
+            _end_with(parent, cell)
+    try:
+        with _runtime.inline(cell, Request(None, cell)):
+            try:
+                cell.actor._begin(args, kwargs)  # type: ignore[attr-defined]
+            except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
+                error = raised
+            failed = _start_failed(cell, error)
+    finally:
+        if parent is not None:
+            parent.wake = before
     # What `init` continues with, or a signal that came meanwhile, runs in the scheduler: the start is over.
     cell.release()
     return _runtime.interrupt(error) or failed
+
+
+def _end_with(parent: Cell, cell: Cell) -> None:
+    """Have the end that comes to the parent reach the child that starts in its thread, and its waits.
+
+    The link does that only once the parent is dead, which it cannot be before `init` has returned.
+    """
+    error = parent.pending_exit()
+    if error is not None:
+        cell.signal_ahead(parent.ref, error.reason)
 
 
 def _start_failed(cell: Cell, error: BaseException | None) -> BaseException | None:
