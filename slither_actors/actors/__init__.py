@@ -6,6 +6,7 @@ from slither_actors.actors._child import ChildCounts, ChildInfo
 from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
 from slither_actors.actors._current import current_actors
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
+from slither_actors.actors._ignore import Ignore
 from slither_actors.actors._inspection import ActorStatistics
 from slither_actors.actors._listeners import Registered, Unregistered
 from slither_actors.actors._many_tasks import await_many, yield_many
@@ -19,9 +20,10 @@ from slither_actors.actors._registry_ref import RegistryRef
 from slither_actors.actors._request import NO_REPLY, Failure, Request
 from slither_actors.actors._runtime import blocking, interruptible, scheduler
 from slither_actors.actors._scheduler import SchedulerStatistics
-from slither_actors.actors._server import Ignore, Server
+from slither_actors.actors._server import Server
 from slither_actors.actors._supervisor import Supervisor, SupervisorRef
-from slither_actors.actors._task import Task, TaskDone, TaskExit, TaskOutcome, TaskResult
+from slither_actors.actors._task import Task
+from slither_actors.actors._task_outcome import TaskDone, TaskExit, TaskOutcome, TaskResult
 from slither_actors.actors._tasks import StreamOptions, TaskSupervisor, TaskSupervisorRef
 from slither_actors.actors._timers import Timer
 from slither_actors.actors._trace import Trace, TracedMessage, trace

@@ -14,13 +14,15 @@ from pykka import messages
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
+from slither_actors.actors._actor_ref import ActorRef
 from slither_actors.actors._bounded_mailbox import BoundedCell
 from slither_actors.actors._cell import Cell, Message, end, zombie_cells
 from slither_actors.actors._class_options import Overflow, check_class
 from slither_actors.actors._future import Future
+from slither_actors.actors._handlers import _on_cast, _on_envelope, _on_info
+from slither_actors.actors._inbox import Inbox
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
-from slither_actors.actors._ref import ActorRef, Inbox, _on_cast, _on_envelope, _on_info
 from slither_actors.actors._stopped import Stopped
 
 __all__ = ["Actor"]

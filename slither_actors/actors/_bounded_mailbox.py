@@ -18,8 +18,8 @@ from pykka._envelope import Envelope
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell, Message
 from slither_actors.actors._class_options import check_class
+from slither_actors.actors._handlers import _on_call, _on_cast, _on_envelope, _on_info
 from slither_actors.actors._interrupts import waits
-from slither_actors.actors._ref import _on_call, _on_cast, _on_envelope, _on_info
 from slither_actors.actors._request import Request
 from slither_actors.errors import MailboxFullError
 from slither_actors.telemetry._log import GuardedLog

@@ -22,7 +22,7 @@ from slither_actors.actors._mailbox import handled_while_suspended
 from slither_actors.actors._message import Message
 from slither_actors.actors._monitor import Monitor
 from slither_actors.actors._name_table import free_name
-from slither_actors.actors._reasons import KILLED, NOPROC, Crash
+from slither_actors.actors._reasons import KILLED, NOPROC, Crash, Exit
 from slither_actors.actors._scheduler import Scheduler, lock_timeout
 from slither_actors.telemetry import ACTOR_CRASH
 from slither_actors.telemetry._log import GuardedLog
@@ -114,7 +114,7 @@ class Cell(Exits):
         self.handled = 0
         self.ref = None  # type: ignore[assignment]  # set by whoever makes the cell
         self.ended = self.ending = self.reason = self.doom = self.name = None
-        self.links = self.monitors = self.watching = self.joiners = None
+        self.links = self.departed = self.monitors = self.watching = self.joiners = None
         self.answering = self.deferred = self.waiting_on = self.wake = None
         self.timers = self.watches = None
 
@@ -290,8 +290,11 @@ class Cell(Exits):
         finally:
             self.die(reason)
 
-    def die(self, reason: Any) -> None:
-        """Become dead: free the name, then tell who watches. The first reason counts."""
+    def die(self, reason: Any, *, begun: bool = True) -> None:
+        """Become dead: free the name, then tell who watches. The first reason counts.
+
+        An actor that has not `begun` has not run any of its code, and does not now.
+        """
         with _life.lock:
             if self.dead:
                 return
@@ -307,9 +310,8 @@ class Cell(Exits):
             broken = [_failure(monitor.forget) for monitor in (monitors or {}).values()]
             for monitor in watching or ():
                 monitor.abolish()
-            for other in links or ():
-                if other.links is not None:
-                    other.links.discard(self)
+            signals = [(other, other.departs(self, reason)) for other in links or ()]
+            self.departed = None
             if self.name is not None:
                 free_name(self)
         for error in filter(None, broken):
@@ -319,15 +321,16 @@ class Cell(Exits):
         for timer in tuple(self.timers or ()):
             timer.cancel()
         try:
-            self.actor._on_dead()
+            if begun:
+                self.actor._on_dead()
         finally:
-            self._tell_end(reason, monitors, links, joiners)
+            self._tell_end(reason, monitors, signals, joiners)
 
     def _tell_end(
         self,
         reason: Any,
         monitors: dict[int, Monitor] | None,
-        links: set[Exits] | None,
+        signals: list[tuple[Exits, Exit]],
         joiners: list[threading.Lock] | None,
     ) -> None:
         """Answer who waits and tell who watches."""
@@ -340,8 +343,8 @@ class Cell(Exits):
             error = _failure(monitor.deliver, self.ref, reason)
             if error is not None:
                 self._complain(error)
-        for other in links or ():
-            other.signal(self.ref, reason)
+        for other, signal in signals:
+            other.signal_departed(signal)
         for lock in joiners or ():
             release_once(lock)
         self._reject()

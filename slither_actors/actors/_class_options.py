@@ -17,7 +17,7 @@ _RULES: Final[dict[str, Rule]] = {
     "mailbox_size": integer(1, none=True),
     "mailbox_overflow": one_of(*get_args(Overflow)),
     "child_type": one_of("worker", "supervisor"),
-    "ref_class": Rule("allowed is a subclass of Ref", lambda value: hasattr(value, "_ask")),
+    "ref_class": Rule("allowed is a subclass of Ref", lambda value: hasattr(value, "replace_state")),
 }
 
 

@@ -11,9 +11,9 @@ from slither_actors.actors._base_supervisor import BaseSupervisor, as_start_erro
 from slither_actors.actors._child import Child, ChildInfo, stop_child, stop_children, tell
 from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._children_ref import ChildrenRef
+from slither_actors.actors._ignore import Ignore
 from slither_actors.actors._reasons import Exit
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._server import Ignore
 from slither_actors.config import integer, shown
 from slither_actors.core import comes_back
 from slither_actors.errors import ChildError, OptionError

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.actors import _call
 from slither_actors.actors._cell import Cell, handled_while_suspended
 from slither_actors.actors._request import Request
 from slither_actors.config import shown, wait_seconds_or_none
@@ -94,7 +95,7 @@ def statistics_of(cell: Cell) -> ActorStatistics:
 def ask(ref: Ref, function: Callable[[Any, Any], Any], argument: Any = None, *, timeout: float | None) -> Any:
     """Have the actor run ``function(actor, argument)``, suspended or not; a raise is the caller's."""
     wait_seconds_or_none.check("timeout", timeout, ref)
-    return ref._ask(_on_system, (function, argument), timeout, system=True)
+    return _call.ask(ref, _on_system, (function, argument), timeout, system=True)
 
 
 def state(actor: Any, _: Any = None) -> dict[str, Any]:
@@ -103,17 +104,25 @@ def state(actor: Any, _: Any = None) -> dict[str, Any]:
 
 
 def replace_state(actor: Any, function: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
-    """Give the actor the public attributes that `function` makes of those it has."""
-    old = state(actor)
+    """Give the actor the public attributes that `function` makes of those it has, all or none of them."""
+    attributes = vars(actor)
+    before, old = dict(attributes), state(actor)
     made = function(dict(old))
     if not (isinstance(made, Mapping) and all(isinstance(name, str) for name in made)):
         problem = f"returned {shown(made)}; allowed is a mapping of attribute names to values"
         raise OptionError("function", problem, where=f"replace_state of {actor._cell.describe()}")
     new = dict(made)
-    for name in old.keys() - new.keys():
-        delattr(actor, name)
-    for name, value in new.items():
-        setattr(actor, name, value)
+    try:
+        for name in old.keys() - new.keys():
+            delattr(actor, name)
+        for name, value in new.items():
+            setattr(actor, name, value)
+    except BaseException:
+        # One has no setter, say. Never empty in between: other threads look at the library's attributes.
+        attributes.update(before)
+        for name in attributes.keys() - before.keys():
+            del attributes[name]
+        raise
     return new
 
 

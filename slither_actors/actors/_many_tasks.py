@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
-from slither_actors.actors._task import Task, TaskExit, TaskOutcome, await_outcomes, kill_tasks
+from slither_actors.actors._task import Task
+from slither_actors.actors._task_outcome import TaskExit, TaskOutcome
+from slither_actors.actors._task_wait import await_outcomes, kill_tasks
 from slither_actors.config import integer, one_of, shown, wait_seconds_or_none
 from slither_actors.errors import CallTimeoutError, OptionError
 

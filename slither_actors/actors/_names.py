@@ -54,7 +54,7 @@ def take_name(name: object, cell: Cell) -> None:
         _take(name, cell)
     except BaseException:
         # Whatever it has got by now goes with it: nobody will ever run under the name.
-        cell.die(KILLED)
+        cell.die(KILLED, begun=False)
         raise
 
 

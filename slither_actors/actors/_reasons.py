@@ -27,8 +27,10 @@ __all__ = [
     "Down",
     "Exit",
     "cause_of",
+    "context_of",
     "is_abnormal",
     "without_frames",
+    "without_own_frames",
 ]
 
 _RUNTIME = "slither_actors.actors."
@@ -99,6 +101,19 @@ def cause_of(exception: BaseException) -> BaseException | None:
     """Return what an exception was raised from; not by its attribute, which its class may have redefined."""
     cause: BaseException | None = _CAUSE.__get__(exception)
     return cause
+
+
+def context_of(exception: BaseException) -> BaseException | None:
+    """Return what was handled when an exception was raised."""
+    context: BaseException | None = _CONTEXT.__get__(exception)
+    return context
+
+
+def without_own_frames(exception: BaseException, context: BaseException | None) -> BaseException:
+    """Make an exception ready to be raised again, as if `context` was handled when it was the first time."""
+    BaseException.with_traceback(exception, None)
+    _CONTEXT.__set__(exception, context)
+    return exception
 
 
 @attrs.frozen

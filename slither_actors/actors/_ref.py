@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import pykka
-from pykka._envelope import Envelope
 
 from slither_actors.actors import _inspection, _runtime
-from slither_actors.actors._cell import Cell, end, handled_while_suspended, zombie_cells
+from slither_actors.actors._call import ask, call_inline
+from slither_actors.actors._cell import Cell, zombie_cells
+from slither_actors.actors._handlers import _on_call, _on_cast, _on_info, _on_run, _on_stop
+from slither_actors.actors._inbox import Inbox
 from slither_actors.actors._inspection import ActorStatistics
-from slither_actors.actors._interrupts import calls_out
-from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN, Crash
-from slither_actors.actors._request import NO_REPLY, Failure, Request
-from slither_actors.config import a_function, any_seconds_or_none, flag, wait_seconds_or_none
-from slither_actors.errors import ActorExitError, CallTimeoutError
+from slither_actors.actors._reasons import NORMAL, SHUTDOWN
+from slither_actors.actors._request import Request
+from slither_actors.config import a_function, flag, wait_seconds_or_none
+from slither_actors.errors import CallTimeoutError
 
 __all__ = ["Ref"]
 
@@ -134,9 +135,9 @@ class Ref(pykka.ActorRef[Any]):
         cell = self._cell
         if cell.actor.inline_calls and cell.acquire(False):
             if not cell.inbox and not cell.attention:
-                return self._call_inline(cell, message, timeout)
+                return call_inline(self, cell, message, timeout)
             cell.release()
-        return self._ask(_on_call, message, timeout)
+        return ask(self, _on_call, message, timeout)
 
     def run(
         self, function: Callable[[Any, Any], Any], argument: Any = None, timeout: float | None = 5.0
@@ -146,79 +147,7 @@ class Ref(pykka.ActorRef[Any]):
         For the library's own requests to stages and supervisors; raises as `call` does.
         """
         wait_seconds_or_none.check("timeout", timeout, self)
-        return self._ask(_on_run, (function, argument), timeout)
-
-    def _ask(
-        self,
-        handler: Callable[[Any, Request], None],
-        message: Any,
-        timeout: float | None,
-        *,
-        system: bool = False,
-    ) -> Any:
-        """Send a request and wait for its answer; one of the system's is handled while suspended, too."""
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        cell = self._cell
-        if cell.dead:
-            raise ActorExitError(str(self), NOPROC)
-        request = Request(message, cell)
-        request.expect()
-        caller = _runtime.wait_for(request)
-        try:
-            (cell.put_system if system else cell.put)((handler, request))
-            if cell.dead:
-                # An actor that was abandoned is stuck in its handler and rejects nothing any more.
-                request.reject(cell.reason)
-            return self._wait(request, timeout)
-        finally:
-            if caller is not None:
-                caller.waiting_on = None
-
-    def _wait(self, request: Request, timeout: float | None) -> Any:
-        if not request.answered:
-            _runtime.blocking()
-        if not request.wait(timeout):
-            raise CallTimeoutError(str(self), timeout or 0.0)
-        return request.take()
-
-    @calls_out
-    def _call_inline(self, cell: Cell, message: Any, timeout: float | None) -> Any:
-        """Run the call here and now: the server is idle and its token is ours."""
-        request = cell.answering = Request(message, cell)
-        cell.handled += 1
-        interrupt, at_once = None, False
-        frame = _runtime.inline(cell, request)
-        try:
-            reply = cell.actor.handle_call(message, request)  # type: ignore[attr-defined]
-            if reply is NO_REPLY or isinstance(reply, Failure):
-                _answer(request, reply)
-            elif request._claim(False):
-                # As `reply`, without the way through the request.
-                request.answered = at_once = True
-            cell.answering = None
-        except BaseException as error:  # noqa: BLE001 - a crash of the server, whatever it is
-            cell.crash(error, (_on_call, request))
-            interrupt = _runtime.interrupt(error) or _struck_at_the_end(cell)
-        finally:
-            if cell.ending is not None:
-                cell.attend()
-                interrupt = interrupt or _struck_at_the_end(cell)
-            frame.leave()
-            cell.release()
-        if interrupt is not None:
-            raise interrupt
-        if at_once:
-            return reply
-        if request.answered:
-            return request.take()
-        request.expect()
-        caller = _runtime.wait_for(request)
-        try:
-            return self._wait(request, timeout)
-        finally:
-            if caller is not None:
-                caller.waiting_on = None
+        return ask(self, _on_run, (function, argument), timeout)
 
     # -- life ----------------------------------------------------------------
 
@@ -323,7 +252,8 @@ class Ref(pykka.ActorRef[Any]):
     ) -> dict[str, Any]:
         """Have the actor replace its public attributes by what `function` makes of them; return these.
 
-        `function` runs in the actor. If it raises, the state stays and the exception is the caller's.
+        `function` runs in the actor. If it raises, or an attribute cannot be set or deleted, all of the
+        state stays and the exception is the caller's.
         OTP: sys, ``replace_state/3``.
         """
         a_function.check("function", function, self)
@@ -362,152 +292,3 @@ class Ref(pykka.ActorRef[Any]):
         if zombie_cells and _runtime.is_fenced():
             return
         self._cell.put((_on_info, message))
-
-
-def _struck_at_the_end(cell: Cell) -> KeyboardInterrupt | None:
-    """The user's Ctrl-C, if it struck in the `terminate` of an actor that ran in the main thread."""
-    return _runtime.interrupt(cell.reason.exception) if isinstance(cell.reason, Crash) else None
-
-
-class ActorRef(Ref):
-    """The reference to an `Actor`: Pykka's own, on our mailbox."""
-
-    @property
-    def actor_urn(self) -> str:  # type: ignore[override]
-        """As in Pykka: the actor's UUID as a URN."""
-        return self._cell.actor.actor_urn
-
-    def is_alive(self) -> bool:
-        """As in Pykka: False from the moment on which the actor begins to stop."""
-        stopped: bool = self._cell.actor.actor_stopped.is_set()
-        return not stopped
-
-    def tell(self, message: Any) -> None:
-        """As in Pykka: send a message; `pykka.ActorDeadError` if the actor is dead."""
-        cell = self._cell
-        if cell.actor.actor_stopped.now:
-            msg = f"{self} not found"
-            raise pykka.ActorDeadError(msg)
-        if zombie_cells and _runtime.is_fenced():
-            return
-        # Without an envelope, which would double the time to send: nobody waits for an answer.
-        cell.put((_on_info, message))
-
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """As in Pykka; see `pykka.ActorRef.ask`."""
-        cell = self._cell
-        if cell.actor.actor_stopped.now:
-            return pykka.ActorRef.ask(self, message, block=block, timeout=timeout)
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        future = self.actor_class._create_future()
-        cell.put((_on_envelope, Envelope(message, reply_to=future)))
-        return future.get(timeout=timeout) if block else future
-
-    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
-        """As in Pykka; see `pykka.ActorRef.stop`."""
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        if timeout is not None:
-            any_seconds_or_none.check("timeout", timeout, self)
-        if block and self._cell.end_here(NORMAL):
-            return True
-        return pykka.ActorRef.stop(self, block=block, timeout=timeout)
-
-    @property
-    def actor_stopped(self) -> Any:  # type: ignore[override]
-        """As in Pykka: the event that says that the actor stops."""
-        return self._cell.actor.actor_stopped
-
-    def __str__(self) -> str:
-        return f"{self.actor_class.__name__} ({self.actor_urn})"
-
-    def __repr__(self) -> str:
-        return f"<ActorRef for {self}>"
-
-
-class Inbox:
-    """The mailbox as Pykka's code sees it."""
-
-    __slots__ = ("_cell",)
-
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-
-    def put(self, envelope: Envelope[Any], /) -> None:
-        """Add an envelope to the mailbox."""
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        self._cell.put((_on_envelope, envelope))
-
-    def get(self) -> Envelope[Any]:
-        """Take the first envelope; for a mailbox whose actor does not run."""
-        argument = self._cell.inbox.popleft()[1]
-        return argument if isinstance(argument, Envelope) else Envelope(argument)
-
-    def empty(self) -> bool:
-        """Whether no message waits."""
-        return not self._cell.inbox
-
-
-@calls_out
-def _on_call(server: Any, request: Request) -> None:
-    if request.answered:
-        return
-    cell = request.cell
-    cell.answering = request
-    _answer(request, server.handle_call(request.message, request))
-    cell.answering = None
-
-
-@calls_out
-def _on_run(server: Any, request: Request) -> None:
-    if request.answered:
-        return
-    cell = request.cell
-    cell.answering = request
-    function, argument = request.message
-    _answer(request, function(server, argument))
-    cell.answering = None
-
-
-def _answer(request: Request, reply: Any) -> None:
-    if reply is NO_REPLY:
-        cell = request.cell
-        if not request.answered:
-            if cell.deferred is None:
-                cell.deferred = set()
-            cell.deferred.add(request)
-            if request.answered:
-                cell.deferred.discard(request)
-    elif isinstance(reply, Failure):
-        request.fail(reply.error)
-    else:
-        request.reply(reply)
-
-
-@calls_out
-def _on_cast(server: Any, message: Any) -> None:
-    server.handle_cast(message)
-
-
-@calls_out
-def _on_info(server: Any, message: Any) -> None:
-    server._on_info(message)
-
-
-def _on_envelope(actor: Any, envelope: Envelope[Any]) -> None:
-    if envelope.reply_to is None:
-        actor._on_envelope(envelope)
-        return
-    cell = actor._cell
-    cell.answering = envelope
-    actor._on_envelope(envelope)
-    cell.answering = None
-
-
-def _on_stop(actor: Any, reason: Any) -> None:
-    end(actor._cell, reason)
-
-
-handled_while_suspended.add(_on_stop)

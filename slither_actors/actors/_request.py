@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
@@ -17,7 +17,7 @@ from slither_actors.errors import ActorExitError
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
 
-__all__ = ["NO_REPLY", "Failure", "Request"]
+__all__ = ["NO_REPLY", "Failure", "Request", "raise_anew"]
 
 
 class _NoReply:
@@ -81,7 +81,14 @@ class Request:
             self._wake()
 
     def fail(self, error: BaseException) -> None:
-        """Answer the call with an exception that is raised at the caller. The server lives on."""
+        """Answer the call with an exception that is raised at the caller. The server lives on.
+
+        Raises:
+            TypeError: it is no exception.
+        """
+        if not isinstance(error, BaseException):
+            msg = f"a call fails with an exception, which is raised at the caller, not with {error!r:.200}"
+            raise TypeError(msg)
         if not (zombie_cells and _runtime.is_fenced()):
             self.settle(error)
 
@@ -132,7 +139,7 @@ class Request:
     def result(self) -> Any:
         """Return or raise the answer, once there is one."""
         if self._error is not None:
-            raise self._error
+            raise_anew(self._error)
         return self._value
 
     def take(self) -> Any:
@@ -141,7 +148,23 @@ class Request:
         if error is None:
             return self._value
         try:
-            raise error
+            raise_anew(error)
         finally:
             # In a cycle with its own frames it would keep those of the caller until the collector runs.
             del error
+
+
+def raise_anew(error: BaseException) -> NoReturn:
+    """Raise an error that a server may give to many callers, without the frames of those before."""
+    below = frames = _TRACEBACK.__get__(error)
+    while frames is not None:
+        if frames.tb_frame.f_code is raise_anew.__code__:
+            below = frames.tb_next
+        frames = frames.tb_next
+    try:
+        raise BaseException.with_traceback(error, below)
+    finally:
+        del error, below, frames
+
+
+_TRACEBACK: Any = BaseException.__dict__["__traceback__"]

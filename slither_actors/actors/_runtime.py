@@ -115,6 +115,8 @@ def refuse_zombie() -> None:
 def wait_for(request: Request) -> Cell | None:
     """Note that the current actor, which is returned, waits for the answer to `request`.
 
+    A call whose answer was put off closes no cycle: anybody may have its sender and give the answer.
+
     Raises:
         CallCycleError: who is asked waits, directly or not, for the current actor.
         ExitPendingError: the current actor is to end.
@@ -133,7 +135,7 @@ def wait_for(request: Request) -> Cell | None:
             request.settle(error)
             raise error
     path, link = [caller], request
-    while not link.answered and not link.cell.dead:
+    while not link.answered and not link.cell.dead and link not in (link.cell.deferred or ()):
         if link.cell in path:
             if link.cell is not caller:
                 break

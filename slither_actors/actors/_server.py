@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from pykka._envelope import Envelope
 
 from slither_actors.actors import _runtime
-from slither_actors.actors._actor import Actor, bind, without_state
-from slither_actors.actors._cell import Cell, Monitor, end, zombie_cells
+from slither_actors.actors._actor import without_state
+from slither_actors.actors._cell import end, zombie_cells
 from slither_actors.actors._child_spec import SHUTDOWN_SECONDS, ChildSpec, Restart, checked_name
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._keywords import takes, unknown_keyword
-from slither_actors.actors._names import take_name
-from slither_actors.actors._reasons import NORMAL, Crash, without_frames
-from slither_actors.actors._ref import Ref, _on_info
-from slither_actors.actors._request import Failure, Request
-from slither_actors.config import a_function, placed
-from slither_actors.errors import ActorExitError, NotRunningError, OptionError, StartError
+from slither_actors.actors._linked_actor import LinkedActor
+from slither_actors.actors._reasons import NORMAL
+from slither_actors.actors._ref import Ref
+from slither_actors.actors._request import Failure, Request, raise_anew
+from slither_actors.actors._start import start
+from slither_actors.config import placed
+from slither_actors.errors import OptionError
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
-    from slither_actors.actors._timers import Timer
     from slither_actors.core import Backoff
 
-__all__ = ["Ignore", "Server"]
+__all__ = ["Server"]
 
 logger = GuardedLog("slither_actors.actors")
 
@@ -37,14 +37,7 @@ _OPTIONS = ("async_kill", "backoff", "exclusive", "id", "name", "restart", "shut
 """Those of `Server.child_spec`."""
 
 
-class Ignore(Exception):  # noqa: N818 - not an error: OTP's ``:ignore``
-    """Raised in `Server.init`: do not start, and that is fine.
-
-    `Server.start` raises it too. A supervisor takes the child as one that does not run. OTP: ``:ignore``.
-    """
-
-
-class Server(Actor):
+class Server(LinkedActor):
     """An actor with OTP's contract: calls, casts, other messages, and a reason at the end.
 
     Every callback runs in the actor, one at a time; an exception that leaves
@@ -88,7 +81,7 @@ class Server(Actor):
 
         OTP: gen_server, ``start/3``.
         """
-        return _start(cls, args, kwargs, name=name, linked=False)
+        return start(cls, args, kwargs, name=name, linked=False)
 
     @classmethod
     def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> Ref:
@@ -98,7 +91,7 @@ class Server(Actor):
         Raises as `start` does; a start that fails sends the parent no exit signal besides.
         OTP: gen_server, ``start_link/3``.
         """
-        return _start(cls, args, kwargs, name=name, linked=True)
+        return start(cls, args, kwargs, name=name, linked=True)
 
     @classmethod
     def child_spec(
@@ -222,100 +215,6 @@ class Server(Actor):
             _runtime.refuse_zombie()
         self._cell.put_control((_on_continue, value))
 
-    def monitor(self, ref: Ref) -> Monitor:
-        """Be told by exactly one `Down`, in `handle_info`, when the other actor ends.
-
-        It comes at once, with the reason ``"noproc"``, if the actor is dead. Each call is a monitor of its
-        own; `Monitor.cancel` takes it back. OTP: erlang, ``monitor/2``.
-        """
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        return ref._cell.monitor(self._cell)
-
-    def link(self, ref: Ref) -> None:
-        """Die with the other actor, and it with this one, unless they trap exits.
-
-        An end with the reason ``"normal"`` does not count. If the other is dead, this one gets an exit
-        signal ``"noproc"``. A second link changes nothing. OTP: erlang, ``link/1``.
-        """
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        self._cell.link(ref._cell)
-
-    def unlink(self, ref: Ref) -> None:
-        """Undo `link`, whoever made it; without one it does nothing. OTP: erlang, ``unlink/1``."""
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        self._cell.unlink(ref._cell)
-
-    def send_after(self, seconds: float, message: Any, *, period: float | None = None) -> Timer:
-        """Have `handle_info` called with `message` in `seconds`, and then every `period` seconds.
-
-        Args:
-            seconds: 0 or less is as soon as possible, as a message of its own.
-            message: any object.
-            period: seconds between the messages; None is one message. An actor that is busy gets one for
-                all the periods that it missed.
-
-        Returns:
-            What cancels it. It ends with the actor.
-
-        Raises:
-            OptionError: `seconds` is no finite number, or `period` not more than 0.
-
-        OTP: erlang, ``send_after/3``; timer, ``send_interval/2``.
-        """
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        return _runtime.timers.start(self._cell, seconds, (_on_info, message), period)
-
-    def run_after(
-        self, seconds: float, function: Callable[[Any, Any], object], argument: Any = None
-    ) -> Timer:
-        """Have ``function(self, argument)`` run as a message in `seconds`; otherwise as `send_after`."""
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        if not callable(function):
-            a_function.check("function", function, self._cell.describe())
-        return _runtime.timers.start(self._cell, seconds, (function, argument))
-
-    def watch(self, fd: int, function: Callable[[Any, int], object]) -> None:
-        """Have ``function(self, fd)`` run as a message whenever `fd` becomes readable or ends.
-
-        It has to read until that would block, and then call `rearm`. The watch ends with the actor; the
-        descriptor stays the caller's to close, after `unwatch`.
-
-        Raises:
-            OSError: the descriptor cannot be waited for; a regular file, say.
-        """
-        self._watch(self._cell.scheduler.poller.watch, fd, function)
-
-    def watch_write(self, fd: int, function: Callable[[Any, int], object]) -> None:
-        """Have ``function(self, fd)`` run once, when `fd` becomes writable."""
-        self._watch(self._cell.scheduler.poller.watch_write, fd, function)
-
-    def _watch(self, watch: Callable[..., None], fd: int, function: Callable[[Any, int], object]) -> None:
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        cell = self._cell
-        watch(fd, cell, function)
-        if cell.watches is None:
-            cell.watches = set()
-        cell.watches.add(fd)
-        cell.scheduler.watch_changed()
-
-    def rearm(self, fd: int) -> None:
-        """Listen to `fd` again after it was read until that would block."""
-        if zombie_cells:
-            _runtime.refuse_zombie()
-        self._cell.scheduler.poller.rearm(fd)
-
-    def unwatch(self, fd: int) -> None:
-        """Stop listening; call it before the descriptor is closed."""
-        if self._cell.watches is not None:
-            self._cell.watches.discard(fd)
-        self._cell.scheduler.poller.unwatch(fd, self._cell)
-
     # -- what the cell asks -------------------------------------------------------
 
     @calls_out
@@ -341,7 +240,7 @@ class Server(Actor):
         request = Request(message, self._cell)
         reply = self.handle_call(message, request)
         if isinstance(reply, Failure):
-            raise reply.error
+            raise_anew(reply.error)
         return request.result() if request.answered else reply
 
     def __str__(self) -> str:
@@ -404,99 +303,3 @@ def _unknown(
 @calls_out
 def _on_continue(server: Server, value: Any) -> None:
     server.handle_continue(value)
-
-
-@calls_out
-def _start(
-    cls: type[Server], args: tuple[Any, ...], kwargs: dict[str, Any], *, name: object, linked: bool
-) -> Ref:
-    server = cls.__new__(cls)
-    cell = bind(server, linked=linked)
-    cell.ref = cls.ref_class(cell)
-    cell.acquire(False)
-    server.__init__()  # type: ignore[misc]
-    if name is not None:
-        take_name(name, cell)
-    cell.admit()
-    if cell.parent is not None:
-        cell.link(cell.parent)
-    failed = _begin_there(cell, args, kwargs) if cls.own_thread else _begin_here(cell, args, kwargs)
-    if failed is None:
-        return cell.ref
-    try:
-        raise failed from failed.__cause__
-    finally:
-        # In a cycle with its own frames it would keep those of the caller until the collector runs.
-        del failed
-
-
-def _begin_here(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
-    """Run `init` in the starter's thread, which has to wait for it anyway."""
-    error: BaseException | None = None
-    with _runtime.inline(cell, Request(None, cell)):
-        try:
-            cell.actor._begin(args, kwargs)  # type: ignore[attr-defined]
-        except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
-            error = raised
-        failed = _start_failed(cell, error)
-    # What `init` continues with, or a signal that came meanwhile, runs in the scheduler: the start is over.
-    cell.release()
-    return _runtime.interrupt(error) or failed
-
-
-def _start_failed(cell: Cell, error: BaseException | None) -> BaseException | None:
-    """End a cell whose `init` raised or stopped, and return what the starter has to raise."""
-    if error is None and cell.ending is None:
-        return None
-    if isinstance(error, Ignore):
-        reason: Any = NORMAL
-    elif cell.doom is not None and cell.obeys(error):
-        reason = cell.doom[0]
-    elif error is not None:
-        reason = error.reason if isinstance(error, StartError) else Crash.of(error)
-    else:
-        reason = cell.ending[0] if cell.ending else NORMAL
-    if error is not None:
-        without_frames(error)
-    if cell.parent is not None:
-        # The starter gets the error; it must not get an exit signal on top of it.
-        cell.unlink(cell.parent)
-    cell.die(reason)
-    if isinstance(error, Ignore):
-        return error
-    failed = StartError(cell.describe(), reason)
-    failed.__cause__ = error
-    return failed
-
-
-def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
-    """Run `init` in the actor's own thread and wait for it."""
-    request = Request((args, kwargs), cell)
-    request.expect()
-    caller = _runtime.wait_for(request)
-    try:
-        cell.put((_begin, request))
-        cell.release()
-        _runtime.blocking()
-        request.wait(None)
-        failed: BaseException | None = request.take()
-    except NotRunningError as error:  # no thread could be started
-        return _start_failed(cell, error)
-    except ActorExitError as error:  # it was killed before or while it ran `init`
-        return StartError(cell.describe(), error.reason)
-    finally:
-        if caller is not None:
-            caller.waiting_on = None
-    return failed
-
-
-def _begin(server: Server, request: Request) -> None:
-    args, kwargs = request.message
-    server._cell.answering = request
-    error: BaseException | None = None
-    try:
-        server._begin(args, kwargs)
-    except BaseException as raised:  # noqa: BLE001 - the start failed, whatever it is
-        error = raised
-    server._cell.answering = None
-    request.reply(_start_failed(server._cell, error))

@@ -17,9 +17,9 @@ from slither_actors.actors._base_supervisor import BaseSupervisor, as_start_erro
 from slither_actors.actors._child import Child, same_id, stop_child, tell
 from slither_actors.actors._child_spec import ChildSpec, specs_of
 from slither_actors.actors._children_ref import ChildrenRef
+from slither_actors.actors._ignore import Ignore
 from slither_actors.actors._reasons import SHUTDOWN, Exit
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._server import Ignore
 from slither_actors.config import one_of, shown
 from slither_actors.core import (
     AutoShutdown,

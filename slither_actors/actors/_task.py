@@ -11,32 +11,26 @@ is dropped.
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
-
-import attrs
 
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell
 from slither_actors.actors._child_spec import ChildSpec, Restart
-from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._keywords import takes, unknown_keyword
-from slither_actors.actors._reasons import KILLED, SHUTDOWN, Crash
+from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
-from slither_actors.actors._scheduler import lock_timeout
 from slither_actors.actors._server import Server
-from slither_actors.actors._zombie import bury
+from slither_actors.actors._task_actor import TaskActor
+from slither_actors.actors._task_outcome import TaskDone, TaskExit, TaskOutcome
+from slither_actors.actors._task_reply import TaskReply
+from slither_actors.actors._task_wait import await_outcomes, kill_tasks
 from slither_actors.config import Rule, a_function, wait_seconds_or_none
 from slither_actors.core import Backoff
-from slither_actors.errors import ActorExitError, CallTimeoutError
+from slither_actors.errors import CallTimeoutError
 
-__all__ = ["Task", "TaskDone", "TaskExit", "TaskOutcome", "TaskResult"]
+__all__ = ["Task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,136 +40,10 @@ _OPTIONS = ("backoff", "id", "restart", "shutdown")
 """Those of `Task.child_spec`."""
 
 
-@attrs.frozen
-class TaskResult(Generic[R_co]):
-    """A task's function has returned. Elixir: ``{:ok, value}`` of ``Task.yield``."""
-
-    value: R_co
-    """What it returned."""
-
-    def get(self) -> R_co:
-        """Return the value."""
-        return self.value
-
-
-@attrs.frozen
-class TaskExit:
-    """A task has ended without a result. Elixir: ``{:exit, reason}`` of ``Task.yield``."""
-
-    reason: Any
-    """Its exit reason: a `Crash` if the function raised; ``"timeout"`` in a stream of tasks."""
-
-    task: str = attrs.field(eq=False)
-    """The task, described."""
-
-    def get(self) -> Any:
-        """Raise why: what the function raised, or `ActorExitError`."""
-        reason = self.reason
-        if isinstance(reason, Crash) and isinstance(reason.exception, Exception):
-            error = reason.exception
-            note = f"in {self.task}:\n{reason.traceback_text}"
-            if note not in getattr(error, "__notes__", ()):
-                error.add_note(note)
-            raise error.with_traceback(None)
-        raise ActorExitError(self.task, reason)
-
-
-TaskOutcome = TaskResult[R] | TaskExit
-
-
-@attrs.frozen
-class TaskDone:
-    """A task has ended before its owner waited for it; arrives in the owner's ``handle_info``.
-
-    Elixir sends ``{ref, result}`` or ``DOWN``.
-    """
-
-    task: Task[Any]
-    """What `TaskSupervisorRef.async_nolink` or its like returned."""
-
-    outcome: TaskOutcome[Any]
-    """A `TaskResult` or a `TaskExit`."""
-
-
-class _Reply:
-    """What a task leaves: one outcome, for any number of waiters in any threads. The first one counts."""
-
-    __slots__ = ("_claim", "_waiters", "linked_to", "outcome")
-
-    def __init__(self, linked_to: Cell | None) -> None:
-        self.linked_to = linked_to
-        """Who is linked to the task before its function runs."""
-        self.outcome: TaskOutcome[Any] | None = None
-        self._claim = threading.Lock().acquire
-        self._waiters: deque[Callable[[], object]] = deque()
-
-    def settle(self, outcome: TaskOutcome[Any]) -> None:
-        if self._claim(False):
-            self.outcome = outcome
-            while self._waiters:
-                try:
-                    self._waiters.popleft()()
-                except IndexError:  # `subscribe` or `unsubscribe` was faster
-                    return
-
-    def subscribe(self, wake: Callable[[], object]) -> None:
-        """Have `wake` called when the outcome is there, which may be now; rarely twice."""
-        # The waiter is added before the outcome is looked at; `settle` does it the other way round.
-        self._waiters.append(wake)
-        if self.outcome is not None:
-            wake()
-
-    def unsubscribe(self, wake: Callable[[], object]) -> None:
-        if wake in self._waiters:
-            try:
-                self._waiters.remove(wake)
-            except (ValueError, IndexError):  # `settle` was faster
-                return
-
-
 _SHUTDOWN = Rule(
     "allowed are seconds of at least 0, 'brutal_kill', None (no limit)",
     lambda value: value == "brutal_kill" if isinstance(value, str) else wait_seconds_or_none.allows(value),
 )
-
-
-class TaskActor(Server):
-    """Runs one function and ends; a raise is a crash."""
-
-    def init(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        reply: _Reply | None = None,
-    ) -> None:
-        """Take the function; it runs after the start has returned."""
-        self._reply = reply
-        a_function.check("function", function)
-        if reply is not None and reply.linked_to is not None:
-            self._cell.link(reply.linked_to)
-        # An ordinary message: a task that is told to end before it began does not run its function.
-        self._cell.put((_on_job, (function, args, kwargs)))
-
-    @calls_out
-    def run(self, job: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> None:
-        """Run the function and end."""
-        function, args, kwargs = job
-        value = function(*args, **kwargs)
-        if self._reply is not None:
-            self._reply.settle(TaskResult(value))
-        # Behind what has arrived meanwhile: the end of somebody whom the task is linked to comes first.
-        self.ref.stop(block=False)
-
-    def _on_dead(self) -> None:
-        super()._on_dead()
-        if self._reply is not None:
-            self._reply.settle(TaskExit(self._cell.reason, self._cell.describe()))
-
-
-def _on_job(actor: TaskActor, job: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> None:
-    actor.run(job)
 
 
 class Task(Generic[R_co]):
@@ -190,7 +58,7 @@ class Task(Generic[R_co]):
 
     __slots__ = ("_owner", "_reply", "_taken", "ref")
 
-    def __init__(self, ref: Ref, reply: _Reply, owner: Cell | None) -> None:
+    def __init__(self, ref: Ref, reply: TaskReply, owner: Cell | None) -> None:
         self.ref = ref
         """The actor that runs the function."""
         self._reply = reply
@@ -381,47 +249,8 @@ def _has_handle_info(cell: Cell) -> bool:
     return isinstance(actor, Server) and type(actor).handle_info is not Server.handle_info
 
 
-def launch(start: Callable[[_Reply], Ref], *, linked: bool, notifies: bool = True) -> Task[Any]:
+def launch(start: Callable[[TaskReply], Ref], *, linked: bool, notifies: bool = True) -> Task[Any]:
     """Make the handle of a task that `start` starts with the reply that it is given."""
     caller = _runtime.current_cell()
-    reply = _Reply(caller if linked else None)
+    reply = TaskReply(caller if linked else None)
     return Task(start(reply), reply, caller if notifies else None)
-
-
-@waits
-def await_outcomes(
-    tasks: Iterable[Task[Any]], timeout: float | None, enough: Callable[[Task[Any]], object]
-) -> None:
-    """Wait in this thread until all tasks have their outcomes, or `enough` says so of one, or it is time."""
-    waiting = set(tasks)
-    done: queue.SimpleQueue[Task[Any] | None] = queue.SimpleQueue()
-    wakes = {task: partial(done.put, task) for task in waiting}
-    deadline = None if timeout is None else time.monotonic() + timeout
-    try:
-        for task, wake in wakes.items():
-            task.subscribe(wake)
-        with _runtime.interruptible(partial(done.put, None)) as refuse:
-            while waiting:
-                if done.empty():
-                    _runtime.blocking()
-                left = None if deadline is None else lock_timeout(deadline - time.monotonic())
-                ended = done.get(timeout=left)
-                if ended is None:
-                    refuse()
-                    continue
-                waiting.discard(ended)
-                if enough(ended):
-                    return
-    except queue.Empty:
-        return
-    finally:
-        for task, wake in wakes.items():
-            task.unsubscribe(wake)
-
-
-def kill_tasks(tasks: Iterable[Task[Any]]) -> None:
-    """End tasks at once. One whose function runs on is abandoned."""
-    cells = [task.ref._cell for task in tasks]
-    for cell in cells:
-        cell.kill()
-    bury(*cells)

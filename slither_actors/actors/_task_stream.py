@@ -17,7 +17,9 @@ from typing import Any, Literal
 from slither_actors.actors import _runtime
 from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._scheduler import lock_timeout
-from slither_actors.actors._task import Task, TaskExit, TaskOutcome, kill_tasks
+from slither_actors.actors._task import Task
+from slither_actors.actors._task_outcome import TaskExit, TaskOutcome
+from slither_actors.actors._task_wait import kill_tasks
 from slither_actors.core import TaskWindow
 from slither_actors.errors import CallTimeoutError
 

@@ -11,7 +11,9 @@ from slither_actors.actors._child_spec import ChildSpec
 from slither_actors.actors._cores import cores
 from slither_actors.actors._dynamic import DynamicSupervisor, DynamicSupervisorRef
 from slither_actors.actors._ref import Ref
-from slither_actors.actors._task import Task, TaskActor, TaskOutcome, launch
+from slither_actors.actors._task import Task, launch
+from slither_actors.actors._task_actor import TaskActor
+from slither_actors.actors._task_outcome import TaskOutcome
 from slither_actors.actors._task_stream import TaskStream
 from slither_actors.config import a_function, build, flag, integer, one_of, shown, wait_seconds_or_none
 from slither_actors.core import Ordering, TaskWindow

@@ -27,7 +27,8 @@ class TracedMessage:
     """The actor."""
 
     kind: str
-    """``"call"``, ``"cast"``, ``"info"``, ``"stop"``, ``"exit_signal"``, ``"down"``, or a function's name."""
+    """``"call"``, ``"cast"``, ``"info"``, ``"stop"``, ``"exit_signal"``, ``"link_exit"``, ``"down"``, or a
+    function's name."""
 
     text: str
     """The message's `repr`, 500 characters at the most."""

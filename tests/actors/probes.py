@@ -26,6 +26,9 @@ class Log:
     def take(self, count: int) -> list[Any]:
         return [self.get() for _ in range(count)]
 
+    def empty(self) -> bool:
+        return self._queue.empty()
+
     def rest(self) -> list[Any]:
         """What is there now."""
         found = []

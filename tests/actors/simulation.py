@@ -13,7 +13,7 @@ from typing import Any
 
 from slither_actors.actors import Ref, _cell, _child, _runtime
 from slither_actors.actors._cell import Cell, Message, live_cells
-from slither_actors.actors._ref import _on_call
+from slither_actors.actors._handlers import _on_call
 from slither_actors.actors._request import Request
 from slither_actors.actors._scheduler import Runner
 from slither_actors.actors._timers import Timer, TimerThread

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import Ref, Supervisor
+from slither_actors.actors import NO_REPLY, Ref, Supervisor
 from slither_actors.errors import ActorExitError, CallCycleError, StartError
-from tests.actors.probes import LONG, Probe, Quiet, in_thread
+from tests.actors.probes import LONG, Log, Probe, Quiet, in_thread
 
 
 def caught(function: Any) -> Any:
@@ -93,6 +93,29 @@ def test_calls_that_cross_end_both() -> None:
         assert {first(), second()} <= {"x", CallCycleError}
         one.kill()
         two.kill()
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_a_call_whose_answer_was_put_off_closes_no_cycle(inline: bool) -> None:
+    """Somebody else may have the sender: the server may call its caller and wait for that answer."""
+    client, helper = Quiet.start(), Quiet.start()
+    server = type("Server", (Quiet,), {"inline_calls": inline}).start()  # type: ignore[attr-defined]
+    found = Log()
+
+    def put_off(probe: Probe) -> Any:
+        probe.ref.cast(lambda _: found.add(caught(lambda: client.call("later", LONG))))
+        sender, cell = probe.sender, probe._cell
+
+        def answer(_: Probe) -> None:
+            while cell.waiting_on is None and found.empty():
+                pass
+            sender.reply("by another")
+
+        helper.cast(answer)
+        return NO_REPLY
+
+    assert client.call(lambda _: server.call(put_off, LONG), LONG) == "by another"
+    assert found.get() == "later"
 
 
 @pytest.mark.parametrize("own_thread", [False, True])

@@ -74,6 +74,42 @@ def test_a_function_that_raises_leaves_the_state_and_the_actor() -> None:
     assert ref.get_state()["count"] == 0
 
 
+class Fixed(Counter):
+    """One attribute has no setter, one a setter that notes it, one refuses to go."""
+
+    @property
+    def fixed(self) -> int:
+        return 1
+
+    @property
+    def doubled(self) -> int:
+        return self._doubled
+
+    @doubled.setter
+    def doubled(self, value: int) -> None:
+        self._doubled = 2 * value
+
+    def __delattr__(self, name: str) -> None:
+        if name == "log":
+            raise AttributeError(name)
+        super().__delattr__(name)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [{"extra": 1, "doubled": 2, "log": None, "fixed": 5}, {"count": 7}, {"extra": 1, 3: 4, "log": None}],
+)
+def test_a_state_that_is_refused_changes_nothing(new: dict[Any, Any]) -> None:
+    """One of the attributes cannot be set or deleted: none is, and the actor lives."""
+    ref = Fixed.start()
+    before = dict(vars(ref._cell.actor))
+    with pytest.raises((AttributeError, OptionError)):
+        ref.replace_state(lambda _: new)
+    assert vars(ref._cell.actor) == before
+    ref.info(1)
+    assert ref.get_state()["count"] == 1
+
+
 def test_an_actor_cannot_ask_for_its_own_state() -> None:
     """It would wait for itself: an error at once, as with any call."""
     ref = Quiet.start()

@@ -337,6 +337,46 @@ def test_an_init_that_waits_is_ended_too(log: Log, gate: Gate) -> None:
     assert error.reason == SHUTDOWN
 
 
+@pytest.mark.parametrize("reason", [KILLED, "over"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_end_of_who_starts_reaches_an_init_that_waits(
+    reason: str, depth: int, log: Log, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Starter and child share a thread: both end at once, and neither has crashed."""
+    refs: list[Ref] = []
+
+    def at_start(probe: Any) -> None:
+        refs.append(probe.ref)
+        if len(refs) < depth:
+            Quiet.start_link(log, at_start=at_start)
+        else:
+            log.add("waits")
+            a_call(gate)
+
+    starter = Quiet.start(log)
+    starter.cast(lambda _: Quiet.start_link(log, at_start=at_start))
+    assert log.get() == "waits"
+    starter.kill() if reason == KILLED else starter.exit(reason)
+    for ref in (starter, *refs):
+        assert ref.join(LONG)
+        assert ref.exit_reason == reason
+    assert caplog.text == ""
+    assert not zombies()
+
+
+def test_who_is_to_end_starts_nobody_that_waits(log: Log, gate: Gate) -> None:
+    """The exit that came before the start ends the waits in `init` as well."""
+    starter = Quiet.start(log)
+
+    def start(probe: Probe) -> None:
+        probe.ref.exit("over")
+        Quiet.start_link(log, at_start=lambda _: a_call(gate))
+
+    starter.cast(start)
+    assert starter.join(LONG)
+    assert starter.exit_reason == "over"
+
+
 def attempt(function: Callable[[], Any]) -> Any:
     try:
         return function()

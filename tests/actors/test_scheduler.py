@@ -363,7 +363,7 @@ def test_a_sender_that_is_late_finds_who_rejects_its_message() -> None:
 
 
 def _request_after_the_end(ref: Ref) -> Any:
-    from slither_actors.actors._ref import _on_call
+    from slither_actors.actors._handlers import _on_call
     from slither_actors.actors._request import Request
 
     request = Request(None, ref._cell)

@@ -427,6 +427,18 @@ def test_a_failure_has_an_exception() -> None:
         Failure("no such row")  # type: ignore[arg-type]
 
 
+def test_a_call_fails_with_an_exception() -> None:
+    """`Request.fail` refuses anything else where it is called, and the call can still be answered."""
+    ref = Quiet.start()
+
+    def fail(probe: Probe) -> Any:
+        with pytest.raises(TypeError, match="not with 'no such row'"):
+            probe.sender.fail("no such row")
+        return "answered"
+
+    assert ref.call(fail) == "answered"
+
+
 def test_a_failure_is_raised_at_the_caller_and_the_server_lives() -> None:
     """A returned `Failure` is the path for what is expected to fail."""
     ref = Quiet.start()
