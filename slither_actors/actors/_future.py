@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pykka
 
@@ -14,6 +14,9 @@ from slither_actors.actors import _runtime
 from slither_actors.actors._interrupts import waits
 
 __all__ = ["Future"]
+
+if TYPE_CHECKING:
+    from slither_actors.actors._cell import Cell
 
 T = TypeVar("T")
 
@@ -31,6 +34,14 @@ class Future(pykka.ThreadingFuture[T]):
 
     _hook_lock: threading.RLock
 
+    cell: Cell | None = None
+    """Who is asked, if it is known."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the result is there."""
+        return self._result is not None
+
     @waits
     def get(self, *, timeout: float | None = None) -> Any:
         """Return or raise the result; see `pykka.Future.get`.
@@ -43,7 +54,7 @@ class Future(pykka.ThreadingFuture[T]):
         if self._result is None and _runtime.current_cell() is not None:
             deadline = None if timeout is None else time.monotonic() + timeout
             with _runtime.interruptible(self._wake) as refuse:
-                _runtime.blocking()
+                _runtime.hand_over(self)
                 self._wait(deadline)
                 if self._result is None:
                     refuse()

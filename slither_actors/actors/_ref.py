@@ -15,7 +15,7 @@ from slither_actors.actors._inspection import ActorStatistics
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NOPROC, NORMAL, SHUTDOWN, Crash
 from slither_actors.actors._request import NO_REPLY, Failure, Request
-from slither_actors.errors import ActorExitError, CallTimeoutError
+from slither_actors.errors import ActorExitError, CallTimeoutError, ThreadLimitError
 
 __all__ = ["Ref"]
 
@@ -168,7 +168,10 @@ class Ref(pykka.ActorRef[Any]):
 
     def _wait(self, request: Request, timeout: float | None) -> Any:
         if not request.answered:
-            _runtime.blocking()
+            try:
+                _runtime.hand_over(request)
+            except ThreadLimitError as error:
+                request.settle(error)  # the server need not handle it any more
         if not request.wait(timeout):
             raise CallTimeoutError(str(self), timeout or 0.0)
         return request.take()
@@ -383,6 +386,7 @@ class ActorRef(Ref):
         if zombie_cells:
             _runtime.refuse_zombie()
         future = self.actor_class._create_future()
+        future.cell = cell
         cell.put((_on_envelope, Envelope(message, reply_to=future)))
         return future.get(timeout=timeout) if block else future
 

@@ -374,7 +374,10 @@ def _start(
     cls: type[Server], args: tuple[Any, ...], kwargs: dict[str, Any], *, name: object, linked: bool
 ) -> Ref:
     server = cls.__new__(cls)
-    cell = bind(server, linked=linked)
+    try:
+        cell = bind(server, linked=linked)
+    except RecursionError as error:  # a supervisor takes it for what it is: a start that failed
+        raise StartError(cls.__name__, Crash.of(error)) from error
     cell.ref = cls.ref_class(cell)
     cell.acquire(False)
     server.__init__()  # type: ignore[misc]
@@ -440,7 +443,7 @@ def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> B
     try:
         cell.put((_begin, request))
         cell.release()
-        _runtime.blocking()
+        _runtime.hand_over(request)
         request.wait(None)
         failed: BaseException | None = request.take()
     except NotRunningError as error:  # no thread could be started

@@ -22,6 +22,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 import attrs
 
 from slither_actors.actors import _runtime
+from slither_actors.actors._awaited import Arrival
 from slither_actors.actors._cell import Cell
 from slither_actors.actors._child_spec import ChildSpec, Restart
 from slither_actors.actors._interrupts import calls_out, waits
@@ -377,7 +378,7 @@ def await_outcomes(
         with _runtime.interruptible(partial(done.put, None)) as refuse:
             while waiting:
                 if done.empty():
-                    _runtime.blocking()
+                    _runtime.hand_over(Arrival(done, next(iter(waiting)).ref._cell))
                 left = None if deadline is None else lock_timeout(deadline - time.monotonic())
                 ended = done.get(timeout=left)
                 if ended is None:
