@@ -16,7 +16,7 @@ from slither_actors.actors._names import take_name
 from slither_actors.actors._reasons import NORMAL, Crash, without_frames
 from slither_actors.actors._ref import Ref, _on_info
 from slither_actors.actors._request import Failure, Request
-from slither_actors.errors import ActorExitError, NotRunningError, StartError
+from slither_actors.errors import ActorError, ActorExitError, NotRunningError, StartError
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
@@ -437,15 +437,24 @@ def _start_failed(cell: Cell, error: BaseException | None) -> BaseException | No
 
 def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
     """Run `init` in the actor's own thread and wait for it."""
+    failed: BaseException | None
     request = Request((args, kwargs), cell)
     request.expect()
-    caller = _runtime.wait_for(request)
+    caller = None
+    try:
+        caller = _runtime.wait_for(request)
+        _runtime.hand_over(request)
+    except ActorError as error:  # the starter must not wait: it is to end itself, say
+        if caller is not None:
+            caller.waiting_on = None
+        failed = _start_failed(cell, error)
+        cell.release()
+        return failed
     try:
         cell.put((_begin, request))
         cell.release()
-        _runtime.hand_over(request)
         request.wait(None)
-        failed: BaseException | None = request.take()
+        failed = request.take()
     except NotRunningError as error:  # no thread could be started
         return _start_failed(cell, error)
     except ActorExitError as error:  # it was killed before or while it ran `init`
