@@ -45,6 +45,7 @@ __all__ = [
     "StoreLoadError",
     "SubscriptionError",
     "TargetError",
+    "ThreadLimitError",
     "ViewError",
     "WorkerCrashError",
     "WorkerStartError",
@@ -184,6 +185,24 @@ class CallCycleError(ActorError):
     def __init__(self, path: Sequence[str]) -> None:
         self.path = tuple(path)
         super().__init__(f"call cycle: {' -> '.join(self.path)}")
+
+
+class ThreadLimitError(ActorError):
+    """An actor would wait for another, and there is no thread left to run that one.
+
+    So many actors wait for one another that nothing could move any more. The wait that would be the last
+    straw is refused instead.
+    """
+
+    def __init__(self, actor: str, threads: int, limit: int) -> None:
+        self.actor = actor
+        self.threads = threads
+        self.limit = limit
+        super().__init__(
+            f"{actor} cannot wait: all {threads} threads of the scheduler wait for actors, each of which "
+            f"needs another one. Let actors that ask one another in long chains answer later (NO_REPLY) or "
+            f"raise scheduler.thread_limit, which is {limit}"
+        )
 
 
 class MailboxFullError(ActorError):

@@ -23,6 +23,7 @@ from slither_actors.actors._handlers import _on_cast, _on_envelope, _on_info
 from slither_actors.actors._inbox import Inbox
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NORMAL, SHUTDOWN, Crash
+from slither_actors.actors._stack import refuse_without_room
 from slither_actors.actors._stopped import Stopped
 
 __all__ = ["Actor"]
@@ -225,7 +226,9 @@ def bind(actor: Actor, *, linked: bool = False) -> Cell:
         NotRunningError: the program is at its end and the runtime has stopped.
         ForkedRuntimeError: this is the child of a fork.
         AbandonedError: an actor that was abandoned wants to start another.
+        RecursionError: there is too little room on the stack.
     """
+    refuse_without_room()
     if zombie_cells:
         _runtime.refuse_zombie()
     if _runtime.scheduler.closed:

@@ -49,6 +49,7 @@ class ActorRef(Ref):
         if zombie_cells:
             _runtime.refuse_zombie()
         future = self.actor_class._create_future()
+        future.cell = cell
         cell.put((_on_envelope, Envelope(message, reply_to=future)))
         return future.get(timeout=timeout) if block else future
 

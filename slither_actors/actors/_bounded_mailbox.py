@@ -108,12 +108,17 @@ class BoundedCell(Cell):
         if self.acquire(False):
             self.scheduler.ready(self)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a message may be put into the box."""
+        return self.inbox.bounded < self.size or self.dead
+
     def _admit(self, message: Message) -> bool:
         """Put a message into the box if it may be there."""
         box = self.inbox
         while True:
             with box.changed:
-                if box.bounded < self.size or self.dead:
+                if self.has_room:
                     box.add(message)
                     return True
                 if self._overflow in ("drop_new", "drop_old"):
@@ -145,11 +150,9 @@ class BoundedCell(Cell):
                 self.inbox.changed.notify_all()
 
         with _runtime.interruptible(wake) as refuse:
-            _runtime.blocking()
+            _runtime.hand_over(_Room(self, woken))
             with self.inbox.changed:
-                self.inbox.changed.wait_for(
-                    lambda: self.inbox.bounded < self.size or self.dead or woken.is_set()
-                )
+                self.inbox.changed.wait_for(lambda: self.has_room or woken.is_set())
             if woken.is_set():
                 refuse()
 
@@ -161,3 +164,15 @@ class BoundedCell(Cell):
 
     def _error(self) -> MailboxFullError:
         return MailboxFullError(self.describe(), self.size)
+
+
+class _Room:
+    """Room in a mailbox, waited for."""
+
+    def __init__(self, cell: BoundedCell, woken: threading.Event) -> None:
+        self.cell = cell
+        self._woken = woken
+
+    @property
+    def answered(self) -> bool:
+        return self.cell.has_room or self._woken.is_set()

@@ -11,7 +11,7 @@ from slither_actors.actors._handlers import _on_call, answer
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NOPROC, Crash
 from slither_actors.actors._request import NO_REPLY, Failure, Request
-from slither_actors.errors import ActorExitError, CallTimeoutError
+from slither_actors.errors import ActorExitError, CallTimeoutError, ThreadLimitError
 
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
@@ -49,7 +49,10 @@ def ask(
 
 def _wait(ref: Ref, request: Request, timeout: float | None) -> Any:
     if not request.answered:
-        _runtime.blocking()
+        try:
+            _runtime.hand_over(request)
+        except ThreadLimitError as error:
+            request.settle(error)  # the server need not handle it any more
     if not request.wait(timeout):
         raise CallTimeoutError(str(ref), timeout or 0.0)
     return request.take()

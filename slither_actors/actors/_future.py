@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pykka
 
@@ -15,6 +15,9 @@ from slither_actors.actors._interrupts import waits
 from slither_actors.config import any_seconds_or_none
 
 __all__ = ["Future"]
+
+if TYPE_CHECKING:
+    from slither_actors.actors._cell import Cell
 
 T = TypeVar("T")
 
@@ -32,6 +35,14 @@ class Future(pykka.ThreadingFuture[T]):
 
     _hook_lock: threading.RLock
 
+    cell: Cell | None = None
+    """Who is asked, if it is known."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the result is there."""
+        return self._result is not None
+
     @waits
     def get(self, *, timeout: float | None = None) -> Any:
         """Return or raise the result; see `pykka.Future.get`.
@@ -47,7 +58,7 @@ class Future(pykka.ThreadingFuture[T]):
         if self._result is None and _runtime.current_cell() is not None:
             deadline = None if timeout is None else time.monotonic() + timeout
             with _runtime.interruptible(self._wake) as refuse:
-                _runtime.blocking()
+                _runtime.hand_over(self)
                 self._wait(deadline)
                 if self._result is None:
                     refuse()

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slither_actors.actors._awaited import Awaited
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._threads import Threads
 
@@ -25,6 +26,7 @@ class Runner:
 
     __slots__ = (
         "attached",
+        "awaits",
         "cell",
         "detached",
         "park",
@@ -49,6 +51,21 @@ class Runner:
         self.detached = False
         """Set when the run queue was taken away; read by the thread at the end of its slice."""
         self.stalled_since = 0.0
+        self.awaits: Awaited | None = None
+        """What its handler waits for in another actor, or waited for last."""
         self.park = threading.Lock()
         self.park.acquire()
         self.thread: threading.Thread | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether its handler waits for another actor, and that has not come yet."""
+        return self.awaits is not None and not self.awaits.answered
+
+    @property
+    def wakes(self) -> bool:
+        """Whether what its handler waited for has just come."""
+        cell, awaits = self.cell, self.awaits
+        if cell is None or awaits is None or not awaits.answered:
+            return False
+        return cell.waiting_on is awaits or cell.wake is not None  # else it was an earlier wait

@@ -12,11 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from slither_actors.actors import _cell, _exits, _life, _runner, _scheduler
+from slither_actors.actors._awaited import Awaited, EndOf
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._scheduler import FORKED, Runner, Scheduler
 from slither_actors.actors._timers import TimerThread
 from slither_actors.config import a_function
-from slither_actors.errors import AbandonedError, CallCycleError, ForkedRuntimeError, NotRunningError
+from slither_actors.errors import (
+    AbandonedError,
+    CallCycleError,
+    ForkedRuntimeError,
+    NotRunningError,
+    ThreadLimitError,
+)
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "blocking",
     "current_cell",
+    "hand_over",
     "inline",
     "interruptible",
     "is_fenced",
@@ -154,12 +162,24 @@ def blocking() -> None:
 
     Not needed: without it the scheduler finds out within about 10 ms. Outside of an actor it does nothing.
     """
+    hand_over(None)
+
+
+def hand_over(awaited: Awaited | None) -> None:
+    """As `blocking`, before a wait of the library's own.
+
+    Raises:
+        ThreadLimitError: all threads wait for actors, and there may be no further one.
+        ForkedRuntimeError: this is the child of a fork.
+    """
     frame = getattr(_local, "runner", None)
     if frame is None:
         if scheduler.forked:
             raise ForkedRuntimeError(FORKED)  # nobody is here to end the wait
-    elif frame.runner is not None:
-        frame.runner.scheduler.hand_over(frame.runner)
+    elif (runner := frame.runner) is not None:
+        threads: Scheduler = runner.scheduler
+        if not threads.hand_over(runner, awaited):
+            raise ThreadLimitError(frame.cell.describe(), len(threads.runners), threads.thread_limit)
 
 
 @contextlib.contextmanager
@@ -188,6 +208,9 @@ def interruptible(wake: Callable[[], object]) -> Iterator[Callable[[], None]]:
         yield partial(refuse_doomed, cell)
     finally:
         cell.wake = before
+        runner = _local.runner.runner
+        if runner is not None:
+            runner.awaits = None
 
 
 def _go_on() -> None:
@@ -217,7 +240,7 @@ def join(cell: Cell, timeout: float | None) -> bool:
     lock = threading.Lock()
     lock.acquire()
     with interruptible(partial(_exits.release_once, lock)) as refuse:
-        blocking()
+        hand_over(EndOf(cell))
         cell.join(timeout, lock)
         if not cell.dead:
             refuse()

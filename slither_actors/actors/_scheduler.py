@@ -27,6 +27,7 @@ from slither_actors.errors import ForkedRuntimeError, NotRunningError, SlitherEr
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
+    from slither_actors.actors._awaited import Awaited
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._mailbox import Mailbox
 
@@ -109,16 +110,26 @@ class Scheduler(Threads):
             self.wake_one()
         self.complain()
 
-    def hand_over(self, runner: Runner) -> None:
-        """Give up the run queue before the calling thread waits for something."""
+    def hand_over(self, runner: Runner, awaited: Awaited | None) -> bool:
+        """Give up the run queue before the calling thread waits; False if it must not: nothing would move."""
+        if self.successor is not None:
+            return True
+        allowed = True
         with self.lock:
-            if not runner.attached or self.successor is not None:
-                return
-            self.detach(runner)
-            self._hand_overs += 1
-            if self.active < self.target and (self.run_queue or self.unattended):
-                self.wake_one()
+            runner.awaits = awaited
+            detached = runner.attached
+            if detached:
+                self.detach(runner)
+                self._hand_overs += 1
+            if self.active < self.target and (self.run_queue or self.unattended or self.is_full):
+                # Also for a thread that waits a second time: it may have been the last that moved.
+                allowed = self.wake_one() or not self.all_wait
+                if not allowed:
+                    runner.awaits = None
+                    if detached:
+                        self.attach(runner)
         self.complain()
+        return allowed
 
     # -- scheduler threads ---------------------------------------------------
 
@@ -231,7 +242,8 @@ class Scheduler(Threads):
     def statistics(self) -> SchedulerStatistics:
         """Return what the scheduler holds and did."""
         with self.lock:
-            blocked = sum(1 for r in self.runners if r.detached and r not in self.idle)
+            idle = set(self.idle)
+            blocked = sum(1 for r in self.runners if r.detached and r not in idle)
             return SchedulerStatistics(
                 run_queue=len(self.run_queue),
                 threads=len(self.runners),

@@ -39,4 +39,4 @@ class SchedulerStatistics:
     """Seconds of the longest stall so far, to the monitor's resolution."""
 
     thread_limit: int
-    """The most threads this scheduler starts."""
+    """The most threads for handlers that block; there are more only while all wait for other actors."""

@@ -123,6 +123,7 @@ class StallWatch:
                 continue
             if runner.seen == runner.slices and runner.cell is not None:
                 scheduler.detach(runner)
+                runner.awaits = None  # it was an earlier wait
                 runner.stalled_since = time.monotonic() - _TICK
                 stalled += 1
             else:

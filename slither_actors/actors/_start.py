@@ -13,7 +13,7 @@ from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._names import take_name
 from slither_actors.actors._reasons import NORMAL, Crash, without_frames
 from slither_actors.actors._request import Request
-from slither_actors.errors import ActorExitError, NotRunningError, StartError
+from slither_actors.errors import ActorError, ActorExitError, NotRunningError, StartError
 
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
@@ -28,7 +28,10 @@ def start(
 ) -> Ref:
     """Start a server of the class and return its ref; see `Server.start` and `Server.start_link`."""
     server = cls.__new__(cls)
-    cell = bind(server, linked=linked)
+    try:
+        cell = bind(server, linked=linked)
+    except RecursionError as error:  # a supervisor takes it for what it is: a start that failed
+        raise StartError(cls.__name__, Crash.of(error)) from error
     cell.ref = cls.ref_class(cell)
     cell.acquire(False)
     server.__init__()  # type: ignore[misc]
@@ -110,15 +113,24 @@ def _start_failed(cell: Cell, error: BaseException | None) -> BaseException | No
 
 def _begin_there(cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
     """Run `init` in the actor's own thread and wait for it."""
+    failed: BaseException | None
     request = Request((args, kwargs), cell)
     request.expect()
-    caller = _runtime.wait_for(request)
+    caller = None
+    try:
+        caller = _runtime.wait_for(request)
+        _runtime.hand_over(request)
+    except ActorError as error:  # the starter must not wait: it is to end itself, say
+        if caller is not None:
+            caller.waiting_on = None
+        failed = _start_failed(cell, error)
+        cell.release()
+        return failed
     try:
         cell.put((_begin, request))
         cell.release()
-        _runtime.blocking()
         request.wait(None)
-        failed: BaseException | None = request.take()
+        failed = request.take()
     except NotRunningError as error:  # no thread could be started
         return _start_failed(cell, error)
     except ActorExitError as error:  # it was killed before or while it ran `init`

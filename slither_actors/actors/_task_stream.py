@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Literal
 
 from slither_actors.actors import _runtime
+from slither_actors.actors._awaited import Arrival
 from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._scheduler import lock_timeout
 from slither_actors.actors._task import Task
@@ -89,7 +90,7 @@ class TaskStream:
         try:
             with _runtime.interruptible(partial(self._done.put, _WOKEN)) as refuse:
                 if self._done.empty():
-                    _runtime.blocking()
+                    _runtime.hand_over(self._arrival())
                 position = self._done.get(
                     timeout=None if deadline is None else lock_timeout(deadline - time.monotonic())
                 )
@@ -98,6 +99,10 @@ class TaskStream:
         except queue.Empty:
             return self._late()
         return self._finish(position) + self._late()
+
+    def _arrival(self) -> Arrival:
+        task = next(iter(self._running.values()), None)
+        return Arrival(self._done, None if task is None else task.ref._cell)
 
     def _finish(self, position: int) -> list[TaskOutcome[Any]]:
         if not self._window.runs(position):  # told twice, late before it was done, or nothing at all

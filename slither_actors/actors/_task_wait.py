@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.actors import _runtime
+from slither_actors.actors._awaited import Arrival
 from slither_actors.actors._interrupts import waits
 from slither_actors.actors._scheduler import lock_timeout
 from slither_actors.actors._zombie import bury
@@ -34,7 +35,7 @@ def await_outcomes(
         with _runtime.interruptible(partial(done.put, None)) as refuse:
             while waiting:
                 if done.empty():
-                    _runtime.blocking()
+                    _runtime.hand_over(Arrival(done, next(iter(waiting)).ref._cell))
                 left = None if deadline is None else lock_timeout(deadline - time.monotonic())
                 ended = done.get(timeout=left)
                 if ended is None:

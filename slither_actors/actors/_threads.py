@@ -8,6 +8,7 @@ own lock, or in the poller where file descriptors are watched.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,15 @@ from slither_actors.errors import ForkedRuntimeError, NotRunningError
 from slither_actors.telemetry._log import GuardedLog
 
 if TYPE_CHECKING:
+    from slither_actors.actors._cell import Cell
     from slither_actors.actors._scheduler import Scheduler
 
 __all__ = ["FORKED", "Threads"]
 
 logger = GuardedLog("slither_actors.actors")
+
+_RELIEF = 8
+"""How many times `thread_limit` threads there may be while all wait for actors."""
 
 _PARK_SECONDS = 10.0
 """How long a spare thread waits for work before it ends."""
@@ -39,6 +44,7 @@ class Threads:
         self.target = target
         """How many threads take slices at one time."""
         self.thread_limit = thread_limit
+        """The most threads for handlers that block, as long as one of them does so by itself."""
         self.successor = successor
         """Where an actor goes on when this scheduler, which is its own, has ended with it."""
         self.run_queue: deque[Any] = deque()
@@ -98,8 +104,46 @@ class Threads:
             return True
         if len(self.runners) < self.thread_limit:
             return self.start_thread()
-        self._complain_of_limit()
-        return False
+        return self._relieve()
+
+    @property
+    def all_wait(self) -> bool:
+        """Whether all threads wait for actors, so that another one has to run these. The lock is held."""
+        return all(runner.waits for runner in self.runners)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many threads as there may ever be."""
+        return len(self.runners) >= _RELIEF * self.thread_limit
+
+    def _relieve(self) -> bool:
+        """Start a thread beyond the limit if nothing moves otherwise; it ends when it has nothing to do."""
+        if self.successor is not None or not self.all_wait:
+            # One that has its answer is about to come back, and no reason to complain.
+            if any(runner.awaits is None for runner in self.runners):
+                self._complain_of_limit()
+            return False
+        if self.is_full:
+            return False
+        self._hasten_awaited()
+        return self.start_thread()
+
+    def _hasten_awaited(self) -> None:
+        """Put those for whom others wait ahead in the queue: others would only wait, too."""
+        queued = set(self.run_queue.copy())
+        seen: set[Cell] = set()
+        for runner in self.runners:
+            awaited = runner.awaits
+            while awaited is not None and not awaited.answered:  # along a chain: who is asked may ask, too
+                cell = awaited.cell
+                if cell is None or cell in seen:
+                    break
+                seen.add(cell)
+                if cell in queued:
+                    with contextlib.suppress(ValueError):  # another thread has taken it just now
+                        self.run_queue.remove(cell)
+                        self.run_queue.appendleft(cell)
+                awaited = cell.waiting_on
 
     def _complain_of_limit(self) -> None:
         if self.successor is None and not self.complained:
@@ -182,6 +226,12 @@ class Threads:
             self.poller.close()
         return False
 
+    def _is_surplus(self, runner: Runner) -> bool:
+        """Whether a thread beyond the limit can end, because another one takes slices or will."""
+        if len(self.runners) <= self.thread_limit:
+            return False
+        return self.active >= self.target or any(other.wakes for other in self.runners if other is not runner)
+
     # -- in the thread itself: False ends it ---------------------------------------
 
     def come_back(self, runner: Runner) -> bool:
@@ -192,7 +242,7 @@ class Threads:
                 runner.attached = False
             else:
                 self.stall_watch.ended(runner)
-            if self.closed:
+            if self.closed or self._is_surplus(runner):
                 return self.forget(runner)
             if self.active < self.target:
                 self.attach(runner)
@@ -212,7 +262,7 @@ class Threads:
             if self.run_queue and self.active < self.target:
                 self.attach(runner)
                 return True
-            if self.closed:
+            if self.closed or len(self.runners) > self.thread_limit:
                 return self.forget(runner)
             polls = self.unattended and self.active < self.target
             if polls:

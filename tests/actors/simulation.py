@@ -103,8 +103,9 @@ class Simulation:
     def reserve(self, count: int) -> None:
         """There are no threads to have."""
 
-    def hand_over(self, _: Runner) -> None:
+    def hand_over(self, _runner: Runner, _awaited: object) -> bool:
         self.run_all()
+        return True
 
     # -- for the test ----------------------------------------------------------
 

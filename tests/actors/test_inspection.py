@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slither_actors.actors import KILLED, Actor, Down, Request, Supervisor, TracedMessage, trace
-from slither_actors.errors import ActorExitError, CallCycleError, CallTimeoutError
+from slither_actors.errors import ActorExitError, CallCycleError, CallTimeoutError, OptionError
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, Trapper, crash, in_thread, settle
 
 

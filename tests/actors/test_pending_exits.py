@@ -23,6 +23,7 @@ from slither_actors.actors import (
     await_many,
     zombies,
 )
+from slither_actors.actors._life import live_cells
 from slither_actors.errors import ActorExitError, ExitPendingError, StartError
 from tests.actors.children import spec, supervise
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, Trapper, crash
@@ -468,3 +469,28 @@ def test_pykkas_actors_are_freed_as_well(tell: bool, gate: Gate, caplog: pytest.
         with pytest.raises(Exception, match="stopped before"):
             asked.get(timeout=LONG)
     assert "ERROR" not in caplog.text
+
+
+class OwnThread(Quiet):
+    own_thread = True
+
+
+@pytest.mark.parametrize("start", [OwnThread.start, OwnThread.start_link])
+def test_who_is_to_end_leaves_no_actor_with_its_own_thread_half_started(
+    start: Callable[[], Ref], gate: Gate
+) -> None:
+    """The starter would have to wait for `init`, which it must not: the start fails, and nobody lives on."""
+    starter = Quiet.start()
+
+    def start_another(_: Any) -> None:
+        gate()
+        start()
+
+    before = set(live_cells())
+    starter.cast(start_another)
+    gate.wait()
+    starter.exit("enough")
+    gate.open()
+    assert starter.join(LONG)
+    assert starter.exit_reason == "enough"
+    assert set(live_cells()) < before
