@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import logging
 import os
-import queue
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from slither_actors.actors import (
 )
 from slither_actors.actors._interrupts import is_critical
 from slither_actors.actors._scheduler import FORKED
+from slither_actors.application._inbox import Inbox
 from slither_actors.application._options import (
     checked_children,
     checked_on_zombies,
@@ -108,7 +108,7 @@ class Application:
         self._lazy = False
         self._root: SupervisorRef | None = None
         self._signals = SignalGuard()
-        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._inbox = Inbox()
         """What `run` hears. Its `put` is the one thing that may be done at any place whatever."""
         self._serving = False
         self._forked = False
@@ -200,7 +200,7 @@ class Application:
         with _lock:
             self._stop(timeout)
             if not self._serving:
-                self._inbox = queue.SimpleQueue()  # what was asked for has been done
+                self._inbox = Inbox()  # what was asked for has been done
 
     def _stop(self, timeout: float) -> None:
         root = self._root
@@ -267,7 +267,7 @@ class Application:
             self._signals.restore(replaced)
             self._signals.tell(None)
             self._serving = False
-            self._inbox = queue.SimpleQueue()
+            self._inbox = Inbox()
         serving.finish()
 
     @property

@@ -11,7 +11,6 @@ import _thread
 import contextlib
 import faulthandler
 import os
-import queue
 import signal
 import threading
 import time
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import Any, Final
 
 from slither_actors.actors._interrupts import may_interrupt
+from slither_actors.application._inbox import Inbox
 
 __all__ = ["SignalGuard", "Terminated"]
 
@@ -86,7 +86,7 @@ class SignalGuard:
         self._last = -_AGAIN_SECONDS
         self._count = 0
         self._due: _Due | None = None
-        self._inbox: queue.SimpleQueue[Any] | None = None
+        self._inbox: Inbox | None = None
         self._exits = False
         self.hurried = False
         """Whether a second signal has come soon after the first: do not wait for anybody."""
@@ -153,7 +153,7 @@ class SignalGuard:
         if due is not None:
             self._raise(due.number)
 
-    def tell(self, inbox: queue.SimpleQueue[Any] | None) -> None:
+    def tell(self, inbox: Inbox | None) -> None:
         """Put the numbers of signals into `inbox` from now on; with None, raise again."""
         self._inbox = inbox
         due, self._due = self._due, None
