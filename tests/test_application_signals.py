@@ -6,6 +6,7 @@ That no worker process is left is seen to by the leak check of the suite.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import textwrap
 import threading
@@ -118,6 +119,79 @@ def test_a_second_signal_does_not_wait(tmp_path: Any, again: signal.Signals) -> 
         status, _, _ = finish(process)
     assert status == (143 if again == signal.SIGTERM else -signal.SIGINT)
     assert time.monotonic() - began < 3
+
+
+SLOW_TO_STOP = """
+    class Slow(Probe):
+        def terminate(self, reason):
+            say("begins", self.label)
+            time.sleep(0.01)
+            say("ends", self.label)
+    with Application(pools={}, children=[Slow.child_spec(label, id=label) for label in "abcde"]):
+        ready()
+        time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_two_signals_at_any_moment_leave_every_actor_its_last_callback(tmp_path: Any, seed: int) -> None:
+    """The second one waits for nobody, but it cuts nobody off either."""
+    chance = random.Random(seed)
+    with start(tmp_path, SLOW_TO_STOP) as process:
+        await_ready(process)
+        for _ in range(2):
+            process.send_signal(chance.choice([signal.SIGTERM, signal.SIGINT]))
+            time.sleep(chance.choice([0.0, 0.001, 0.01, 0.05]) * chance.random())
+        status, output, errors = finish(process)
+    assert status in (143, -signal.SIGINT, -signal.SIGTERM), errors  # the last, when the block was left
+    assert sorted(line for line in output if "ends" in line) == [f"ends {label}" for label in "abcde"]
+
+
+def test_the_third_signal_ends_a_block_where_it_stands(tmp_path: Any) -> None:
+    """As it does for `run`, with a status that says which one it was."""
+    body = """
+        from slither_actors.application import _application
+        _application.end_now = lambda root: None  # what the second one does takes no time
+        class Silent(Probe):
+            def terminate(self, reason):
+                ready()
+                time.sleep(30)
+        with Application(pools={}, children=[Silent.child_spec("a", id="a", shutdown=30)]):
+            ready()
+            time.sleep(30)
+    """
+    with start(tmp_path, body) as process:
+        await_ready(process)
+        process.send_signal(signal.SIGTERM)
+        await_ready(process)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+            time.sleep(0.2)  # two of a kind that are pending are one
+        began = time.monotonic()
+        status, output, errors = finish(process)
+    # Which one is seen last is up to the interpreter.
+    assert (output, errors) == ([], "")
+    assert status in (130, 143)
+    assert time.monotonic() - began < 5
+
+
+def test_a_signal_while_a_block_is_left_is_raised_behind_it(tmp_path: Any) -> None:
+    """The actors end at once then, and in order; what was begun is not left half done."""
+    body = """
+        class Last(Probe):
+            def terminate(self, reason):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.1)
+                say("ended", self.label)
+        try:
+            with Application(pools={}, children=[Last.child_spec("a", id="a")]) as application:
+                pass
+            say("not reached")
+        finally:
+            say("left", application.running)
+    """
+    with start(tmp_path, body) as process:
+        assert finish(process) == (143, ["ended a", "left False"], "")
 
 
 def test_a_program_that_handles_sigterm_itself_keeps_its_handler(tmp_path: Any) -> None:

@@ -38,6 +38,7 @@ from slither_actors.application._tree import (
     SlitherSupervisor,
     await_remains,
     children,
+    end_now,
     is_inside,
     kill,
     pool_spec,
@@ -217,7 +218,10 @@ class Application:
 
     def _await(self, root: SupervisorRef, timeout: float) -> None:
         try:
-            root.join(0.0 if self._signals.hurried else timeout)
+            if self._signals.hurried:
+                end_now(root)
+            else:
+                root.join(timeout)
         except KeyboardInterrupt:
             kill(root)
             self._forget()
@@ -309,10 +313,18 @@ class Application:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._signals.shield(self._end_soon, begun=isinstance(error, KeyboardInterrupt))
         try:
             self._halt()
         finally:
             self._signals.restore()
+
+    def _end_soon(self) -> None:
+        """Have the tree end at once. In a signal handler: another thread sees to it."""
+        root = self._root
+        if root is not None:
+            with contextlib.suppress(RuntimeError):  # no thread can be started: the stop takes its time
+                _thread.start_new_thread(end_now, (root,))
 
 
 def _runs() -> int:
