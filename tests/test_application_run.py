@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,81 +15,7 @@ from slither_actors import Application
 from slither_actors.application import Terminated
 from slither_actors.errors import ApplicationEndedError, NotRunningError, OptionError
 from tests.actors.probes import LONG
-from tests.search_path import SEARCH_PATH
-
-ROOT = Path(__file__).parents[1]
-
-SCRIPT = """
-    import faulthandler
-    faulthandler.dump_traceback_later(40, exit=True)
-    import atexit, itertools, os, signal, sys, threading, time
-    from slither_actors import *
-    from slither_actors.actors import Server, Supervisor, whereis
-    from slither_actors.errors import *
-    from tests import application_code as code
-
-    def say(*words):
-        print(*words, flush=True)
-
-    class Probe(Server):
-        def init(self, label):
-            self.label = label
-        def handle_call(self, request, sender):
-            return request(self) if callable(request) else request
-        def handle_cast(self, function):
-            function(self)
-        def terminate(self, reason):
-            say("terminate", self.label, reason)
-
-    def probes(labels, **options):
-        return [Probe.child_spec(label, id=label, name=label, **options) for label in labels]
-
-    class Sleepy(Store):
-        def load(self, tables):
-            say("ready")
-            time.sleep(60)
-
-    def stick(_):
-        say("ready")
-        time.sleep(100)
-
-    def when_up(function, *names):
-        def wait():
-            while not all(whereis(name) for name in (names or ("slither.pipes",))):
-                time.sleep(0.01)
-            function()
-        threading.Thread(target=wait, daemon=True).start()
-
-    def ready():
-        say("ready")
-
-    if __name__ == "__main__":
-"""
-
-
-def start(tmp_path: Any, body: Any) -> Any:
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT) + textwrap.indent(textwrap.dedent(body), " " * 4))
-    return subprocess.Popen(
-        [sys.executable, str(script)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: Any) -> Any:
-    """Wait for the end; return the status, the lines of output, the errors."""
-    output, errors = process.communicate(timeout=45)
-    return process.returncode, output.splitlines(), errors
-
-
-def await_ready(process: Any) -> None:
-    assert process.stdout.readline() == "ready\n", process.stderr.read()
-
+from tests.application_process import await_ready, finish, start
 
 RUN = """
     application = Application(pools={}, children=probes("ab"))

@@ -6,9 +6,8 @@ That no worker process is left is seen to by the leak check of the suite.
 from __future__ import annotations
 
 import os
+import random
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -19,65 +18,7 @@ import pytest
 
 from slither_actors import Application
 from slither_actors.application import Terminated
-from tests.search_path import SEARCH_PATH
-
-ROOT = Path(__file__).parents[1]
-
-SCRIPT = """
-    import faulthandler
-    faulthandler.dump_traceback_later(30, exit=True)
-    import itertools, os, signal, sys, time
-    from slither_actors import *
-    from tests import application_code as code
-
-    def say(*words):
-        print(*words, flush=True)
-
-    class Sleepy(Store):
-        def load(self, tables):
-            say("ready")
-            time.sleep(60)
-
-    class Stuck(Pipe):
-        @stage
-        def work(item):
-            say("ready")
-            time.sleep(20)
-
-    def run(pipe=code.Napping):
-        for number, item in enumerate(stream_pipe(pipe, itertools.count())):
-            if number == 10:
-                say("ready")
-
-    def small_run():
-        assert [item.payload for item in run_pipe(code.Doubling, [1, 2])["default"]] == [2, 4]
-
-    if __name__ == "__main__":
-"""
-
-
-def start(tmp_path: Any, body: Any) -> Any:
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT) + textwrap.indent(textwrap.dedent(body), " " * 4))
-    return subprocess.Popen(
-        [sys.executable, str(script)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: Any) -> Any:
-    """Wait for the end; return the status, the output, the errors."""
-    output, errors = process.communicate(timeout=35)
-    return process.returncode, output, errors
-
-
-def await_ready(process: Any) -> None:
-    assert process.stdout.readline() == "ready\n", process.stderr.read()
+from tests.application_process import await_ready, finish, start
 
 
 def shared_memory() -> Any:
@@ -110,7 +51,7 @@ def test_sigterm_ends_the_block_in_order(tmp_path: Any) -> None:
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         status, output, errors = finish(process)
-    assert (status, output, errors) == (143, "cleaned up\n", "")
+    assert (status, output, errors) == (143, ["cleaned up"], "")
     assert time.monotonic() - began < 5
     assert shared_memory() <= before
 
@@ -120,7 +61,7 @@ def test_sigterm_reaches_the_whole_group_without_noise(tmp_path: Any) -> None:
     with start(tmp_path, WITH) as process:
         await_ready(process)
         os.killpg(process.pid, signal.SIGTERM)
-        assert finish(process) == (143, "", "")
+        assert finish(process) == (143, [], "")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +100,7 @@ def test_sigterm_while_the_main_thread_runs_the_code_of_a_server(tmp_path: Any) 
         await_ready(process)
         process.send_signal(signal.SIGTERM)
         status, output, _ = finish(process)
-    assert (status, output) == (143, "")
+    assert (status, output) == (143, [])
 
 
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
@@ -180,6 +121,78 @@ def test_a_second_signal_does_not_wait(tmp_path: Any, again: signal.Signals) -> 
     assert time.monotonic() - began < 3
 
 
+SLOW_TO_STOP = """
+    class Slow(Probe):
+        def terminate(self, reason):
+            say("begins", self.label)
+            time.sleep(0.01)
+            say("ends", self.label)
+    with Application(pools={}, children=[Slow.child_spec(label, id=label) for label in "abcde"]):
+        ready()
+        time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_two_signals_at_any_moment_leave_every_actor_its_last_callback(tmp_path: Any, seed: int) -> None:
+    """The second one waits for nobody, but it cuts nobody off either."""
+    chance = random.Random(seed)
+    with start(tmp_path, SLOW_TO_STOP) as process:
+        await_ready(process)
+        for _ in range(2):
+            process.send_signal(chance.choice([signal.SIGTERM, signal.SIGINT]))
+            time.sleep(chance.choice([0.0, 0.001, 0.01, 0.05]) * chance.random())
+        status, output, errors = finish(process)
+    assert status in (143, -signal.SIGINT, -signal.SIGTERM), errors  # the last, when the block was left
+    assert sorted(line for line in output if "ends" in line) == [f"ends {label}" for label in "abcde"]
+
+
+def test_the_third_signal_ends_a_block_where_it_stands(tmp_path: Any) -> None:
+    """As it does for `run`, with a status that says which one it was."""
+    body = """
+        from slither_actors.application import _application
+        _application.end_now = lambda root: None  # what the second one does takes no time
+        class Silent(Probe):
+            def terminate(self, reason):
+                ready()
+                time.sleep(30)
+        with Application(pools={}, children=[Silent.child_spec("a", id="a", shutdown=30)]):
+            ready()
+            time.sleep(30)
+    """
+    with start(tmp_path, body) as process:
+        await_ready(process)
+        process.send_signal(signal.SIGTERM)
+        await_ready(process)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+            time.sleep(0.2)  # two of a kind that are pending are one
+        began = time.monotonic()
+        status, output, errors = finish(process)
+    assert (output, errors) == ([], "")
+    assert status == 130
+    assert time.monotonic() - began < 5
+
+
+def test_a_signal_while_a_block_is_left_is_raised_behind_it(tmp_path: Any) -> None:
+    """The actors end at once then, and in order; what was begun is not left half done."""
+    body = """
+        class Last(Probe):
+            def terminate(self, reason):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.1)
+                say("ended", self.label)
+        try:
+            with Application(pools={}, children=[Last.child_spec("a", id="a")]) as application:
+                pass
+            say("not reached")
+        finally:
+            say("left", application.running)
+    """
+    with start(tmp_path, body) as process:
+        assert finish(process) == (143, ["ended a", "left False"], "")
+
+
 def test_a_program_that_handles_sigterm_itself_keeps_its_handler(tmp_path: Any) -> None:
     """The library does not touch it."""
     body = """
@@ -190,7 +203,7 @@ def test_a_program_that_handles_sigterm_itself_keeps_its_handler(tmp_path: Any) 
     with start(tmp_path, body) as process:
         await_ready(process)
         process.send_signal(signal.SIGTERM)
-        assert finish(process) == (7, "", "")
+        assert finish(process) == (7, [], "")
 
 
 def test_the_handler_is_there_for_the_block_only() -> None:
@@ -229,7 +242,7 @@ def test_a_script_without_a_block_is_killed_and_leaves_nothing(tmp_path: Any) ->
     with start(tmp_path, "run()") as process:
         await_ready(process)
         process.send_signal(signal.SIGTERM)
-        assert finish(process) == (-signal.SIGTERM, "", "")
+        assert finish(process) == (-signal.SIGTERM, [], "")
 
 
 # -- SIGINT -----------------------------------------------------------------------
@@ -243,7 +256,7 @@ def test_ctrl_c_is_a_keyboard_interrupt_of_the_main_thread_and_of_nobody_else(tm
         os.killpg(process.pid, signal.SIGINT)
         status, output, errors = finish(process)
     assert status == -signal.SIGINT
-    assert output == ""
+    assert output == []
     assert errors.count("Traceback") == 1
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert time.monotonic() - began < 5
@@ -262,7 +275,7 @@ def test_a_program_may_go_on_after_ctrl_c(tmp_path: Any) -> None:
     with start(tmp_path, body) as process:
         await_ready(process)
         process.send_signal(signal.SIGINT)
-        assert finish(process) == (0, "went on\n", "")
+        assert finish(process) == (0, ["went on"], "")
 
 
 # -- other ends --------------------------------------------------------------------
@@ -287,7 +300,7 @@ def test_a_program_that_ends_without_a_stop(tmp_path: Any, end: Any, before: Any
     }[before]
     with start(tmp_path, f"{first}\n{last}") as process:
         found, output, errors = finish(process)
-    assert (found, output) == (status, "")
+    assert (found, output) == (status, [])
     assert errors.count("Traceback") == (1 if error else 0)
     assert errors.rstrip().endswith(error)
 
@@ -312,7 +325,7 @@ def test_a_run_at_exit_is_refused(tmp_path: Any) -> None:
         status, output, errors = finish(process)
     assert (status, output, errors) == (
         0,
-        "NotRunningError the program is ending and starts nothing any more\n",
+        ["NotRunningError the program is ending and starts nothing any more"],
         "",
     )
 
@@ -404,7 +417,7 @@ def test_a_stop_from_anywhere(tmp_path: Any, place: str) -> None:
         began = time.monotonic()
         status, output, errors = finish(process)
     assert (status, errors) == (0, "")
-    *before, last = output.splitlines()
+    *before, last = output
     assert last == "ended False"
     assert set(before) <= {"ready", "False"}
     assert time.monotonic() - began < 10
@@ -425,7 +438,7 @@ def test_a_stop_inside_the_runtime_does_not_wait(tmp_path: Any) -> None:
         say("ended")
     """
     with start(tmp_path, body) as process:
-        assert finish(process) == (0, "True\nended\n", "")
+        assert finish(process) == (0, ["True", "ended"], "")
 
 
 def test_calls_while_the_application_stops_end(tmp_path: Any) -> None:
@@ -460,7 +473,7 @@ def test_calls_while_the_application_stops_end(tmp_path: Any) -> None:
         say(longest < 3)
     """
     with start(tmp_path, body) as process:
-        assert finish(process) == (0, "True\n", "")
+        assert finish(process) == (0, ["True"], "")
 
 
 # -- fork ----------------------------------------------------------------------------------
@@ -507,4 +520,4 @@ def test_a_child_of_a_fork_has_no_application(tmp_path: Any, child: str) -> None
             say("parent ended")
     """
     with start(tmp_path, body) as process:
-        assert finish(process) == (0, f"{int(expected)}\nparent ended\n", "")
+        assert finish(process) == (0, [f"{int(expected)}", "parent ended"], "")

@@ -13,6 +13,10 @@ for, and never to a thread that has other things to do:
   another server's handler in this thread is left alone;
 * what was not delivered when the handler returns is taken back, before the
   runtime does anything else in the thread.
+
+A strike may be lost: what is raised while the collector runs a ``__del__`` or a
+callback of a weak reference in the thread is printed and goes no further. So a
+handler that is still there is struck again, after longer and longer times.
 """
 
 from __future__ import annotations
@@ -30,8 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HandlerBrokenOff", "disarm", "force_return"]
 
-_SECONDS = 0.1
-"""How long a place to strike is looked for, and how long the handler has to return then."""
+_SECONDS = 0.7
+"""How long a place to strike is looked for, and how long the handler has to return."""
+
+_AGAIN_SECONDS = 0.1
+"""From the first strike to the second, then twice as long each time: a handler's ``finally`` has this
+for what it has to clean up."""
 
 _PAUSE = 0.001
 
@@ -53,23 +61,31 @@ def force_return(cell: Cell, thread: int, zombies: Container[int], has_returned:
     """Break off the handler of a dead and fenced cell. True if it has returned."""
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return False  # another thread's frames must not be looked at there
-    struck = False
-    deadline = time.monotonic() + 2 * _SECONDS
-    while time.monotonic() < deadline:
-        if not struck:
-            with _lock:
-                # Noted first and looked at then: a handler that returns meanwhile finds the note and
-                # waits for the lock, one that had returned before is not there to be struck.
-                _struck[cell.id] = thread
-                struck = cell.id in zombies and _is_in_handler(sys._current_frames().get(thread), cell)
-                if struck:
-                    _raise_in(thread, HandlerBrokenOff)
-                else:
-                    del _struck[cell.id]
+    now = time.monotonic()
+    deadline, due, pause = now + _SECONDS, now, _AGAIN_SECONDS
+    while now < deadline:
+        if now >= due and _strike(cell, thread, zombies):
+            due, pause = now + pause, 2 * pause
         time.sleep(_PAUSE)
         if has_returned():
             return True
+        now = time.monotonic()
     return False
+
+
+def _strike(cell: Cell, thread: int, zombies: Container[int]) -> bool:
+    """Raise in the handler if it is in its own code now. A strike that has not arrived yet is replaced."""
+    with _lock:
+        # Noted first and looked at then: a handler that returns meanwhile finds the note and
+        # waits for the lock, one that had returned before is not there to be struck.
+        pending = cell.id in _struck
+        _struck[cell.id] = thread
+        if cell.id in zombies and _is_in_handler(sys._current_frames().get(thread), cell):
+            _raise_in(thread, HandlerBrokenOff)
+            return True
+        if not pending:
+            del _struck[cell.id]
+        return False
 
 
 def disarm(cell: Cell) -> None:

@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import logging
 import os
-import queue
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,8 @@ from slither_actors.actors import (
 )
 from slither_actors.actors._interrupts import is_critical
 from slither_actors.actors._scheduler import FORKED
+from slither_actors.application._end_watch import Word, await_end
+from slither_actors.application._inbox import Inbox
 from slither_actors.application._options import (
     checked_children,
     checked_on_zombies,
@@ -30,7 +31,7 @@ from slither_actors.application._options import (
     checked_seconds,
     checked_stores,
 )
-from slither_actors.application._run import Serving, Word
+from slither_actors.application._run import Serving
 from slither_actors.application._signals import SignalGuard
 from slither_actors.application._tree import (
     POOLS,
@@ -38,6 +39,7 @@ from slither_actors.application._tree import (
     SlitherSupervisor,
     await_remains,
     children,
+    end_now,
     is_inside,
     kill,
     pool_spec,
@@ -108,7 +110,7 @@ class Application:
         self._lazy = False
         self._root: SupervisorRef | None = None
         self._signals = SignalGuard()
-        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._inbox = Inbox()
         """What `run` hears. Its `put` is the one thing that may be done at any place whatever."""
         self._serving = False
         self._forked = False
@@ -204,7 +206,7 @@ class Application:
         with _lock:
             self._stop(timeout)
             if not self._serving:
-                self._inbox = queue.SimpleQueue()  # what was asked for has been done
+                self._inbox = Inbox()  # what was asked for has been done
 
     def _stop(self, timeout: float) -> None:
         root = self._root
@@ -221,7 +223,12 @@ class Application:
 
     def _await(self, root: SupervisorRef, timeout: float) -> None:
         try:
-            root.join(0.0 if self._signals.hurried else timeout)
+            if self._signals.hurried:
+                end_now(root)
+            elif self._signals.shielded:
+                await_end(root, timeout)
+            else:
+                root.join(timeout)
         except KeyboardInterrupt:
             kill(root)
             self._forget()
@@ -271,7 +278,7 @@ class Application:
             self._signals.restore(replaced)
             self._signals.tell(None)
             self._serving = False
-            self._inbox = queue.SimpleQueue()
+            self._inbox = Inbox()
         serving.finish()
 
     @property
@@ -313,10 +320,18 @@ class Application:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._signals.shield(self._end_soon, begun=isinstance(error, KeyboardInterrupt))
         try:
             self._halt()
         finally:
             self._signals.restore()
+
+    def _end_soon(self) -> None:
+        """Have the tree end at once. In a signal handler: another thread sees to it."""
+        root = self._root
+        if root is not None:
+            with contextlib.suppress(RuntimeError):  # no thread can be started: the stop takes its time
+                _thread.start_new_thread(end_now, (root,))
 
 
 def _runs() -> int:

@@ -1,6 +1,6 @@
 """`Application.run`: the main thread is parked, and what it hears ends the program in order.
 
-The main thread waits for words in a queue and does nothing that can block, so
+The main thread waits for words in its inbox and does nothing else that can block, so
 that it hears the second and the third signal whatever the first one set going.
 The stop itself is done by another thread.
 
@@ -15,17 +15,17 @@ third signal          the process ends where it stands
 from __future__ import annotations
 
 import contextlib
-import enum
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from slither_actors.actors import Down, Ref, Server, SupervisorRef, _runtime
+from slither_actors.actors import SupervisorRef, _runtime
+from slither_actors.application._end_watch import EndWatch, Word
+from slither_actors.application._inbox import Inbox
 from slither_actors.application._signals import Terminated, dump_threads
 from slither_actors.application._tree import (
     ZOMBIE_STATUS,
@@ -39,46 +39,14 @@ from slither_actors.errors import ApplicationEndedError
 if TYPE_CHECKING:
     from slither_actors.application._application import Application
 
-__all__ = ["Serving", "Word"]
+__all__ = ["Serving"]
 
 logger = logging.getLogger("slither_actors.application")
 
 _SECOND_SIGNAL_SECONDS: Final = 0.3
 """How long the end takes at most after a second signal."""
 
-_TICK: Final = 0.5
-"""How long a signal may go unheard that comes in the instant in which the thread begins to wait: CPython
-runs handlers between instructions, looks for signals, and only then waits. Nothing else needs this."""
-
 _RENDER_SECONDS: Final = 0.5
-
-
-class Word(enum.Enum):
-    """What the parked thread hears besides the numbers of signals."""
-
-    STOP = "stop"
-    """Somebody asked for the end."""
-
-    ENDED = "ended"
-    """The tree has ended."""
-
-    STOPPED = "stopped"
-    """What was set going to stop it has done so, or failed."""
-
-
-class _Watch(Server):
-    """Says when the tree has ended."""
-
-    def init(self, root: Ref, inbox: queue.SimpleQueue[Any]) -> None:
-        """Watch `root`."""
-        self._inbox = inbox
-        self.monitor(root)
-
-    def handle_info(self, message: Any) -> None:
-        """Tell of the end, by a word that the runtime's own end does not wait for."""
-        if isinstance(message, Down):
-            self._inbox.put(Word.ENDED)
-            self.stop()
 
 
 class Serving:
@@ -88,7 +56,7 @@ class Serving:
     from signal handlers and finalizers as well.
     """
 
-    def __init__(self, application: Application, root: SupervisorRef, inbox: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, application: Application, root: SupervisorRef, inbox: Inbox) -> None:
         self._application = application
         self._root = root
         self._inbox = inbox
@@ -102,16 +70,13 @@ class Serving:
 
     def serve(self) -> None:
         """Park this thread until the tree has been stopped or has ended."""
-        watch = _Watch.start(self._root, self._inbox)
-        while not self._stopped:
-            left = _TICK if self._deadline is None else self._deadline - time.monotonic()
-            try:
-                word = self._inbox.get(timeout=min(_TICK, max(0.0, left)))
-            except queue.Empty:
-                if left <= 0:
+        watch = EndWatch.start(self._root, self._inbox)
+        with self._inbox.open() as get:
+            while not self._stopped:
+                word = get(self._deadline and self._deadline - time.monotonic())
+                if word is None:
                     break  # what stops the tree is stuck
-                continue
-            self._hear(word)
+                self._hear(word)
         watch.kill()
 
     def _hear(self, word: Any) -> None:

@@ -11,15 +11,16 @@ import _thread
 import contextlib
 import faulthandler
 import os
-import queue
 import signal
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
 from slither_actors.actors._interrupts import may_interrupt
+from slither_actors.application._inbox import Inbox
 
 __all__ = ["SignalGuard", "Terminated"]
 
@@ -86,8 +87,10 @@ class SignalGuard:
         self._last = -_AGAIN_SECONDS
         self._count = 0
         self._due: _Due | None = None
-        self._inbox: queue.SimpleQueue[Any] | None = None
+        self._inbox: Inbox | None = None
         self._exits = False
+        self._hurry: Callable[[], object] | None = None
+        """Set while the block is being left: then nothing is raised that might cut the stop off."""
         self.hurried = False
         """Whether a second signal has come soon after the first: do not wait for anybody."""
         _guards.add(self)
@@ -145,7 +148,23 @@ class SignalGuard:
             if number == self._nudge:
                 self._nudge = None
         if not self._installed:
+            self._hurry = None
             self.raise_due()
+
+    def shield(self, hurry: Callable[[], object], *, begun: bool) -> None:
+        """Raise nothing until `restore`, for the stop is going on; what comes is due then.
+
+        Args:
+            hurry: called for a signal, in the handler: what is being stopped is to end at once.
+            begun: whether it was a signal that began it. The third in all ends the process.
+        """
+        self._count = int(begun)
+        self._hurry = hurry
+
+    @property
+    def shielded(self) -> bool:
+        """Whether nothing is raised, in this thread: it is the one that handles signals."""
+        return self._hurry is not None and threading.current_thread() is threading.main_thread()
 
     def raise_due(self) -> None:
         """Raise what is due, if anything is. Called by code that is prepared for it."""
@@ -153,7 +172,7 @@ class SignalGuard:
         if due is not None:
             self._raise(due.number)
 
-    def tell(self, inbox: queue.SimpleQueue[Any] | None) -> None:
+    def tell(self, inbox: Inbox | None) -> None:
         """Put the numbers of signals into `inbox` from now on; with None, raise again."""
         self._inbox = inbox
         due, self._due = self._due, None
@@ -175,8 +194,13 @@ class SignalGuard:
         self._count += 1
         self.hurried = self.hurried or now - self._last < _AGAIN_SECONDS
         self._last = now
-        if self._exits and self._count > 2:
+        if (self._exits or self._hurry) and self._count > 2:
             os._exit(128 + number)
+        if self._hurry is not None:
+            self.hurried = True
+            self._due = self._due or _Due(number)
+            self._hurry()
+            return
         if self._due is None and (may_interrupt(frame) or not self._defer(number)):
             self._raise(number)
 
@@ -205,7 +229,7 @@ class SignalGuard:
 
     def _handle_nudge(self, _: int, frame: FrameType | None) -> None:
         due = self._due
-        if due is not None and (may_interrupt(frame) or due.look_again()):
+        if due is not None and self._hurry is None and (may_interrupt(frame) or due.look_again()):
             self._due = None
             self._raise(due.number)
 

@@ -448,11 +448,17 @@ class Looping(Probe):
         message()
 
 
+def spin(go_on: threading.Event) -> None:
+    while not go_on.is_set():
+        pass
+
+
 def loop(entered: threading.Event, go_on: threading.Event, noted: Log) -> None:
     try:
         entered.set()
-        while not go_on.is_set():
-            pass
+        # A call: what is raised at the end of a ``while`` itself passes by the ``except`` around it on
+        # CPython 3.12 and 3.13, https://github.com/python/cpython/issues/130279.
+        spin(go_on)
         noted.add("returned")
     except BaseException as error:
         noted.add(type(error))
@@ -479,7 +485,6 @@ def end_looping(go_on: threading.Event, handler: Callable[..., None] = loop, **o
     return noted
 
 
-@pytest.mark.soak  # on a busy machine the strike does not always arrive
 def test_async_kill_breaks_a_loop_off(go_on: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
     """It is no zombie any more when its supervisor goes on, and the log says what was done."""
     noted = end_looping(go_on, async_kill=True)
@@ -497,21 +502,52 @@ def test_without_async_kill_nothing_is_broken_off(go_on: threading.Event) -> Non
     assert noted.get() == "returned"
 
 
-@pytest.mark.soak  # on a busy machine the strike does not always arrive
 def test_who_catches_everything_stays_a_zombie(go_on: threading.Event) -> None:
-    """It is struck once."""
+    """It is struck some times, with longer and longer times between, and then left to itself."""
 
     def stubborn(entered: threading.Event, go_on: threading.Event, noted: Log) -> None:
-        try:
-            loop(entered, go_on, noted)
-        except BaseException:  # noqa: BLE001 - on purpose
-            loop(entered, go_on, noted)
+        while not go_on.is_set():
+            with suppress(BaseException):
+                loop(entered, go_on, noted)
 
     noted = end_looping(go_on, stubborn, async_kill=True)
-    assert noted.get() is HandlerBrokenOff
     assert len(zombies()) == 1
     go_on.set()
-    assert noted.get() == "returned"
+    await_no_zombies()
+    *struck, last = noted.rest()
+    assert last == "returned"
+    assert set(struck) == {HandlerBrokenOff}
+    assert len(struck) <= 3
+
+
+def test_a_strike_that_is_lost_is_not_the_last(go_on: threading.Event) -> None:
+    """What strikes a finalizer, which may run in any code, is printed and does not leave it."""
+    lost = threading.Event()
+
+    class Last:
+        def __del__(self) -> None:
+            try:
+                spin(go_on)
+            except HandlerBrokenOff:
+                lost.set()
+
+    def collecting(entered: threading.Event, go_on: threading.Event, noted: Log) -> None:
+        entered.set()
+        Last()
+        spin(go_on)
+
+    end_looping(go_on, collecting, async_kill=True)
+    assert lost.is_set()
+    assert zombies() == []
+
+
+def test_a_strike_after_the_handler_has_left_is_none(go_on: threading.Event) -> None:
+    """One that is due again finds nobody; the thread's other actors, if it had any, would be safe."""
+    cell = supervise(Log()).start_child(Looping.child_spec(Log(), id="a"))._cell
+    thread = cell.scheduler.thread_of(cell) or threading.get_ident()
+    assert not _async_kill._strike(cell, thread, {})
+    assert not _async_kill._strike(cell, thread, {cell.id: None})
+    assert _async_kill._struck == {}
 
 
 def test_a_call_that_runs_another_server_is_not_broken_off(go_on: threading.Event) -> None:
@@ -556,7 +592,9 @@ def test_what_did_not_arrive_is_taken_back(go_on: threading.Event, monkeypatch: 
     assert struck.is_set()
     held.release()
     await_no_zombies()
-    assert calls == [HandlerBrokenOff, None]
+    *strikes, last = calls
+    assert set(strikes) == {HandlerBrokenOff}
+    assert last is None
     assert _async_kill._struck == {}
 
 
