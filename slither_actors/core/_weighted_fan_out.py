@@ -50,7 +50,7 @@ K = TypeVar("K", bound=Hashable)
 _NEW = 0.25
 # A clock may stand still between a delivery and its answer.
 _SHORTEST = 1e-9
-# Events that others get, for each that it takes to measure a consumer anew that was too slow for any.
+# Events that are sent for each that a consumer gets to be measured anew, having been too slow for any.
 _PATIENCE = 100
 _GONE = -1
 
@@ -255,15 +255,16 @@ class WeightedFanOut(Generic[K]):
             heapq.heappop(heap)
 
     def _retry(self) -> None:
-        """Forget how slow the consumer is that has been without an event for longest, if that is long."""
+        """Take the consumer that has been without an event for longest to be quick, if that is long."""
         key, claim = next(iter(self._by_last.items()))
-        if self._sent - claim.last < _PATIENCE * (claim.least or 1):
+        least = claim.least or 1
+        if self._sent - claim.last < _PATIENCE * least * len(self._claims):
             return
         claim.last = self._sent
         self._by_last.move_to_end(key)
-        if claim.room and claim.seconds is not None and self._quickest is not claim:
-            claim.seconds = None
-            claim.window = claim.window if claim.window is None else claim.least
+        # One that may be at work still is not asked to do more.
+        if claim.seconds is not None and claim.in_flight < least and self._quickest is not None:
+            claim.seconds = min(claim.seconds, self._quickest.seconds or claim.seconds)
             self._arrange(claim)
 
     def _arrange(self, claim: _Claim[K]) -> None:
