@@ -68,7 +68,7 @@ class Emitter(BaseStage):
     """The most events kept without demand; None is no limit."""
 
     buffer_keep: Keep = "last"
-    """What a full buffer keeps: the ``"first"`` events or the ``"last"``."""
+    """What a full buffer keeps: the ``"first"`` events or the ``"last"``; ``"error"`` ends the stage."""
 
     dispatcher: Any = DemandFanOut
     """Makes the fan-out, which splits the events among the consumers. It is called without
