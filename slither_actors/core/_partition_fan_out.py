@@ -240,7 +240,7 @@ class PartitionFanOut(Generic[K]):
 
     def _sort(self, events: Sequence[Any]) -> dict[Partition[K], list[Any]]:
         shares: dict[Partition[K], list[Any]] = {}
-        choose = self._hash
+        choose, find = self._hash, self._partitions.get
         dropped = strayed = 0
         for event in events:
             try:
@@ -256,7 +256,10 @@ class PartitionFanOut(Generic[K]):
             except (TypeError, ValueError):
                 msg = f"the hash function must return (event, partition) or None, not {choice!r:.200}"
                 raise TypeError(msg) from None
-            partition = self._find(name)
+            try:
+                partition = find(name)
+            except TypeError:  # unhashable
+                partition = None
             if partition is None:
                 strayed += 1
                 self.outbox.append(Discarded(name, 1, "unknown"))

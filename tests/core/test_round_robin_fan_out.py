@@ -118,6 +118,16 @@ def test_the_turn_of_a_consumer_that_leaves_is_over() -> None:
     assert shares_of(fan_out, [1, 2, 3, 4]) == {"b": [1, 2, 3], "c": [4]}
 
 
+@pytest.mark.parametrize(("alone", "rest"), [(1, [1, 2]), (2, [2]), (3, [3, 4, 5]), (4, [4, 5])])
+def test_a_turn_that_began_alone_goes_on_when_another_one_joins(alone: int, rest: list[int]) -> None:
+    """A turn after the other was its own, and of the last one something is left."""
+    fan_out = fan_out_of(chunk_size=3, a=20)
+    shares_of(fan_out, range(alone))
+    fan_out.subscribe("b")
+    fan_out.ask("b", 20)
+    assert shares_of(fan_out, range(alone, 6))["a"] == rest
+
+
 def test_a_key_subscribes_once() -> None:
     """The same consumer may subscribe again under another key."""
     with pytest.raises(SubscriptionRefusedError) as caught:
