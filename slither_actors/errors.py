@@ -18,11 +18,13 @@ __all__ = [
     "ApplicationEndedError",
     "BatchError",
     "BatchTimeoutError",
+    "BufferFullError",
     "CallCycleError",
     "CallTimeoutError",
     "ChildError",
     "DispatchError",
     "ExitPendingError",
+    "FanOutError",
     "ForkedRuntimeError",
     "InputError",
     "ItemError",
@@ -237,6 +239,26 @@ class NotRegisteredError(ActorError, LookupError):
 
 class SubscriptionError(ActorError):
     """A subscription between two stages was refused."""
+
+
+class BufferFullError(ActorError):
+    """Events came for a full buffer that is to end its stage then: ``buffer_keep="error"``."""
+
+    def __init__(self, buffer: str, size: int, over: int) -> None:
+        self.buffer = buffer
+        """Which one."""
+        self.size = size
+        """The most events that it keeps."""
+        self.over = over
+        """Events that it has no room for."""
+        super().__init__(
+            f"{buffer} keeps at most {size} events and {over} more came; make it larger, ask for less, "
+            "or choose what it drops"
+        )
+
+
+class FanOutError(ActorError):
+    """A fan-out that is not the library's raised, or returned what it must not; its stage ends."""
 
 
 # -- workers and dispatch ----------------------------------------------------

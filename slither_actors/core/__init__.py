@@ -9,6 +9,7 @@ from slither_actors.core._backoff import may_retry, retry_delay
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
+from slither_actors.core._checked_fan_out import CheckedFanOut, checked_fan_out, missing_in_fan_out
 from slither_actors.core._demand import DEFAULT_MAX_DEMAND, SubscriptionDemand, check_demand
 from slither_actors.core._demand_fan_out import DemandFanOut
 from slither_actors.core._fan_out import (
@@ -40,8 +41,10 @@ from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHas
 from slither_actors.core._partitions import Partitions, Resize
 from slither_actors.core._registrations import Registration, RegistrationPlace, Registrations
 from slither_actors.core._restart_backoff import Backoff, RestartBackoff
+from slither_actors.core._round_robin_fan_out import RoundRobinFanOut
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
 from slither_actors.core._task_window import TaskWindow
+from slither_actors.core._weighted_fan_out import WeightedFanOut
 from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "BroadcastFanOut",
     "Buffer",
     "BufferStatistics",
+    "CheckedFanOut",
     "Deliver",
     "DeliverInfo",
     "DemandFanOut",
@@ -88,17 +92,21 @@ __all__ = [
     "RestartIntensity",
     "RestartPlan",
     "RestartStrategy",
+    "RoundRobinFanOut",
     "SubscriptionDemand",
     "SubscriptionRefusedError",
     "WeightedBatcher",
+    "WeightedFanOut",
     "TaskWindow",
     "Window",
     "WindowStatistics",
     "auto_shutdown_due",
     "check_demand",
+    "checked_fan_out",
     "comes_back",
     "is_abnormal",
     "may_retry",
+    "missing_in_fan_out",
     "on_exit",
     "restart_plan",
     "retry_delay",

@@ -142,7 +142,11 @@ class BroadcastFanOut(Generic[K]):
         selector = listener.selector
         if selector is None:
             return events
-        selected = [event for event in events if selector(event)]
+        try:
+            selected = [event for event in events if selector(event)]
+        except Exception as error:
+            error.add_note(f"raised by the selector of {listener.key!r}, which runs in the producer")
+            raise
         if len(selected) < len(events):
             self.outbox.append(Reask(listener.key, len(events) - len(selected)))
         return selected

@@ -2,9 +2,9 @@
 
 The buffer decides what is kept when it is full: the oldest events go
 (``keep="last"``) or the new ones (``keep="first"``), event by event, so a list
-larger than the buffer keeps its last or first part. An info is delivered when
-the events stored before it are gone, taken or dropped; infos are not events
-and not counted.
+larger than the buffer keeps its last or first part; or overflow is an error
+(``keep="error"``). An info is delivered when the events stored before it are
+gone, taken or dropped; infos are not events and not counted.
 
 Lists are stored as they are and cut when they are taken, so an emitted list
 must not be changed afterwards, and its memory is freed when its last event is
@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 import attrs
 
-from slither_actors.errors import OptionError
+from slither_actors.errors import BufferFullError, OptionError
 
 __all__ = ["Buffer", "BufferStatistics", "Keep"]
 
-Keep = Literal["first", "last"]
+Keep = Literal["first", "last", "error"]
 
 _NOTHING: tuple[Any, ...] = ()
 
@@ -48,7 +48,7 @@ class BufferStatistics:
     """The most it keeps; None is no limit."""
 
     keep: Keep
-    """The end that is kept on overflow."""
+    """The end that is kept on overflow, or ``"error"``."""
 
     peak: int
     """The most events it has held."""
@@ -75,8 +75,8 @@ class Buffer:
             raise OptionError(
                 "buffer_size", f"is {size!r}; allowed is an integer of at least 0, or None for no limit"
             )
-        if keep not in ("first", "last"):
-            raise OptionError("buffer_keep", f"is {keep!r}; allowed are 'first', 'last'")
+        if keep not in ("first", "last", "error"):
+            raise OptionError("buffer_keep", f"is {keep!r}; allowed are 'first', 'last', 'error'")
         self.size = size
         self.keep: Keep = keep
         self.length = 0
@@ -95,6 +95,9 @@ class Buffer:
         """Append `events` and return how many events were discarded, of these or of older ones.
 
         Where that is not 0, infos may have come free: see `released`.
+
+        Raises:
+            BufferFullError: they do not fit, and ``keep`` is ``"error"``. None of them is stored.
         """
         count = len(events)
         if not count:
@@ -113,6 +116,8 @@ class Buffer:
         return over
 
     def _make_room(self, events: Sequence[Any], count: int, over: int) -> Sequence[Any]:
+        if self.keep == "error":
+            raise BufferFullError("the buffer", self.size or 0, over)
         if self.keep == "first":
             return events[: max(0, count - over)]
         old = min(over, self.length)

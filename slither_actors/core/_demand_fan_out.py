@@ -144,6 +144,10 @@ class DemandFanOut(Generic[K]):
         outstanding = {claim.key: claim.demand for claim in self._claims.values()}
         return FanOutStatistics(outstanding=outstanding, owed=self._pending)
 
+    def demand_of(self, key: K) -> int:
+        """Return what a consumer has asked for and not been sent."""
+        return self._claims[key].demand
+
     # -- the order of the consumers ------------------------------------------
 
     def _highest(self) -> _Claim[K] | None:

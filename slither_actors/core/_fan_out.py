@@ -80,8 +80,15 @@ class Discarded:
     partition: Hashable
     count: int
     reason: str
-    """``"cancelled"`` (they were queued for a consumer that left), ``"none"`` (the hash function
-    chose no partition) or ``"unknown"`` (it chose one that does not exist)."""
+    """``"cancelled"`` (they were queued for a consumer that left), ``"overflow"`` (the queue was full),
+    ``"none"`` (the hash function chose no partition: not told) or ``"unknown"`` (it chose one that
+    does not exist)."""
+
+    size: int | None = None
+    """The most events that the queue keeps, where it overflowed."""
+
+    keep: str | None = None
+    """What it keeps then."""
 
 
 FanOutDecision = Deliver[Any] | DeliverInfo | Reask[Any] | DemandMismatch[Any] | Discarded
@@ -109,9 +116,18 @@ class FanOutStatistics(Generic[K]):
     queued: int = 0
     """Events kept in the fan-out for consumers that have not asked for them."""
 
+    held: int = 0
+    """Demand that the consumers have and the producer is not to hear of yet."""
+
+    discarded: int = 0
+    """Events dropped since the start: what `Discarded` told, but for ``"none"``."""
+
 
 class FanOut(Protocol[K]):
-    """Splits the events of one producer. Not thread-safe: the producer is the only caller."""
+    """Splits the events of one producer. Not thread-safe: the producer is the only caller.
+
+    A fan-out of one's own is any class with these six methods and this attribute.
+    """
 
     outbox: list[FanOutDecision]
     """Decisions to perform and remove after each call. Mostly empty."""
@@ -120,6 +136,10 @@ class FanOut(Protocol[K]):
         self, key: K, options: Mapping[str, Any] = NO_OPTIONS, *, consumer: Hashable = None
     ) -> None:
         """Take a consumer, with no demand yet. `consumer` is who it is, where one may not subscribe twice.
+
+        In a stage, `options` has the subscription's ``max_demand``, ``min_demand`` and ``cancel``,
+        whatever other options the consumer gave, and ``by_hand``: a function that says, once the
+        consumer has asked, whether it asks by hand.
 
         Raises:
             SubscriptionRefusedError: the options are wrong or the consumer is there already.
@@ -141,7 +161,11 @@ class FanOut(Protocol[K]):
         ...
 
     def dispatch(self, events: Sequence[Any]) -> tuple[list[tuple[K, Sequence[Any]]], Sequence[Any]]:
-        """Return ``(deliveries, leftovers)``: who gets what, and the events to buffer."""
+        """Return ``(deliveries, leftovers)``: who gets what, and the events to buffer.
+
+        What is left over has to be asked for again: `ask` returns the demand that it meets. It must be
+        the end of `events`, and nothing of a later list may be delivered while it is buffered.
+        """
         ...
 
     def info(self, message: Any) -> bool:

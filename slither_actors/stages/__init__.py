@@ -1,6 +1,20 @@
 """Demand-driven stages: GenStage on actors."""
 
-from slither_actors.core import BroadcastFanOut, DemandFanOut, PartitionFanOut
+from slither_actors.core import (
+    BroadcastFanOut,
+    Deliver,
+    DeliverInfo,
+    DemandFanOut,
+    DemandMismatch,
+    Discarded,
+    FanOut,
+    FanOutStatistics,
+    PartitionFanOut,
+    Reask,
+    RoundRobinFanOut,
+    SubscriptionRefusedError,
+    WeightedFanOut,
+)
 from slither_actors.stages._consumer import Consumer
 from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_subscribe
 from slither_actors.stages._iterable import IterableProducer, from_iterable
@@ -11,13 +25,23 @@ from slither_actors.stages._subscription import Subscription, SubscriptionOption
 __all__ = [
     "BroadcastFanOut",
     "Consumer",
+    "Deliver",
+    "DeliverInfo",
     "DemandFanOut",
+    "DemandMismatch",
+    "Discarded",
+    "FanOut",
+    "FanOutStatistics",
     "IterableProducer",
     "PartitionFanOut",
     "Producer",
     "ProducerConsumer",
+    "Reask",
+    "RoundRobinFanOut",
     "Subscription",
     "SubscriptionOptions",
+    "SubscriptionRefusedError",
+    "WeightedFanOut",
     "ask",
     "async_subscribe",
     "cancel",

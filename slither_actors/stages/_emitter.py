@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +24,8 @@ from slither_actors.core import (
     Keep,
     Reask,
     SubscriptionRefusedError,
+    checked_fan_out,
+    missing_in_fan_out,
 )
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
@@ -67,7 +68,7 @@ class Emitter(BaseStage):
     """The most events kept without demand; None is no limit."""
 
     buffer_keep: Keep = "last"
-    """What a full buffer keeps: the ``"first"`` events or the ``"last"``."""
+    """What a full buffer keeps: the ``"first"`` events or the ``"last"``; ``"error"`` ends the stage."""
 
     dispatcher: Any = DemandFanOut
     """Makes the fan-out, which splits the events among the consumers. It is called without
@@ -124,16 +125,18 @@ class Emitter(BaseStage):
             fan_out: FanOut[Any] = make()
         except TypeError as error:
             raise OptionError("dispatcher", f"cannot be called: {error}; {allowed}") from error
-        if not hasattr(fan_out, "dispatch"):
-            raise OptionError("dispatcher", f"made {fan_out!r:.200}; {allowed}")
-        return fan_out
+        missing = missing_in_fan_out(fan_out)
+        if missing:
+            problem = f"made {fan_out!r:.200}, which has no {missing} and is no fan-out; {allowed}"
+            raise OptionError("dispatcher", problem)
+        return checked_fan_out(fan_out)
 
     def _accept(self, subscription: Subscription) -> None:
         if subscription in self._consumers:
             self._refuse(subscription, "duplicated_subscription")
             return
         self._welcome("consumer", subscription, "automatic")
-        options = subscription.options.extra
+        options = subscription.fan_out_options()
         try:
             self._fan_out.subscribe(subscription, options, consumer=subscription.consumer)
         except SubscriptionRefusedError as error:
@@ -220,17 +223,17 @@ class Emitter(BaseStage):
             for info in self._buffer.released():
                 self._pass_info(info)
 
-    def _tell_discarded(self, count: int, what: str = "from its buffer") -> None:
+    def _tell_discarded(self, count: int, of: Discarded | None = None) -> None:
+        """Log and signal events that were dropped from the buffer, or `of` a partition."""
+        what = "from its buffer" if of is None else f"of partition {of.partition!r} ({of.reason})"
         if telemetry.STAGE_BUFFER_OVERFLOW.receivers:
+            metadata: dict[str, Any] = {"stage": self._cell.describe()}
+            if of is None:
+                metadata |= {"size": self._buffer.size, "keep": self._buffer.keep}
+            else:
+                metadata |= {"size": of.size, "keep": of.keep, "partition": of.partition, "reason": of.reason}
             telemetry.emit(
-                telemetry.STAGE_BUFFER_OVERFLOW,
-                self.ref,
-                measurements={"count": count},
-                metadata={
-                    "stage": self._cell.describe(),
-                    "size": self._buffer.size,
-                    "keep": self._buffer.keep,
-                },
+                telemetry.STAGE_BUFFER_OVERFLOW, self.ref, measurements={"count": count}, metadata=metadata
             )
         if self.format_discarded(count):
             logger.warning("%s has discarded %d events %s", self._cell.describe(), count, what)
@@ -261,7 +264,8 @@ class Emitter(BaseStage):
             return
         decisions = outbox[:]
         outbox.clear()
-        lost: Counter[tuple[Any, str]] = Counter()
+        # By repr: the hash function may have named what cannot be a key.
+        lost: dict[tuple[str, str], tuple[Discarded, int]] = {}
         for decision in decisions:
             if isinstance(decision, Deliver):
                 subscription: Subscription = decision.key
@@ -273,11 +277,12 @@ class Emitter(BaseStage):
             elif isinstance(decision, DemandMismatch):
                 self._warn_of_mismatch(decision)
             elif isinstance(decision, Discarded):
-                lost[decision.partition, decision.reason] += decision.count
-        for (partition, reason), count in lost.items():
+                first, count = lost.get(which := (repr(decision.partition), decision.reason), (decision, 0))
+                lost[which] = first, count + decision.count
+        for discarded, count in lost.values():
             # "none": the hash function has dropped them on purpose.
-            if reason != "none":
-                self._tell_discarded(count, f"of partition {partition!r} ({reason})")
+            if discarded.reason != "none":
+                self._tell_discarded(count, discarded)
 
     def _warn_of_mismatch(self, mismatch: DemandMismatch[Subscription]) -> None:
         # Once per subscription, and not for a consumer that has nobody to share with.

@@ -89,8 +89,8 @@ class Subscription:
         self.producer_put = options.to._cell.put
         self.options = options
         self.demand = SubscriptionDemand(options.max_demand, options.min_demand)
-        self.manual = False
-        """Whether the consumer asks by hand, with `ask`."""
+        self.manual = True
+        """Whether the consumer asks by hand, with `ask`; so until it has said otherwise."""
         self.closed = False
         """Whether the consumer knows that nothing more will come."""
         self.watch: Monitor | None = None
@@ -99,6 +99,16 @@ class Subscription:
         """The producer's monitor of the consumer."""
         self.mismatched = False
         """Whether the producer has warned of asks larger than it expects."""
+
+    def fan_out_options(self) -> dict[str, Any]:
+        """Return what the producer's fan-out is told of the subscription; see `FanOut.subscribe`."""
+        return {
+            "max_demand": self.demand.max_demand,
+            "min_demand": self.demand.min_demand,
+            "cancel": self.options.cancel,
+            "by_hand": lambda: self.manual,
+            **self.options.extra,
+        }
 
     def __repr__(self) -> str:
         return f"<Subscription of {self.consumer} to {self.producer}>"

@@ -68,7 +68,9 @@ POOL_WORKER_START = _event("slither.pool.worker.start", "duration", _WORKER)
 POOL_WORKER_EXIT = _event("slither.pool.worker.exit", "duration", f"{_WORKER}, exitcode, cause")
 POOL_WORKER_RECYCLE = _event("slither.pool.worker.recycle", "duration", f"{_WORKER}, reason")
 
-STAGE_BUFFER_OVERFLOW = _event("slither.stage.buffer.overflow", "count", "stage, size")
+STAGE_BUFFER_OVERFLOW = _event(
+    "slither.stage.buffer.overflow", "count", "stage, size, keep, partition, reason"
+)
 
 EVENTS: Mapping[str, Signal] = MappingProxyType(_namespace)
 """Every event's signal by name."""

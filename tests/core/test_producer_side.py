@@ -24,7 +24,9 @@ from slither_actors.core import (
     FanOut,
     PartitionFanOut,
     Reask,
+    RoundRobinFanOut,
     SubscriptionDemand,
+    WeightedFanOut,
 )
 
 PARTITIONS = 3
@@ -105,7 +107,8 @@ class ProducerSide(RuleBasedStateMachine):
         if options is None:
             return
         sink = Sink(max_demand, data.draw(st.integers(0, max_demand - 1)))
-        self.fan_out.subscribe(self.keys, options)
+        demands = {"max_demand": max_demand, "min_demand": sink.demand.min_demand}
+        self.fan_out.subscribe(self.keys, {**demands, **options})
         self.sinks[self.keys] = sink
         self.keys += 1
 
@@ -203,6 +206,54 @@ class DemandSide(ProducerSide):
             assert sum(numbers.outstanding.values()) + numbers.owed == self.owed
 
 
+class RoundRobinSide(DemandSide):
+    """Each event goes to one consumer, in turn."""
+
+    def make_fan_out(self) -> FanOut[Any]:
+        return RoundRobinFanOut(chunk_size=2)
+
+
+class WeightedSide(ProducerSide):
+    """Each event goes to one consumer. Some demand is held."""
+
+    def make_fan_out(self) -> FanOut[Any]:
+        self.now = 0.0
+        return WeightedFanOut(lambda: self.now)
+
+    @rule(seconds=st.sampled_from([0.01, 0.1, 1.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def every_event_is_in_one_place(self) -> None:
+        places = [event for stream in [*self.streams(), self.buffered()] for event in stream]
+        assert sorted(places) == list(range(self.emitted))
+
+    @invariant()
+    def only_held_demand_waits_while_events_are_buffered(self) -> None:
+        numbers = self.fan_out.statistics()
+        if self.buffer.length:
+            assert sum(numbers.outstanding.values()) == numbers.held
+
+    @invariant()
+    def all_that_may_be_sent_is_owed(self) -> None:
+        numbers = self.fan_out.statistics()
+        if self.exact:
+            assert sum(numbers.outstanding.values()) - numbers.held + numbers.owed == self.owed
+
+    @invariant()
+    def everyone_is_or_will_be_heard_of(self) -> None:
+        outstanding = self.fan_out.statistics().outstanding
+        for key, sink in self.sinks.items():
+            if key in self.heard and outstanding[key] and not sink.asks and not sink.arriving:
+                assert self.fan_out._claims[key].room  # type: ignore[attr-defined]
+
+    @property
+    def heard(self) -> set[int]:
+        """Those whose first ask has arrived."""
+        return {key for key, claim in self.fan_out._claims.items() if claim.started}  # type: ignore[attr-defined]
+
+
 class BroadcastSide(ProducerSide):
     """Each event goes to every consumer; every third one sees multiples of three only."""
 
@@ -236,8 +287,11 @@ class BroadcastSide(ProducerSide):
 class PartitionSide(ProducerSide):
     """Each event goes to the consumer of its partition, every fifth one nowhere."""
 
+    limits: dict[str, Any] = {}
+    consumers_each = 1
+
     def make_fan_out(self) -> FanOut[Any]:
-        return PartitionFanOut(PARTITIONS, self.choose)
+        return PartitionFanOut(PARTITIONS, self.choose, max_consumers=self.consumers_each, **self.limits)
 
     @staticmethod
     def choose(event: int) -> tuple[int, Hashable] | None:
@@ -248,7 +302,8 @@ class PartitionSide(ProducerSide):
         self.partition_of: dict[int, int] = {}
 
     def options(self, key: int) -> dict[str, Any] | None:
-        free = sorted(set(range(PARTITIONS)) - {self.partition_of[key] for key in self.sinks})
+        taken = [self.partition_of[key] for key in self.sinks]
+        free = [name for name in range(PARTITIONS) if taken.count(name) < self.consumers_each]
         if not free:
             return None
         self.partition_of[key] = free[key % len(free)]
@@ -272,14 +327,45 @@ class PartitionSide(ProducerSide):
         if self.exact:
             lost = sum(reask.count for reask in self.reasks)
             wanted = sum(numbers.outstanding.values()) + numbers.owed
-            assert wanted == self.owed + numbers.queued + lost
+            assert wanted == self.owed + numbers.queued + lost + numbers.held
 
 
-for machine in (DemandSide, BroadcastSide, PartitionSide):
+class SharedPartitionSide(PartitionSide):
+    """Two consumers may share a partition, and the oldest events of a full queue go."""
+
+    consumers_each = 2
+    limits: dict[str, Any] = {"buffer_size": 3, "buffer_keep": "last"}
+
+
+class BlockingPartitionSide(PartitionSide):
+    """A full queue holds the demand of all."""
+
+    limits: dict[str, Any] = {"buffer_size": 2, "buffer_keep": "block"}
+
+    @invariant()
+    def something_is_owed_or_some_queue_is_full(self) -> None:
+        numbers = self.fan_out.statistics()
+        if numbers.held and not self.owed and not self.reasks and not self.buffer.length:
+            assert max(self.fan_out.queued().values()) >= 2  # type: ignore[attr-defined]
+
+
+for machine in (
+    DemandSide,
+    RoundRobinSide,
+    WeightedSide,
+    BroadcastSide,
+    PartitionSide,
+    SharedPartitionSide,
+    BlockingPartitionSide,
+):
     machine.TestCase.settings = settings(
         max_examples=3 * settings.default.max_examples // 2, stateful_step_count=60
     )
 
 TestDemandSide = DemandSide.TestCase
+TestRoundRobinSide = RoundRobinSide.TestCase
+TestWeightedSide = WeightedSide.TestCase
+TestSharedPartitionSide = SharedPartitionSide.TestCase
+TestBlockingPartitionSide = BlockingPartitionSide.TestCase
 TestBroadcastSide = BroadcastSide.TestCase
 TestPartitionSide = PartitionSide.TestCase
