@@ -52,6 +52,8 @@ class ModelActor:
     monitors: list[ModelMonitor] = attrs.field(factory=list)
     """All that it has ever set."""
     deferred: list[ModelCall] = attrs.field(factory=list)
+    departed: dict[ModelActor, object] = attrs.field(factory=dict)
+    """The linked actors whose end is still to be heard of, with what marks the message that tells of it."""
 
     @property
     def dead(self) -> bool:
@@ -63,6 +65,7 @@ class ModelWorld:
 
     def __init__(self) -> None:
         self.actors: list[ModelActor] = []
+        self.doomed = False
 
     def whereis(self, name: str) -> ModelActor | None:
         return next((actor for actor in self.actors if actor.name == name and not actor.dead), None)
@@ -87,10 +90,21 @@ class ModelWorld:
 
     def link(self, one: ModelActor, two: ModelActor) -> None:
         if two.dead:
-            one.inbox.append(("exit", two, "noproc"))
+            # In Erlang a link lasts until its exit signal is received, and one that exists is not made again.
+            if two not in one.departed:
+                self.tell_departed(one, two, "noproc")
         else:
             one.links.add(two)
             two.links.add(one)
+
+    def unlink(self, one: ModelActor, two: ModelActor) -> None:
+        for this, other in ((one, two), (two, one)):
+            this.links.discard(other)
+            this.departed.pop(other, None)
+
+    def tell_departed(self, actor: ModelActor, source: ModelActor, reason: Any) -> None:
+        mark = actor.departed[source] = object()
+        actor.inbox.append(("departed", source, reason, mark))
 
     def exit(self, source: ModelActor | None, target: ModelActor, reason: Any) -> None:
         (target.inbox if target.traps else target.ahead).append(("exit", source, reason))
@@ -113,7 +127,7 @@ class ModelWorld:
                 monitor.watcher.inbox.append(("down", monitor, reason))
         for other in actor.links - {actor}:
             other.links.discard(actor)
-            other.inbox.append(("exit", actor, reason))
+            self.tell_departed(other, actor, reason)
         actor.links.clear()
         self.reject(actor)
 
@@ -126,7 +140,9 @@ class ModelWorld:
 
     # -- one actor -----------------------------------------------------------------
 
-    def run(self, actor: ModelActor) -> None:
+    def run(self, actor: ModelActor, *, doomed: bool = False) -> None:
+        """Handle a message. Who is `doomed`, because an exit is on its way to it, starts nobody."""
+        self.doomed = doomed
         if actor.inbox:
             self.attend(actor)
             if actor.inbox:
@@ -152,6 +168,10 @@ class ModelWorld:
                 self.die(actor, "killed")
             case ("exit", source, reason):
                 self.exit_signal(actor, source, reason)
+            case ("departed", source, reason, mark):
+                if actor.departed.get(source) is mark:
+                    del actor.departed[source]
+                    self.exit_signal(actor, source, reason)
             case ("down", monitor, reason):
                 if monitor.wanted:
                     monitor.wanted = False
@@ -186,12 +206,13 @@ class ModelWorld:
             case "link":
                 self.link(actor, rest[0])
             case "unlink":
-                actor.links.discard(rest[0])
-                rest[0].links.discard(actor)
+                self.unlink(actor, rest[0])
             case "exit":
                 self.exit(actor, rest[0], rest[1])
             case "kill":
                 rest[0].ahead.append(("kill",))
+            case "start" if self.doomed:
+                pass
             case "start":
                 self.start(*rest[:3], actor, rest[3])
             case "stop" | "stop twice":

@@ -100,7 +100,9 @@ class Member(Server):
             case "kill":
                 rest[0].kill()
             case "start":
-                begin(self.refs, *rest, linked=True)
+                # One that is to end takes along what it starts.
+                if self._cell.doom is None:
+                    begin(self.refs, *rest, linked=True)
             case "stop":
                 self.stop(rest[0])
             case "crash":
@@ -272,7 +274,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         return sorted(self.simulation.run_queue, key=lambda cell: cell.id)
 
     def run(self, cell: Any) -> None:
-        self.world.run(self.world.actors[cell.actor.number])
+        self.world.run(self.world.actors[cell.actor.number], doomed=cell.doom is not None)
         assert self.simulation.run(cell)
         self.both_are_the_same()
 
