@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,9 +11,6 @@ from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._subscription import Subscription
 
 __all__ = ["ProducerConsumer"]
-
-_Entry = tuple[Subscription, Sequence[Any], tuple[str, Any] | None]
-"""Events that wait for demand, or how a producer ended that had sent those in front."""
 
 
 class ProducerConsumer(Emitter, Receiver):
@@ -36,7 +32,6 @@ class ProducerConsumer(Emitter, Receiver):
         raise NotImplementedError(msg)
 
     def _open(self) -> None:
-        self._waiting: deque[_Entry] = deque()
         self._wanted = 0
         """Events that the consumers have asked for and that are not made yet."""
         super()._open()
@@ -46,28 +41,14 @@ class ProducerConsumer(Emitter, Receiver):
         if self._waiting:
             self._go_on()
 
-    def _is_held(self) -> bool:
-        """Whether events must wait although they are wanted; a stage that says so calls `_go_on` later."""
-        return False
-
-    def _go_on(self) -> None:
-        """Handle what waits, as far as it is wanted."""
-        waiting = self._waiting
-        while waiting and not self._is_over() and not self._is_held():
-            subscription, events, cause = waiting[0]
-            if cause is None and self._wanted <= 0:
-                return
-            waiting.popleft()
-            if cause is None:
-                Receiver._receive(self, subscription, events)
-            else:
-                super()._source_left(subscription, *cause)
+    def _is_wanted(self) -> bool:
+        return self._wanted > 0
 
     def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
         if self._waiting or self._wanted <= 0 or self._is_held():
             self._waiting.append((subscription, events, None))
         else:
-            Receiver._receive(self, subscription, events)
+            self._take_in(subscription, events)
 
     def _handle(self, events: Sequence[Any], subscription: Subscription) -> None:
         made = as_events(self.handle_events(events, subscription))
@@ -80,13 +61,6 @@ class ProducerConsumer(Emitter, Receiver):
         # goes on for ever and buffers everything.
         self._wanted = max(0, self._wanted - len(events))
         Emitter._dispatch(self, events)
-
-    def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
-        """The end of a producer waits behind the events that it has sent."""
-        if self._waiting or self._is_held():
-            self._waiting.append((subscription, (), (kind, reason)))
-        else:
-            super()._source_left(subscription, kind, reason)
 
     def _end_with_source(self, reason: Any) -> None:
         # What the last events became may still wait for demand. GenStage drops it here.

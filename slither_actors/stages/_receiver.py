@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from slither_actors.stages._subscription import Subscription, SubscriptionOption
 __all__ = ["Receiver", "subscription_options"]
 
 logger = logging.getLogger("slither_actors.stages")
+
+_Entry = tuple[Subscription, Sequence[Any], tuple[str, Any] | None]
+"""Events that wait, or how a producer ended that had sent those in front."""
 
 _KNOWN = ("to", "max_demand", "min_demand", "cancel")
 
@@ -40,6 +44,11 @@ class Receiver(BaseStage):
 
     _producers: set[Subscription]
 
+    _waiting: deque[_Entry]
+
+    _may_hold = False
+    """Whether events may have to wait: a stage that sets it is asked by `_is_held` for each list."""
+
     # -- callbacks -----------------------------------------------------------------
 
     def handle_events(self, events: Sequence[Any], source: Subscription) -> Any:
@@ -51,6 +60,7 @@ class Receiver(BaseStage):
 
     def _open(self) -> None:
         self._producers = set()
+        self._waiting = deque()
         for options in self._checked_producers():
             self._subscribe(options)
         super()._open()
@@ -75,19 +85,51 @@ class Receiver(BaseStage):
             producer.send(_protocol.ask, (subscription, subscription.demand.max_demand))
         return subscription
 
+    # -- events that wait ------------------------------------------------------------------
+
+    def _is_held(self) -> bool:
+        """Whether no event may be handled now; a stage that says so calls `_go_on` later."""
+        return False
+
+    def _is_wanted(self) -> bool:
+        """Whether there is demand for what events become."""
+        return True
+
+    def _go_on(self) -> None:
+        """Handle what waits, as far as it is wanted."""
+        waiting = self._waiting
+        while waiting and not self._is_over() and not self._is_held():
+            subscription, events, cause = waiting[0]
+            if cause is None and not self._is_wanted():
+                return
+            waiting.popleft()
+            if cause is None:
+                self._take_in(subscription, events)
+            else:
+                self._leave(subscription, *cause)
+
+    # -- events that came -------------------------------------------------------------------
+
     def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        if self._may_hold and (self._waiting or self._is_held()):
+            self._waiting.append((subscription, events, None))
+        else:
+            self._take_in(subscription, events)
+
+    def _take_in(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        """Handle a list, chunk by chunk, and ask for more after each."""
         if subscription.manual:
             self._handle(events, subscription)
             return
         ask = subscription.demand.take(len(events))
         if ask is None:
-            self._receive_many(subscription, events)
+            self._take_many(subscription, events)
             return
         self._handle(events, subscription)
         if ask and not subscription.closed:
             subscription.producer_put((_protocol.ask, (subscription, ask)))
 
-    def _receive_many(self, subscription: Subscription, events: Sequence[Any]) -> None:
+    def _take_many(self, subscription: Subscription, events: Sequence[Any]) -> None:
         demand = subscription.demand
         chunks = demand.split(events)
         if demand.excess:
@@ -114,6 +156,13 @@ class Receiver(BaseStage):
         self._source_left(subscription, kind, reason)
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
+        """The end of a producer waits behind the events that it has sent."""
+        if self._waiting or self._is_held():
+            self._waiting.append((subscription, (), (kind, reason)))
+        else:
+            self._leave(subscription, kind, reason)
+
+    def _leave(self, subscription: Subscription, kind: str, reason: Any) -> None:
         self.handle_cancel((kind, reason), subscription)
         if reason != "already_subscribed" and subscription.options.ends_with(reason):
             self._end_with_source(reason)
