@@ -6,14 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slither_actors.actors import is_abnormal
-from slither_actors.stages._emitter import Emitter, as_events
+from slither_actors.stages._emitter import SEQUENCES, Emitter, as_events
+from slither_actors.stages._lazy import Lazy, LazyEmitter
 from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._subscription import Subscription
+from slither_actors.stages._unfinished import Unfinished
 
 __all__ = ["ProducerConsumer"]
 
 
-class ProducerConsumer(Emitter, Receiver):
+class ProducerConsumer(LazyEmitter, Receiver):
     """A stage with producers and consumers. Source: https://hexdocs.pm/gen_stage/GenStage.html .
 
     Define `handle_events`, which returns the events to emit. It runs only
@@ -38,8 +40,21 @@ class ProducerConsumer(Emitter, Receiver):
 
     def _demanded(self, demand: int) -> None:
         self._wanted += demand
-        if self._waiting:
+        if self._lane is not None:
+            self._lane.grant(demand)
+        if self._waiting or self._lazy is not None:
             self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what a generator has left, then handle what waits, as far as it is wanted."""
+        LazyEmitter._go_on(self)
+        Receiver._go_on(self)
+
+    def _room(self, lazy: Lazy) -> int:
+        return self._wanted
+
+    def _is_held(self) -> bool:
+        return self._lazy is not None or (self._awaits and super()._is_held())
 
     def _is_wanted(self) -> bool:
         return self._wanted > 0
@@ -50,8 +65,18 @@ class ProducerConsumer(Emitter, Receiver):
         else:
             self._take_in(subscription, events)
 
-    def _handle(self, events: Sequence[Any], subscription: Subscription) -> None:
-        made = as_events(self.handle_events(events, subscription))
+    def _handle(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
+        if self._awaits:
+            return self._begin_chunk(events, subscription)
+        made = self.handle_events(events, subscription)
+        if type(made) not in SEQUENCES:
+            return None if made is None else self._emit_made("handle_events", made)
+        if made:
+            self._dispatch(made)  # type: ignore[arg-type]
+        return None
+
+    def _handler_returned(self, returned: Any) -> None:
+        made = as_events(returned)
         if made:
             self._dispatch(made)
 

@@ -12,15 +12,23 @@ from slither_actors.config import build
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
 from slither_actors.stages._emitter import Emitter
-from slither_actors.stages._stage import BaseStage
+from slither_actors.stages._job import Job
+from slither_actors.stages._stage import BaseStage, refuse_coroutine
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
+from slither_actors.stages._unfinished import Unfinished
 
 __all__ = ["Receiver", "subscription_options"]
 
 logger = logging.getLogger("slither_actors.stages")
 
+_Chunk = tuple[Sequence[Any], int]
+"""Events for one call, and how many to ask for after it."""
+
 _Entry = tuple[Subscription, Sequence[Any], tuple[str, Any] | None]
 """Events that wait, or how a producer ended that had sent those in front."""
+
+_IN_CHUNKS = ("chunks", None)
+"""In the last place of an entry: these are the chunks that are left of a list."""
 
 _KNOWN = ("to", "max_demand", "min_demand", "cancel")
 
@@ -42,12 +50,18 @@ class Receiver(BaseStage):
     """Producers to subscribe to at the start, in this order: refs, names, or mappings of
     subscription options. Set on the class or in `init`."""
 
+    _handlers = ("handle_events",)
+
     _producers: set[Subscription]
 
     _waiting: deque[_Entry]
 
     _may_hold = False
     """Whether events may have to wait: a stage that sets it is asked by `_is_held` for each list."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._may_hold = cls._may_hold or cls._awaits
 
     # -- callbacks -----------------------------------------------------------------
 
@@ -89,7 +103,11 @@ class Receiver(BaseStage):
 
     def _is_held(self) -> bool:
         """Whether no event may be handled now; a stage that says so calls `_go_on` later."""
-        return False
+        return self._lane is not None and not self._lane.has_room
+
+    def _is_idle(self) -> bool:
+        """Whether no event is being handled."""
+        return self._lane is None or self._lane.is_idle
 
     def _is_wanted(self) -> bool:
         """Whether there is demand for what events become."""
@@ -100,11 +118,14 @@ class Receiver(BaseStage):
         waiting = self._waiting
         while waiting and not self._is_over() and not self._is_held():
             subscription, events, cause = waiting[0]
-            if cause is None and not self._is_wanted():
+            are_events = cause is None or cause is _IN_CHUNKS
+            if not (self._is_wanted() if are_events else self._is_idle()):
                 return
             waiting.popleft()
             if cause is None:
                 self._take_in(subscription, events)
+            elif cause is _IN_CHUNKS:
+                self._take_chunks(subscription, events)
             else:
                 self._leave(subscription, *cause)
 
@@ -119,14 +140,18 @@ class Receiver(BaseStage):
     def _take_in(self, subscription: Subscription, events: Sequence[Any]) -> None:
         """Handle a list, chunk by chunk, and ask for more after each."""
         if subscription.manual:
-            self._handle(events, subscription)
+            unfinished = self._handle(events, subscription)
+            if unfinished is not None:
+                unfinished.subscription = subscription
             return
         ask = subscription.demand.take(len(events))
         if ask is None:
             self._take_many(subscription, events)
             return
-        self._handle(events, subscription)
-        if ask and not subscription.closed:
+        unfinished = self._handle(events, subscription)
+        if unfinished is not None:
+            unfinished.subscription, unfinished.ask = subscription, ask
+        elif ask and not subscription.closed:
             subscription.producer_put((_protocol.ask, (subscription, ask)))
 
     def _take_many(self, subscription: Subscription, events: Sequence[Any]) -> None:
@@ -134,17 +159,56 @@ class Receiver(BaseStage):
         chunks = demand.split(events)
         if demand.excess:
             logger.error("%s received %d events in excess", self._cell.describe(), demand.excess)
-        for chunk, ask in chunks:
-            self._handle(chunk, subscription)
+        self._take_chunks(subscription, chunks)
+
+    def _take_chunks(self, subscription: Subscription, chunks: Sequence[_Chunk]) -> None:
+        for at, (chunk, ask) in enumerate(chunks, 1):
+            unfinished = self._handle(chunk, subscription)
+            if unfinished is not None:
+                unfinished.subscription, unfinished.ask = subscription, ask
+                if at < len(chunks) and (self._is_held() or not self._is_wanted()):
+                    self._waiting.appendleft((subscription, chunks[at:], _IN_CHUNKS))
+                    return
+                continue
             if self._is_over():
                 return
             if ask and not subscription.closed:
                 subscription.producer_put((_protocol.ask, (subscription, ask)))
 
-    def _handle(self, events: Sequence[Any], subscription: Subscription) -> None:
+    def _handle(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
+        """Handle a chunk. What is returned is not finished yet: it asks for more when it is."""
+        if self._awaits:
+            return self._begin_chunk(events, subscription)
         returned = self.handle_events(events, subscription)
         if returned is not None:
-            logger.error("%s is a consumer and returned events; they are dropped", self._cell.describe())
+            self._handler_returned(returned)
+        return None
+
+    def _handler_returned(self, returned: Any) -> None:
+        refuse_coroutine(self, "handle_events", returned)
+        logger.error("%s is a consumer and returned events; they are dropped", self._cell.describe())
+
+    def _begin_chunk(self, events: Sequence[Any], subscription: Subscription) -> Job:
+        """Start a coroutine that handles a chunk. There is room for it."""
+        job = Job(
+            self,
+            "handle_events",
+            (events, subscription),
+            call=self.handle_events,
+            finish=self._finish_chunk,
+        )
+        assert self._lane is not None
+        self._lane.start(job)
+        return job
+
+    def _finish_chunk(self, job: Job) -> None:
+        if not self._is_over():
+            if job.result is not None:
+                self._handler_returned(job.result)
+            self._call_over(job)
+
+    def _lane_moved(self) -> None:
+        self._go_on()
 
     def _source_ended(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """Nothing more comes: the producer has cancelled or is down. The first news counts."""
@@ -157,7 +221,7 @@ class Receiver(BaseStage):
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """The end of a producer waits behind the events that it has sent."""
-        if self._waiting or self._is_held():
+        if self._waiting or self._is_held() or not self._is_idle():
             self._waiting.append((subscription, (), (kind, reason)))
         else:
             self._leave(subscription, kind, reason)
