@@ -88,6 +88,7 @@ class AsyncServer(Server):
     # -- starting ----------------------------------------------------------------------
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._coroutines = None
         if self._has_coroutines:
             from slither_actors.stages import _lanes  # noqa: PLC0415 - asyncio takes its time to import
 

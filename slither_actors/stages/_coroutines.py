@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import threading
+import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -248,12 +248,22 @@ class Coroutines:
 
     def _stacks(self) -> str:
         """Where the coroutines are that have not ended, as text; empty when all have. From any thread."""
-        text = io.StringIO()
-        for job in tuple(self._live):
-            if job.task is not None:
-                text.write(f"{job!r}, which was cancelled:\n")
-                job.task.print_stack(file=text)
-        return text.getvalue()
+        return "".join(
+            f"{job!r}, which was cancelled:\n{_stack(job.task.get_coro())}"
+            for job in tuple(self._live)
+            if job.task is not None
+        )
+
+
+def _stack(coroutine: Any) -> str:
+    """Where a coroutine waits: `Task.print_stack` would show the outermost function only."""
+    frames = []
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
+        if frame is not None:
+            frames.append((frame, frame.f_lineno))
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
+    return "".join(traceback.StackSummary.extract(iter(frames)).format())
 
 
 def _coroutine_yielded(stage: AsyncServer, job: Job) -> None:

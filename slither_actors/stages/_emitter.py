@@ -98,7 +98,7 @@ class Emitter(BaseStage):
         ready = as_events(events)
         if not ready:
             return
-        if self._has_coroutines and current_job(self) is not None:
+        if self._coroutines is not None and current_job(self) is not None:
             self.ref.send(Emitter._dispatch_late, ready)  # this is the loop's thread
         else:
             self._dispatch(ready)

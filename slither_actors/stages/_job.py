@@ -32,7 +32,7 @@ class Job(Unfinished):
     """
 
     __slots__ = (
-        "basket", "call", "demand", "ending", "error", "finish", "force",
+        "__weakref__", "basket", "call", "demand", "error", "finish", "force",
         "lane", "last", "name", "number", "over", "quota",
         "result", "stage", "task", "told", "what",
     )  # fmt: skip

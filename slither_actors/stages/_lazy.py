@@ -42,6 +42,10 @@ class LazyEmitter(Emitter):
     _lazy: Lazy | None = None
     """The iterator that is read now; nothing else is handled before its end."""
 
+    def _open(self) -> None:
+        self._lazy = None  # found faster than that of the class
+        super()._open()
+
     def _emit_made(self, name: str, made: Any, demand: OpenDemand | None = None) -> Lazy | None:
         """Emit what a handler returned; return the iterator if not all of it is wanted yet."""
         if not isinstance(made, Iterator):

@@ -39,22 +39,26 @@ class Producer(LazyEmitter):
     _demand_stream: Job | None = None
     """The async generator that runs now."""
 
-    def _demanded(self, demand: int) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Once for each class: it runs for each ask.
+        cls._demanded = Producer._demand_later if cls._awaits else Producer._demand_now
+
+    def _demand_now(self, demand: int) -> None:
         lazy = self._lazy
         if lazy is not None:
             if lazy.demand is not None:
                 lazy.demand.add(demand)
             self._go_on()
             return
-        if self._awaits:
-            self._demand_later(demand)
-            return
         made = self.handle_demand(demand)
-        if type(made) not in SEQUENCES:
+        if type(made) is not list and type(made) not in SEQUENCES:
             if made is not None:
                 self._emit_made("handle_demand", made, OpenDemand(demand))
         elif made:
             self._dispatch(made)  # type: ignore[arg-type]
+
+    _demanded = _demand_now
 
     def _room(self, lazy: Lazy) -> int:
         return 0 if lazy.demand is None else lazy.demand.left

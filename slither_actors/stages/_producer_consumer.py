@@ -54,22 +54,25 @@ class ProducerConsumer(LazyEmitter, Receiver):
         return self._wanted
 
     def _is_held(self) -> bool:
-        return self._lazy is not None or (self._awaits and super()._is_held())
+        return self._lazy is not None or super()._is_held()
 
     def _is_wanted(self) -> bool:
         return self._wanted > 0
 
     def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
-        if self._waiting or self._wanted <= 0 or self._is_held():
+        if (
+            self._waiting
+            or self._wanted <= 0
+            or self._lazy is not None
+            or (self._may_hold and self._is_held())
+        ):
             self._waiting.append((subscription, events, None))
         else:
             self._take_in(subscription, events)
 
-    def _handle(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
-        if self._awaits:
-            return self._begin_chunk(events, subscription)
+    def _handle_plainly(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
         made = self.handle_events(events, subscription)
-        if type(made) not in SEQUENCES:
+        if type(made) is not list and type(made) not in SEQUENCES:
             return None if made is None else self._emit_made("handle_events", made)
         if made:
             self._dispatch(made)  # type: ignore[arg-type]

@@ -57,11 +57,16 @@ class Receiver(BaseStage):
     _waiting: deque[_Entry]
 
     _may_hold = False
-    """Whether events may have to wait: a stage that sets it is asked by `_is_held` for each list."""
+    """Whether events may have to wait for something else than demand: a class that sets it is asked by
+    `_is_held` for each list."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        # Once for each class: these run for each chunk.
+        cls._handle = Receiver._begin_chunk if cls._awaits else cls._handle_plainly
         cls._may_hold = cls._may_hold or cls._awaits
+        if cls._may_hold and cls._receive is Receiver._take_in:
+            cls._receive = Receiver._receive_or_hold
 
     # -- callbacks -----------------------------------------------------------------
 
@@ -75,6 +80,7 @@ class Receiver(BaseStage):
     def _open(self) -> None:
         self._producers = set()
         self._waiting = deque()
+        self._may_hold = self._may_hold  # found faster than that of the class
         for options in self._checked_producers():
             self._subscribe(options)
         super()._open()
@@ -131,12 +137,6 @@ class Receiver(BaseStage):
 
     # -- events that came -------------------------------------------------------------------
 
-    def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
-        if self._may_hold and (self._waiting or self._is_held()):
-            self._waiting.append((subscription, events, None))
-        else:
-            self._take_in(subscription, events)
-
     def _take_in(self, subscription: Subscription, events: Sequence[Any]) -> None:
         """Handle a list, chunk by chunk, and ask for more after each."""
         if subscription.manual:
@@ -153,6 +153,14 @@ class Receiver(BaseStage):
             unfinished.subscription, unfinished.ask = subscription, ask
         elif ask and not subscription.closed:
             subscription.producer_put((_protocol.ask, (subscription, ask)))
+
+    _receive = _take_in
+
+    def _receive_or_hold(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        if self._waiting or self._is_held():
+            self._waiting.append((subscription, events, None))
+        else:
+            self._take_in(subscription, events)
 
     def _take_many(self, subscription: Subscription, events: Sequence[Any]) -> None:
         demand = subscription.demand
@@ -175,20 +183,20 @@ class Receiver(BaseStage):
             if ask and not subscription.closed:
                 subscription.producer_put((_protocol.ask, (subscription, ask)))
 
-    def _handle(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
+    def _handle_plainly(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
         """Handle a chunk. What is returned is not finished yet: it asks for more when it is."""
-        if self._awaits:
-            return self._begin_chunk(events, subscription)
         returned = self.handle_events(events, subscription)
         if returned is not None:
             self._handler_returned(returned)
         return None
 
+    _handle = _handle_plainly
+
     def _handler_returned(self, returned: Any) -> None:
         refuse_coroutine(self, "handle_events", returned)
         logger.error("%s is a consumer and returned events; they are dropped", self._cell.describe())
 
-    def _begin_chunk(self, events: Sequence[Any], subscription: Subscription) -> Job:
+    def _begin_chunk(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
         """Start a coroutine that handles a chunk. There is room for it."""
         job = Job(
             self,

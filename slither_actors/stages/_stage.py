@@ -43,6 +43,9 @@ class BaseStage(AsyncServer):
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._watched = {}
+        # Those of the class, which Python finds faster in the object: they are looked at for each chunk.
+        self._lane = None
+        self._finishing = False
         super()._begin(args, kwargs)
         if self._cell.ending is None:
             self._open()
