@@ -22,7 +22,19 @@ from slither_actors.stages import (
     sync_subscribe,
 )
 from tests.stages.gates import Gate
-from tests.stages.probes import SECONDS, Middle, Noting, Silent, Sink, Source, ended, inside, seen, settle
+from tests.stages.probes import (
+    SECONDS,
+    Middle,
+    Noting,
+    Silent,
+    Sink,
+    Source,
+    ended,
+    inside,
+    seen,
+    settle,
+    until,
+)
 
 
 class AsyncMiddle(Middle):
@@ -120,16 +132,6 @@ def test_a_producer_consumer_starts_coroutines_only_while_there_is_demand(gate: 
     ask(subscription, 1)
     until(lambda: inside(sink, lambda s: s.events) == [0])
     assert seen(middle, "batches") == [[0]]
-
-
-def until(condition: Any) -> None:
-    """Wait for what a coroutine brings about; each look goes through the stage's mailbox."""
-    waited = threading.Event()
-    for _ in range(int(SECONDS / 0.005)):
-        if condition():
-            return
-        waited.wait(0.005)
-    raise AssertionError(condition)
 
 
 def test_demand_that_comes_while_the_coroutine_runs_is_met_by_the_next(gate: Gate) -> None:
@@ -309,7 +311,7 @@ def test_async_generators_that_wait_for_their_turn_are_one_event_ahead() -> None
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_an_async_generator_is_closed_when_its_stage_ends(end: str) -> None:
-    """In the event loop, before anybody is told of the end."""
+    """In the event loop."""
     source, sink = Stream.start(100), Sink.start(mode="manual")
     closed = seen(source, "closed")
     subscription = sync_subscribe(sink, to=source, cancel="temporary")
@@ -317,7 +319,8 @@ def test_an_async_generator_is_closed_when_its_stage_ends(end: str) -> None:
     until(lambda: inside(sink, lambda s: s.count) == 3)
     getattr(source, end)()
     ended(source)
-    assert closed.is_set()
+    # The end of a stage that was killed is seen at once, by whoever asks.
+    assert closed.wait(SECONDS if end == "kill" else 0)
 
 
 # -- what a coroutine may do -----------------------------------------------------------

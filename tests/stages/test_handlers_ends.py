@@ -8,17 +8,17 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from slither_actors.actors import Crash, Supervisor, zombies
+from slither_actors.actors import Crash, Down, Supervisor, zombies
 from slither_actors.stages import Producer, Subscription, sync_subscribe
 from slither_actors.stages._job import current_job
 from slither_actors.stages._loop import shared
 from tests.stages.gates import Gate
-from tests.stages.probes import SECONDS, Silent, Sink, Source, ended, inside, seen
+from tests.stages.probes import SECONDS, Silent, Sink, Source, ended, inside, seen, until
 
 
 class Waiting(Sink):
@@ -126,11 +126,18 @@ def test_a_stop_cancels_the_coroutines_before_terminate(gate: Gate) -> None:
 
 
 def test_a_kill_cancels_the_coroutines(gate: Gate) -> None:
-    """Before anybody is told of the end."""
-    stage = busy(Waiting, gate, range(3))
+    """Before its monitors are told of the end."""
+    told: list[Any] = []
+
+    class Watching(Sink):
+        def handle_info(self, message: Down) -> None:  # type: ignore[override]
+            told.append((message.reason, sorted(gate.cancelled)))
+
+    stage, watching = busy(Waiting, gate, range(3)), Watching.start()
+    inside(watching, lambda s: s.monitor(stage))
     stage.kill()
-    assert ended(stage) == "killed"
-    assert sorted(gate.cancelled) == [0, 1, 2]
+    until(lambda: told)
+    assert told == [("killed", [0, 1, 2])]
 
 
 def test_the_end_waits_for_coroutines_that_tidy_up(gate: Gate) -> None:
@@ -210,15 +217,6 @@ def test_an_abandoned_coroutine_counts_for_its_supervisor(gate: Gate) -> None:
     until(lambda: not zombies())
 
 
-def until(condition: Callable[[], bool]) -> None:
-    waited = threading.Event()
-    for _ in range(int(SECONDS / 0.005)):
-        if condition():
-            return
-        waited.wait(0.005)
-    raise AssertionError(condition)
-
-
 def test_an_ended_stage_leaves_no_task(gate: Gate) -> None:
     """However it ends."""
     for end in ("stop", "kill", "stop", "kill"):
@@ -226,7 +224,7 @@ def test_an_ended_stage_leaves_no_task(gate: Gate) -> None:
         getattr(stage, end)()
         ended(stage)
     assert shared.loop is not None
-    assert asyncio.all_tasks(shared.loop) == set()
+    until(lambda: not asyncio.all_tasks(shared.loop))
 
 
 def test_what_comes_of_a_coroutine_after_complete_is_dropped(gate: Gate) -> None:
@@ -381,7 +379,7 @@ class Adding(Consumer):
         self.total += sum(events)
 
     def terminate(self, reason):
-        print(self.total, flush=True)
+        print(f"{self.total}\\n", end="", flush=True)
 
 def run():
     sink = Adding.start()
