@@ -58,13 +58,6 @@ class AsyncServer(Server):
     _message_lane: MessageLane | None = None
     _start_context: Context
 
-    if TYPE_CHECKING:
-        # These may be coroutines, which a checker is told here.
-        def init(self, *args: Any, **kwargs: Any) -> Any: ...
-        def handle_cast(self, message: Any) -> Any: ...
-        def handle_info(self, message: Any) -> Any: ...
-        def terminate(self, reason: Any) -> Any: ...
-
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         check_kinds(cls, cls._handlers, emits=cls._emits)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, TypeAlias
 
-__all__ = ["ASYNC_CALLBACKS", "Kind", "check_kinds", "kind_of"]
+__all__ = ["ASYNC_CALLBACKS", "Kind", "Made", "check_kinds", "kind_of"]
+
+Made: TypeAlias = Iterable[Any] | AsyncIterator[Any] | Awaitable[Iterable[Any] | None] | None
+"""What callbacks that make events return: events or an iterator of them; a coroutine does, an async
+generator yields them."""
 
 
 class Kind(enum.Enum):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from slither_actors.errors import OptionError
 from slither_actors.stages._emitter import SEQUENCES, as_events
 from slither_actors.stages._job import Job
-from slither_actors.stages._kinds import Kind
+from slither_actors.stages._kinds import Kind, Made
 from slither_actors.stages._lazy import Lazy, LazyEmitter
 from slither_actors.stages._unfinished import OpenDemand
 
@@ -22,8 +21,10 @@ class Producer(LazyEmitter):
     `Server` may emit with `emit`.
     """
 
-    def handle_demand(self, demand: int) -> Iterable[Any] | None:
-        """Return up to `demand` events, or more, which are buffered.
+    def handle_demand(self, demand: int) -> Made:
+        """Return or yield up to `demand` events. More of them are buffered, or left in the generator.
+
+        An iterator is read as far as there is demand, and on at the next demand. May be ``async def``.
 
         Fewer are a debt: the consumers go on waiting for them, and the stage
         has to `emit` them when it has them. It is not asked for them again.

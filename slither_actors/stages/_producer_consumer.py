@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from slither_actors.actors import is_abnormal
 from slither_actors.stages._emitter import SEQUENCES, Emitter, as_events
+from slither_actors.stages._kinds import Made
 from slither_actors.stages._lazy import Lazy, LazyEmitter
 from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._subscription import Subscription
@@ -28,8 +29,11 @@ class ProducerConsumer(LazyEmitter, Receiver):
 
     buffer_size = None
 
-    def handle_events(self, events: Sequence[Any], source: Subscription) -> Iterable[Any] | None:
-        """Return the events that `events` become, at most ``max_demand - min_demand`` of them."""
+    def handle_events(self, events: Sequence[Any], source: Subscription) -> Made:
+        """Return or yield the events that `events` become, at most ``max_demand - min_demand`` of them.
+
+        An iterator is read as far as there is demand, and on at the next demand. May be ``async def``.
+        """
         msg = f"{type(self).__name__} has no handle_events"
         raise NotImplementedError(msg)
 

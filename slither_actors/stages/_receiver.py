@@ -71,7 +71,10 @@ class Receiver(BaseStage):
     # -- callbacks -----------------------------------------------------------------
 
     def handle_events(self, events: Sequence[Any], source: Subscription) -> Any:
-        """Handle at most ``max_demand - min_demand`` events, in order; all that came, if asked by hand."""
+        """Handle at most ``max_demand - min_demand`` events, in order; all that came, if asked by hand.
+
+        May be ``async def``.
+        """
         msg = f"{type(self).__name__} has no handle_events"
         raise NotImplementedError(msg)
 
