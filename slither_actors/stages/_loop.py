@@ -24,6 +24,9 @@ logger = logging.getLogger("slither_actors.stages")
 _LAST_WORDS = 0.1
 """Seconds for the coroutines that are left at the exit of the program: those that were abandoned."""
 
+_STUCK_SECONDS = 0.5
+"""Seconds for the thread to end: one that a coroutine blocks will not."""
+
 
 class LoopThread:
     """An event loop and its thread. Usable from any thread."""
@@ -102,7 +105,7 @@ class LoopThread:
             loop, thread = self.loop, self._thread
         if loop is not None and thread is not None and not self._forked:
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(timeout)
+            thread.join(min(timeout, _STUCK_SECONDS))
 
     def after_fork_in_child(self) -> None:
         """The thread is gone, and another may have held the lock. The loop is the parent's."""

@@ -21,6 +21,7 @@ from slither_actors.stages import (
     cancel,
     sync_subscribe,
 )
+from slither_actors.stages._loop import shared
 from tests.stages.gates import Gate
 from tests.stages.probes import (
     SECONDS,
@@ -294,6 +295,11 @@ def test_an_async_generator_in_the_middle(max_demand: int, options: Any) -> None
         assert events == expected
 
 
+def ahead(stage: Any) -> list[int]:
+    """How many events each of the async generators that run has yielded before its turn."""
+    return [len(job.basket) for job in stage._lane._jobs.values()]
+
+
 def test_async_generators_that_wait_for_their_turn_are_one_event_ahead() -> None:
     """They have begun, and no more piles up, whatever the first one does."""
     source, middle, sink = Silent.start(), StreamMiddle.start(max_concurrency=3), Sink.start(mode="manual")
@@ -304,7 +310,16 @@ def test_async_generators_that_wait_for_their_turn_are_one_event_ahead() -> None
     until(lambda: inside(sink, lambda s: s.events) == [0, 0])
     settle(middle, sink)
     assert seen(middle, "batches") == [[0], [1], [2]]
-    assert inside(middle, lambda s: [len(job.basket) for job in s._lane._jobs.values()]) == [0, 1, 1]
+    assert inside(middle, ahead) == [0, 1, 1]
+    ask(subscription, 2)
+    until(lambda: inside(sink, lambda s: s.events) == [0, 0, 0, 1])
+    # What it was ahead counts: it is not pulled further now that it is the first.
+    until(lambda: inside(middle, ahead) == [0, 1])
+    assert shared.loop is not None
+    for _ in range(10):
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), shared.loop).result(SECONDS)
+    assert inside(middle, ahead) == [0, 1]
+    assert inside(middle, lambda s: s._buffer.length) == 0
     ask(subscription, 100)
     until(lambda: inside(sink, lambda s: s.events) == [n for n in range(5) for _ in range(3)])
 
