@@ -29,7 +29,7 @@ SETTLE_SECONDS = 2.0
 
 # -- infrastructure: started once, on first use, and kept --------------------
 
-THREADS = ("slither-scheduler-", "slither-monitor", "slither-timer", "pytest_timeout")
+THREADS = ("slither-scheduler-", "slither-monitor", "slither-timer", "slither-stages-loop", "pytest_timeout")
 """Prefixes of thread names."""
 
 PROCESSES = ("from multiprocessing.forkserver import", "from multiprocessing.resource_tracker import")
@@ -42,6 +42,9 @@ DESCRIPTORS = (
     ("slither_actors.actors._runtime", "scheduler.poller._backend._epoll"),
     ("slither_actors.actors._runtime", "scheduler.poller._wake_read"),
     ("slither_actors.actors._runtime", "scheduler.poller._wake_write"),
+    ("slither_actors.stages._loop", "shared.loop._selector"),
+    ("slither_actors.stages._loop", "shared.loop._ssock"),
+    ("slither_actors.stages._loop", "shared.loop._csock"),
 )
 """Module and attribute that hold a descriptor (or an object with ``fileno``, or several of either)."""
 

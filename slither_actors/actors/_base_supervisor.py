@@ -7,13 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 from slither_actors import telemetry
 from slither_actors.actors import _child
-from slither_actors.actors._cell import zombie_cells
 from slither_actors.actors._child import Child, ChildCounts, ChildInfo, count, prepare_to_wait, tell
 from slither_actors.actors._children_ref import ChildrenRef
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, without_frames
 from slither_actors.actors._request import Failure, Request
 from slither_actors.actors._server import Server
-from slither_actors.actors._zombie import zombies_below
+from slither_actors.actors._zombie import any_zombies, zombies_below
 from slither_actors.config import integer, placed
 from slither_actors.core import RestartIntensity
 from slither_actors.errors import OptionError, SlitherError, StartError, safe_text
@@ -107,7 +106,7 @@ class BaseSupervisor(Server):
 
     def _count_zombies(self, child: Child, group: Iterable[Child] = ()) -> bool:
         """Give up if there are too many zombies, or one is in the way of the group that is to start."""
-        trouble = self._zombie_trouble(group) if zombie_cells else None
+        trouble = self._zombie_trouble(group) if any_zombies() else None
         if trouble is not None:
             self._give_up(child, KILLED, trouble)
         return trouble is not None

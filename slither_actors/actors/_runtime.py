@@ -60,6 +60,10 @@ scheduler = Scheduler(target=_scheduler.default_target())
 
 timers = TimerThread()
 
+closers: list[Callable[[float], object]] = []
+"""Called at exit, after the last actor has ended, with the seconds that are left: they end the threads
+of the floors above."""
+
 _local = _runner.local
 
 
@@ -251,7 +255,8 @@ def shut_down() -> None:
     """Stop what is alive, youngest first, then the threads. Runs at exit."""
     deadline = time.monotonic() + EXIT_SECONDS
     stop_actors(deadline)
-    timers.close(max(0.0, deadline - time.monotonic()))
+    for close in (*closers, timers.close):
+        close(max(0.0, deadline - time.monotonic()))
     left = _life.live_cells()
     if left or _life.zombie_cells:
         # Some threads will never end. All others have nothing to do any more.

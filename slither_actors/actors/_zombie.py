@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,16 @@ from slither_actors.telemetry._log import GuardedLog
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
 
-__all__ = ["ZombieInfo", "abandon", "bury", "is_zombie", "zombies", "zombies_below"]
+__all__ = [
+    "ZombieInfo",
+    "abandon",
+    "abandon_work",
+    "any_zombies",
+    "bury",
+    "is_zombie",
+    "zombies",
+    "zombies_below",
+]
 
 logger = GuardedLog("slither_actors.actors")
 
@@ -39,6 +49,11 @@ _FIRST_REMINDER = 10.0
 """Seconds until a zombie is logged again; then twice as many each time, up to the following."""
 
 _LAST_REMINDER = 3600.0
+
+
+_working: dict[int, tuple[Cell, float, Callable[[], str]]] = {}
+"""The actors of which something runs on outside of their handlers, since when, and where it is: the text
+is empty when it has ended. What a dead actor has sent is dropped, so there is nothing to fence."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,23 +72,41 @@ class ZombieInfo:
 
 def zombies() -> list[ZombieInfo]:
     """Return the abandoned actors whose handlers still run, the oldest first. From any thread."""
-    return [_info(number) for number in tuple(zombie_cells) if is_zombie(number)]
+    return [_info(number) for number in (*zombie_cells, *_working) if is_zombie(number)]
 
 
 def _info(number: int) -> ZombieInfo:
+    if number in _working:
+        cell, since, stacks = _working[number]
+        return ZombieInfo(actor=cell.ref, age=clock() - since, stack=stacks())
     cell, since, thread = zombie_cells[number]
     return ZombieInfo(actor=cell.ref, age=clock() - since, stack=_stack(thread))
 
 
 def is_zombie(number: int | None) -> bool:
     """Whether the actor of that number was abandoned and its handler still runs."""
-    entry = None if number is None else zombie_cells.get(number)
-    return entry is not None and not _has_returned(entry[0])
+    if number is None:
+        return False
+    entry = zombie_cells.get(number)
+    return (entry is not None and not _has_returned(entry[0])) or _works(number)
+
+
+def any_zombies() -> bool:
+    """Whether there may be any; a quick look."""
+    return bool(zombie_cells or _working)
+
+
+def _works(number: int) -> bool:
+    work = _working.get(number)
+    if work is not None and not work[2]():
+        _working.pop(number, None)
+    return number in _working
 
 
 def zombies_below(parent: Cell) -> int:
     """How many children of an actor are zombies."""
-    return sum(entry[0].parent is parent and is_zombie(entry[0].id) for entry in tuple(zombie_cells.values()))
+    cells = {number: entry[0] for number, entry in (*zombie_cells.items(), *_working.items())}
+    return sum(cell.parent is parent and is_zombie(number) for number, cell in cells.items())
 
 
 def bury(*cells: Cell, force: bool = False) -> None:
@@ -114,6 +147,31 @@ def abandon(cell: Cell, *, force: bool = False) -> None:
     _remind_in(_FIRST_REMINDER, cell.id)
 
 
+def abandon_work(cell: Cell, stacks: Callable[[], str], *, patience: float = 0.0) -> None:
+    """List an actor of which something runs on that it has started and cannot end: its coroutines.
+
+    Args:
+        cell: the actor, which is dead or about to be.
+        stacks: where that is now, as text; empty when it has ended. Called from any thread.
+        patience: seconds after which it is logged, if it still runs then.
+    """
+    _working[cell.id] = (cell, clock(), stacks)
+    if patience:
+        _runtime.timers.call_after(patience, partial(_tell_of_work, cell.id))
+    else:
+        _tell_of_work(cell.id)
+
+
+def _tell_of_work(number: int) -> None:
+    if _works(number):
+        _tell(
+            number,
+            "%s has ended and something that it had started has not, which is abandoned. A coroutine has "
+            "to end when it is cancelled.\n%s",
+        )
+        _remind_in(_FIRST_REMINDER, number)
+
+
 def _remind_in(seconds: float, number: int) -> None:
     # The number: a reminder that is due in an hour must not keep the actor in memory until then.
     _runtime.timers.call_after(seconds, partial(_remind, seconds, number))
@@ -121,7 +179,8 @@ def _remind_in(seconds: float, number: int) -> None:
 
 def _remind(waited: float, number: int) -> None:
     if is_zombie(number):
-        _tell(number, "%s was abandoned {age:.0f} s ago, and its handler still runs.\n%s")
+        what = "what it had started" if number in _working else "its handler"
+        _tell(number, f"%s was abandoned {{age:.0f}} s ago, and {what} still runs.\n%s")
         _remind_in(min(2 * waited, _LAST_REMINDER), number)
 
 

@@ -65,6 +65,8 @@ _Work = tuple[_Step, Sequence[Any]]
 class StageRunner(ProducerConsumer):
     """Runs one stage of one run."""
 
+    _may_hold = True
+
     def init(
         self,
         definition: StageDefinition,

@@ -12,3 +12,5 @@ class Consumer(Receiver):
 
     Define `handle_events`. Demand is asked for as the subscription says.
     """
+
+    _emits = False

@@ -29,17 +29,22 @@ from slither_actors.core import (
 )
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
+from slither_actors.stages._job import current_job
 from slither_actors.stages._stage import BaseStage
 from slither_actors.stages._subscription import Subscription
 
-__all__ = ["Emitter", "as_events"]
+__all__ = ["SEQUENCES", "Emitter", "as_events"]
 
 logger = logging.getLogger("slither_actors.stages")
 
 
+SEQUENCES = frozenset({list, tuple, range})
+"""What is taken as a list of events as it is."""
+
+
 def as_events(returned: Iterable[Any] | None) -> Sequence[Any]:
     """Take what a callback returned as a sequence of events; None is none."""
-    if type(returned) in (list, tuple, range):
+    if type(returned) in SEQUENCES:
         return returned  # type: ignore[return-value]
     if returned is None:
         return ()
@@ -92,7 +97,11 @@ class Emitter(BaseStage):
             msg = f"{type(self).__name__} cannot emit in init; use continue_with and handle_continue"
             raise NotRunningError(msg)
         ready = as_events(events)
-        if ready:
+        if not ready:
+            return
+        if self._coroutines is not None and current_job(self) is not None:
+            self.ref.send(Emitter._dispatch_late, ready)  # this is the loop's thread
+        else:
             self._dispatch(ready)
 
     def complete(self, reason: Any = "normal") -> None:
@@ -216,6 +225,9 @@ class Emitter(BaseStage):
         if leftovers:
             self._store(leftovers)
 
+    def _dispatch_late(self, events: Sequence[Any]) -> None:
+        self._dispatch(events)
+
     def _store(self, events: Sequence[Any]) -> None:
         discarded = self._buffer.store(events)
         if discarded:
@@ -237,6 +249,10 @@ class Emitter(BaseStage):
             )
         if self.format_discarded(count):
             logger.warning("%s has discarded %d events %s", self._cell.describe(), count, what)
+
+    def _finish(self, reason: Any) -> None:
+        """Runs right after the callback that called `complete`."""
+        self._queue_info(_Finish(reason))
 
     # -- infos: messages that wait behind the events ---------------------------------------
 
@@ -296,5 +312,4 @@ class Emitter(BaseStage):
 
 
 def _finish(stage: Emitter, reason: Any) -> None:
-    """Runs right after the callback that called `complete`."""
-    stage._queue_info(_Finish(reason))
+    stage._finish(reason)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from slither_actors.actors import is_abnormal
-from slither_actors.stages._emitter import Emitter, as_events
+from slither_actors.stages._emitter import SEQUENCES, Emitter, as_events
+from slither_actors.stages._kinds import Made
+from slither_actors.stages._lazy import Lazy, LazyEmitter
 from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._subscription import Subscription
+from slither_actors.stages._unfinished import Unfinished
 
 __all__ = ["ProducerConsumer"]
 
-_Entry = tuple[Subscription, Sequence[Any], tuple[str, Any] | None]
-"""Events that wait for demand, or how a producer ended that had sent those in front."""
 
-
-class ProducerConsumer(Emitter, Receiver):
+class ProducerConsumer(LazyEmitter, Receiver):
     """A stage with producers and consumers. Source: https://hexdocs.pm/gen_stage/GenStage.html .
 
     Define `handle_events`, which returns the events to emit. It runs only
@@ -30,47 +29,61 @@ class ProducerConsumer(Emitter, Receiver):
 
     buffer_size = None
 
-    def handle_events(self, events: Sequence[Any], source: Subscription) -> Iterable[Any] | None:
-        """Return the events that `events` become, at most ``max_demand - min_demand`` of them."""
+    def handle_events(self, events: Sequence[Any], source: Subscription) -> Made:
+        """Return or yield the events that `events` become, at most ``max_demand - min_demand`` of them.
+
+        An iterator is read as far as there is demand, and on at the next demand. May be ``async def``.
+        """
         msg = f"{type(self).__name__} has no handle_events"
         raise NotImplementedError(msg)
 
     def _open(self) -> None:
-        self._waiting: deque[_Entry] = deque()
         self._wanted = 0
         """Events that the consumers have asked for and that are not made yet."""
         super()._open()
 
     def _demanded(self, demand: int) -> None:
         self._wanted += demand
-        if self._waiting:
+        if self._lane is not None:
+            self._lane.grant(demand)
+        if self._waiting or self._lazy is not None:
             self._go_on()
 
-    def _is_held(self) -> bool:
-        """Whether events must wait although they are wanted; a stage that says so calls `_go_on` later."""
-        return False
-
     def _go_on(self) -> None:
-        """Handle what waits, as far as it is wanted."""
-        waiting = self._waiting
-        while waiting and not self._is_over() and not self._is_held():
-            subscription, events, cause = waiting[0]
-            if cause is None and self._wanted <= 0:
-                return
-            waiting.popleft()
-            if cause is None:
-                Receiver._receive(self, subscription, events)
-            else:
-                super()._source_left(subscription, *cause)
+        """Read what a generator has left, then handle what waits, as far as it is wanted."""
+        LazyEmitter._go_on(self)
+        Receiver._go_on(self)
+
+    def _room(self, lazy: Lazy) -> int:
+        return self._wanted
+
+    def _is_held(self) -> bool:
+        return self._lazy is not None or super()._is_held()
+
+    def _is_wanted(self) -> bool:
+        return self._wanted > 0
 
     def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
-        if self._waiting or self._wanted <= 0 or self._is_held():
+        if (
+            self._waiting
+            or self._wanted <= 0
+            or self._lazy is not None
+            or (self._may_hold and self._is_held())
+        ):
             self._waiting.append((subscription, events, None))
         else:
-            Receiver._receive(self, subscription, events)
+            self._take_in(subscription, events)
 
-    def _handle(self, events: Sequence[Any], subscription: Subscription) -> None:
-        made = as_events(self.handle_events(events, subscription))
+    def _handle_plainly(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
+        made = self.handle_events(events, subscription)
+        if type(made) is not list and type(made) not in SEQUENCES:
+            return None if made is None else self._emit_made("handle_events", made)
+        if made:
+            self._dispatch(made)  # type: ignore[arg-type]
+        return None
+
+    def _handler_returned(self, returned: Any) -> None:
+        made = as_events(returned)
         if made:
             self._dispatch(made)
 
@@ -78,15 +91,9 @@ class ProducerConsumer(Emitter, Receiver):
         # Events that go to the buffer count too: they are made, and the buffer serves first. GenStage
         # counts only those that a consumer gets, so when the last consumer leaves demand behind, it
         # goes on for ever and buffers everything.
-        self._wanted = max(0, self._wanted - len(events))
+        left = self._wanted - len(events)
+        self._wanted = left if left > 0 else 0  # `max` would take three times as long
         Emitter._dispatch(self, events)
-
-    def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
-        """The end of a producer waits behind the events that it has sent."""
-        if self._waiting or self._is_held():
-            self._waiting.append((subscription, (), (kind, reason)))
-        else:
-            super()._source_left(subscription, kind, reason)
 
     def _end_with_source(self, reason: Any) -> None:
         # What the last events became may still wait for demand. GenStage drops it here.

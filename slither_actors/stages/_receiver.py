@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,23 @@ from slither_actors.config import build
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
 from slither_actors.stages._emitter import Emitter
-from slither_actors.stages._stage import BaseStage
+from slither_actors.stages._job import Job
+from slither_actors.stages._stage import BaseStage, refuse_coroutine
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
+from slither_actors.stages._unfinished import Unfinished
 
 __all__ = ["Receiver", "subscription_options"]
 
 logger = logging.getLogger("slither_actors.stages")
+
+_Chunk = tuple[Sequence[Any], int]
+"""Events for one call, and how many to ask for after it."""
+
+_Entry = tuple[Subscription, Sequence[Any], tuple[str, Any] | None]
+"""Events that wait, or how a producer ended that had sent those in front."""
+
+_IN_CHUNKS = ("chunks", None)
+"""In the last place of an entry: these are the chunks that are left of a list."""
 
 _KNOWN = ("to", "max_demand", "min_demand", "cancel")
 
@@ -38,12 +50,31 @@ class Receiver(BaseStage):
     """Producers to subscribe to at the start, in this order: refs, names, or mappings of
     subscription options. Set on the class or in `init`."""
 
+    _handlers = ("handle_events",)
+
     _producers: set[Subscription]
+
+    _waiting: deque[_Entry]
+
+    _may_hold = False
+    """Whether events may have to wait for something else than demand: a class that sets it is asked by
+    `_is_held` for each list."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Once for each class: these run for each chunk.
+        cls._handle = Receiver._begin_chunk if cls._awaits else cls._handle_plainly
+        cls._may_hold = cls._may_hold or cls._awaits
+        if cls._may_hold and cls._receive is Receiver._take_in:
+            cls._receive = Receiver._receive_or_hold
 
     # -- callbacks -----------------------------------------------------------------
 
     def handle_events(self, events: Sequence[Any], source: Subscription) -> Any:
-        """Handle at most ``max_demand - min_demand`` events, in order; all that came, if asked by hand."""
+        """Handle at most ``max_demand - min_demand`` events, in order; all that came, if asked by hand.
+
+        May be ``async def``.
+        """
         msg = f"{type(self).__name__} has no handle_events"
         raise NotImplementedError(msg)
 
@@ -51,6 +82,8 @@ class Receiver(BaseStage):
 
     def _open(self) -> None:
         self._producers = set()
+        self._waiting = deque()
+        self._may_hold = self._may_hold  # found faster than that of the class
         for options in self._checked_producers():
             self._subscribe(options)
         super()._open()
@@ -75,34 +108,118 @@ class Receiver(BaseStage):
             producer.send(_protocol.ask, (subscription, subscription.demand.max_demand))
         return subscription
 
-    def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
+    # -- events that wait ------------------------------------------------------------------
+
+    def _is_held(self) -> bool:
+        """Whether no event may be handled now; a stage that says so calls `_go_on` later."""
+        return self._lane is not None and not self._lane.has_room
+
+    def _is_idle(self) -> bool:
+        """Whether no event is being handled."""
+        return self._lane is None or self._lane.is_idle
+
+    def _is_wanted(self) -> bool:
+        """Whether there is demand for what events become."""
+        return True
+
+    def _go_on(self) -> None:
+        """Handle what waits, as far as it is wanted."""
+        waiting = self._waiting
+        while waiting and not self._is_over() and not self._is_held():
+            subscription, events, cause = waiting[0]
+            are_events = cause is None or cause is _IN_CHUNKS
+            if not (self._is_wanted() if are_events else self._is_idle()):
+                return
+            waiting.popleft()
+            if cause is None:
+                self._take_in(subscription, events)
+            elif cause is _IN_CHUNKS:
+                self._take_chunks(subscription, events)
+            else:
+                self._leave(subscription, *cause)
+
+    # -- events that came -------------------------------------------------------------------
+
+    def _take_in(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        """Handle a list, chunk by chunk, and ask for more after each."""
         if subscription.manual:
-            self._handle(events, subscription)
+            unfinished = self._handle(events, subscription)
+            if unfinished is not None:
+                unfinished.subscription = subscription
             return
         ask = subscription.demand.take(len(events))
         if ask is None:
-            self._receive_many(subscription, events)
+            self._take_many(subscription, events)
             return
-        self._handle(events, subscription)
-        if ask and not subscription.closed:
+        unfinished = self._handle(events, subscription)
+        if unfinished is not None:
+            unfinished.subscription, unfinished.ask = subscription, ask
+        elif ask and not subscription.closed:
             subscription.producer_put((_protocol.ask, (subscription, ask)))
 
-    def _receive_many(self, subscription: Subscription, events: Sequence[Any]) -> None:
+    _receive = _take_in
+
+    def _receive_or_hold(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        if self._waiting or self._is_held():
+            self._waiting.append((subscription, events, None))
+        else:
+            self._take_in(subscription, events)
+
+    def _take_many(self, subscription: Subscription, events: Sequence[Any]) -> None:
         demand = subscription.demand
         chunks = demand.split(events)
         if demand.excess:
             logger.error("%s received %d events in excess", self._cell.describe(), demand.excess)
-        for chunk, ask in chunks:
-            self._handle(chunk, subscription)
+        self._take_chunks(subscription, chunks)
+
+    def _take_chunks(self, subscription: Subscription, chunks: Sequence[_Chunk]) -> None:
+        for at, (chunk, ask) in enumerate(chunks, 1):
+            unfinished = self._handle(chunk, subscription)
+            if unfinished is not None:
+                unfinished.subscription, unfinished.ask = subscription, ask
+                if at < len(chunks) and (self._is_held() or not self._is_wanted()):
+                    self._waiting.appendleft((subscription, chunks[at:], _IN_CHUNKS))
+                    return
+                continue
             if self._is_over():
                 return
             if ask and not subscription.closed:
                 subscription.producer_put((_protocol.ask, (subscription, ask)))
 
-    def _handle(self, events: Sequence[Any], subscription: Subscription) -> None:
+    def _handle_plainly(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
+        """Handle a chunk. What is returned is not finished yet: it asks for more when it is."""
         returned = self.handle_events(events, subscription)
         if returned is not None:
-            logger.error("%s is a consumer and returned events; they are dropped", self._cell.describe())
+            self._handler_returned(returned)
+        return None
+
+    _handle = _handle_plainly
+
+    def _handler_returned(self, returned: Any) -> None:
+        refuse_coroutine(self, "handle_events", returned)
+        logger.error("%s is a consumer and returned events; they are dropped", self._cell.describe())
+
+    def _begin_chunk(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
+        """Start a coroutine that handles a chunk. There is room for it."""
+        job = Job(
+            self,
+            "handle_events",
+            (events, subscription),
+            call=self.handle_events,
+            finish=self._finish_chunk,
+        )
+        assert self._lane is not None
+        self._lane.start(job)
+        return job
+
+    def _finish_chunk(self, job: Job) -> None:
+        if not self._is_over():
+            if job.result is not None:
+                self._handler_returned(job.result)
+            self._call_over(job)
+
+    def _lane_moved(self) -> None:
+        self._go_on()
 
     def _source_ended(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """Nothing more comes: the producer has cancelled or is down. The first news counts."""
@@ -114,6 +231,13 @@ class Receiver(BaseStage):
         self._source_left(subscription, kind, reason)
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
+        """The end of a producer waits behind the events that it has sent."""
+        if self._waiting or self._is_held() or not self._is_idle():
+            self._waiting.append((subscription, (), (kind, reason)))
+        else:
+            self._leave(subscription, kind, reason)
+
+    def _leave(self, subscription: Subscription, kind: str, reason: Any) -> None:
         self.handle_cancel((kind, reason), subscription)
         if reason != "already_subscribed" and subscription.options.ends_with(reason):
             self._end_with_source(reason)

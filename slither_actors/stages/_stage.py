@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from slither_actors.actors import Down, Monitor, Ref, Server
+from slither_actors.actors._interrupts import calls_out
+from slither_actors.stages._async_server import AsyncServer, refuse_coroutine
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
-__all__ = ["BaseStage"]
+__all__ = ["BaseStage", "refuse_coroutine"]
+
+logger = logging.getLogger("slither_actors.stages")
 
 _Ended = Callable[[Subscription, str, Any], None]
 
 
-class BaseStage(Server):
+class BaseStage(AsyncServer):
     """What the stages have in common. Not for users: see `Producer` and `Consumer`."""
 
     _watched: dict[int, tuple[Subscription, _Ended]]
@@ -38,12 +43,16 @@ class BaseStage(Server):
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._watched = {}
+        # Those of the class, which Python finds faster in the object: they are looked at for each chunk.
+        self._lane = None
+        self._finishing = False
         super()._begin(args, kwargs)
         if self._cell.ending is None:
             self._open()
 
     def _open(self) -> None:
         """Read the options, which `init` may have set."""
+        self._open_lane()
 
     def _welcome(self, role: str, subscription: Subscription, *allowed: str) -> str | None:
         """Call `handle_subscribe`, and crash if it returns what it must not."""
@@ -55,6 +64,33 @@ class BaseStage(Server):
             )
             raise ValueError(msg)
         return mode
+
+    # -- the end -------------------------------------------------------------------
+
+    def _ends_silently(self) -> bool:
+        kind = type(self)
+        return (
+            kind.terminate is Server.terminate
+            and kind._on_end is BaseStage._on_end
+            and kind._on_dead is BaseStage._on_dead
+            and not self.own_thread
+            and "terminate" not in vars(self)
+            and not self._has_unfinished()
+        )
+
+    @calls_out
+    def _on_end(self, reason: Any) -> None:
+        try:
+            self._end_unfinished(killed=False)
+        finally:
+            super()._on_end(reason)
+
+    def _on_dead(self) -> None:
+        try:
+            self._end_unfinished(killed=True)
+        except BaseException:
+            logger.exception("%s: what it had not finished raised when it was ended", self._cell.describe())
+        super()._on_dead()
 
     def _is_over(self) -> bool:
         """Whether the callbacks for demand and events must not be called any more."""

@@ -81,7 +81,7 @@ class Member(Server):
             case _:
                 self.seen.append(message)
 
-    def handle_cast(self, operation: tuple[Any, ...]) -> None:  # noqa: PLR0912 - a word each
+    def handle_cast(self, operation: tuple[Any, ...]) -> None:
         verb, *rest = operation
         match verb:
             case "send":

@@ -8,6 +8,9 @@ import pytest
 
 from slither_actors.actors import Server
 from slither_actors.actors._cell import live_cells
+from tests.actors.conftest import program
+
+__all__ = ["program"]
 
 
 @pytest.fixture(autouse=True)

@@ -121,6 +121,16 @@ def settle(*refs: Ref, rounds: int = 10) -> None:
                 inside(ref, lambda stage: None)
 
 
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what no message of a stage tells of: a coroutine at work, a stage that was killed."""
+    waiting = threading.Event()
+    for _ in range(int(SECONDS / 0.005)):
+        if condition():
+            return
+        waiting.wait(0.005)
+    raise AssertionError(condition)
+
+
 def ended(ref: Ref) -> Any:
     """Wait for the end of a stage and return its reason."""
     assert ref.join(SECONDS), f"{ref} has not ended"

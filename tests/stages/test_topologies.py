@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,6 +40,10 @@ class Plan:
     fan_out: str
     manual: int
     """The events to ask for at a time; 0 asks as the demands say."""
+    kind: str
+    """What its `handle_events` is; a stage without consumers is no generator."""
+    concurrency: int
+    """Of coroutines."""
 
 
 @st.composite
@@ -67,6 +72,8 @@ def graphs(draw: st.DrawFn) -> list[Plan]:
                 draw(st.sampled_from([0, 0, 2, 3])),
                 draw(st.sampled_from(["demand", "demand", "broadcast", "partition"])),
                 draw(st.sampled_from([0, 0, 0, 1, 7])),
+                draw(st.sampled_from(["def", "def", "generator", "async", "async generator"])),
+                draw(st.sampled_from([1, 1, 2, 5])),
             )
         )
     return graph
@@ -79,6 +86,7 @@ class Joining:
 
     def init(self, plan: Plan, **options: Any) -> None:
         self.plan = plan
+        self.max_concurrency = plan.concurrency
         self.came: dict[Ref, list[int]] = {}
         self.made: list[int] = []
         self.producers = len(plan.parents)
@@ -96,7 +104,7 @@ class Joining:
         ask(source, self.plan.manual)
         return "manual"
 
-    def handle_events(self, events: Sequence[int], source: Subscription) -> list[int] | None:
+    def handle(self, events: Sequence[int], source: Subscription) -> list[int]:
         self.came[source.producer] += events
         plan = self.plan
         if plan.manual:
@@ -115,7 +123,7 @@ class Joining:
             for copy in range(plan.made)
         ]
         self.made += made
-        return made if isinstance(self, Inner) else None
+        return made
 
     def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
         if source.producer not in self.came:
@@ -128,9 +136,49 @@ class Joining:
 class Inner(Joining, ProducerConsumer):
     end = ProducerConsumer.complete
 
+    def handle_events(self, events: Sequence[int], source: Subscription) -> Any:
+        return self.handle(events, source)
+
+
+class LazyInner(Inner):
+    def handle_events(self, events: Sequence[int], source: Subscription) -> Any:
+        yield from self.handle(events, source)
+
+
+class AsyncInner(Inner):
+    async def handle_events(self, events: Sequence[int], source: Subscription) -> Any:
+        made = self.handle(events, source)
+        await turns(events)
+        return made
+
+
+class StreamInner(Inner):
+    async def handle_events(self, events: Sequence[int], source: Subscription) -> Any:
+        for event in self.handle(events, source):
+            await turns(events)
+            yield event
+
 
 class Leaf(Joining, Consumer):
     end = Consumer.stop
+
+    def handle_events(self, events: Sequence[int], source: Subscription) -> Any:
+        self.handle(events, source)
+
+
+class AsyncLeaf(Leaf):
+    async def handle_events(self, events: Sequence[int], source: Subscription) -> Any:
+        self.handle(events, source)
+        await turns(events)
+
+
+INNER = {"def": Inner, "generator": LazyInner, "async": AsyncInner, "async generator": StreamInner}
+
+
+async def turns(events: Sequence[int]) -> None:
+    """Let others go first: the more, the less it looks like an order."""
+    for _ in range(hash(tuple(events)) % 4):
+        await asyncio.sleep(0)
 
 
 def fan_out(kind: str, consumers: int) -> Any:
@@ -144,9 +192,9 @@ def run(graph: list[Plan], size: int) -> list[Ref]:
         place: [n for n, plan in enumerate(graph) if place in plan.parents] for place in range(len(graph))
     }
     stages = [
-        Inner.start(plan, dispatcher=fan_out(plan.fan_out, len(children[place])))
+        INNER[plan.kind].start(plan, dispatcher=fan_out(plan.fan_out, len(children[place])))
         if children[place]
-        else Leaf.start(plan)
+        else (AsyncLeaf if "async" in plan.kind else Leaf).start(plan)
         for place, plan in enumerate(graph)
     ]
     for place in reversed(range(len(graph))):
@@ -171,7 +219,10 @@ def is_subsequence(part: list[int], whole: list[int]) -> bool:
 @settings(deadline=None, max_examples=3 * settings.default.max_examples)
 @given(graphs(), st.integers(0, 300))
 def test_every_event_arrives_once_and_in_order(graph: list[Plan], size: int) -> None:
-    """Checked on each edge: what a stage made against what its consumers got of it."""
+    """Checked on each edge: what a stage made against what its consumers got of it.
+
+    Whatever kinds of functions the handlers are.
+    """
     stages = run(graph, size)
     actors: list[Any] = [stage._cell.actor for stage in stages]
     for place, plan in enumerate(graph):
