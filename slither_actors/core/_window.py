@@ -73,7 +73,7 @@ class Window(Generic[R]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is running or held: every batch started has been released."""
+        """Whether nothing is running or held, so that every batch started has been released."""
         return not self._running and not self._held
 
     def start(self) -> int:
