@@ -20,6 +20,7 @@ from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_
 from slither_actors.stages._iterable import IterableProducer, from_iterable
 from slither_actors.stages._producer import Producer
 from slither_actors.stages._producer_consumer import ProducerConsumer
+from slither_actors.stages._statistics import StageStatistics, statistics
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ProducerConsumer",
     "Reask",
     "RoundRobinFanOut",
+    "StageStatistics",
     "Subscription",
     "SubscriptionOptions",
     "SubscriptionRefusedError",
@@ -46,5 +48,6 @@ __all__ = [
     "async_subscribe",
     "cancel",
     "from_iterable",
+    "statistics",
     "sync_subscribe",
 ]
