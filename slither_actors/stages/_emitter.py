@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slither_actors import telemetry
+from slither_actors.actors import Ref
 from slither_actors.core import (
     Buffer,
     Deliver,
@@ -296,6 +297,12 @@ class Emitter(BaseStage):
 
     # -- control ------------------------------------------------------------------------------
 
+    def _complete_from_outside(self, reason: Any) -> None:
+        if self._intake is not None and self._intake.held:
+            self._intake.hold_more(_complete, reason)  # as in `_begin_drain`
+        else:
+            self.complete(reason)
+
     def _begin_pause(self) -> None:
         super()._begin_pause()
         # On the object, so that a stage that is not paused looks for nothing.
@@ -310,6 +317,13 @@ class Emitter(BaseStage):
         demand, self._unmet = self._unmet, 0
         if demand and not self._is_over():
             self._demanded(demand)
+
+    def _begin_drain(self, together: frozenset[Ref]) -> None:
+        if self._intake is not None and self._intake.held:
+            # What those emit who were here first is to be taken as well.
+            self._intake.hold_more(_drain, together)
+        else:
+            super()._begin_drain(together)
 
     def _count_unmet(self) -> int:
         """Demand that the stage's own code has not been told of."""
@@ -378,3 +392,11 @@ class Emitter(BaseStage):
 
 def _finish(stage: Emitter, reason: Any) -> None:
     stage._finish(reason)
+
+
+def _complete(stage: Emitter, reason: Any) -> None:
+    stage._complete_from_outside(reason)
+
+
+def _drain(stage: Emitter, together: frozenset[Ref]) -> None:
+    stage._begin_drain(together)

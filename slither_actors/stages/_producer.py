@@ -15,11 +15,11 @@ from slither_actors.stages._kinds import Kind, Made
 from slither_actors.stages._lazy import Lazy, LazyEmitter
 from slither_actors.stages._unfinished import OpenDemand
 
-__all__ = ["Mode", "Producer"]
+__all__ = ["MODE", "Mode", "Producer"]
 
 Mode = Literal["forward", "accumulate"]
 
-_MODE = one_of("forward", "accumulate")
+MODE = one_of("forward", "accumulate")
 
 
 class _LoggedInfo:
@@ -78,7 +78,7 @@ class Producer(LazyEmitter):
 
     def _open(self) -> None:
         super()._open()
-        mode = _MODE.check("demand", self.demand, type(self).__name__)
+        mode = MODE.check("demand", self.demand, type(self).__name__)
         if mode == "accumulate":
             self._set_mode(mode)
 
@@ -135,14 +135,17 @@ class Producer(LazyEmitter):
     def _count_logged(self) -> int:
         return self._logged
 
-    # -- the end ---------------------------------------------------------------------
+    # -- control ---------------------------------------------------------------------
+
+    def _end_pause(self) -> None:
+        super()._end_pause()
+        self._go_on()
+        self._lane_moved()
 
     def _begin_drain(self, together: frozenset[Ref]) -> None:
-        if self._intake is not None and self._intake.held:
-            # Those who sent them were here first.
-            self._intake.hold_more(_drain_later, together)
-            return
         super()._begin_drain(together)
+        if not self._draining:
+            return
         lane = self._lane
         if lane is None or lane.is_idle or self._handler_kind is Kind.STREAM:
             self.complete()
@@ -221,7 +224,3 @@ class Producer(LazyEmitter):
         if made:
             self._dispatch(made)
         self._call_over(job)
-
-
-def _drain_later(producer: Producer, together: frozenset[Ref]) -> None:
-    producer._begin_drain(together)

@@ -40,7 +40,7 @@ def release(producer: Emitter, _: object) -> None:
 
 def ordered(producer: Emitter, message: Any) -> None:
     """Producer to itself: an info, whose turn has come."""
-    producer._on_info(message)
+    type(producer)._on_info(producer, message)  # not the object's, which keeps what comes for a full buffer
 
 
 def cancel(producer: Emitter, argument: tuple[Subscription, Any]) -> None:

@@ -86,6 +86,10 @@ class BaseStage(AsyncServer):
         if self._on_hold:
             self._end_pause()
 
+    def _take_info(self, info: Any) -> None:
+        """Deliver an info behind all events that are in the stage."""
+        self.handle_info(info)
+
     # -- the end -------------------------------------------------------------------
 
     def _ends_silently(self) -> bool:
