@@ -50,6 +50,11 @@ class _Box(deque[Message]):
         # Its lock is reentrant: the collector may run a finalizer that uses actors at any place.
         self.changed = threading.Condition()
         self.bounded = 0
+        """How many take room. Those that the actor has taken out and keeps for later do, too."""
+        self.keeping = False
+        """Whether the actor may keep what it takes out."""
+        self._taken = False
+        # The message taken last still counts.
 
     def append(self, message: Message) -> None:
         with self.changed:
@@ -62,15 +67,42 @@ class _Box(deque[Message]):
 
     def popleft(self) -> Message:
         with self.changed:
+            if self._taken:
+                self.keep()
+                self._leave()
             message = super().popleft()
             if _is_bounded(message):
-                self.bounded -= 1
-                self.changed.notify_all()
+                if self.keeping:
+                    self._taken = True
+                else:
+                    self._leave()
             return message
 
-    def take_oldest(self) -> Message:
-        """Remove the first message that takes room; there is one. The lock is held."""
-        index = next(index for index in range(len(self)) if _is_bounded(self[index]))
+    def keep(self) -> bool:
+        """Go on counting the message taken last, until `leave`; False if it takes no room. For the actor."""
+        taken, self._taken = self._taken, False
+        return taken
+
+    def leave(self) -> None:
+        """Count a message no more that was kept."""
+        with self.changed:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.bounded -= 1
+        self.changed.notify_all()
+
+    def forget(self) -> None:
+        """Have those look again who wait for room: the actor has ended, and with it what it kept."""
+        with self.changed:
+            self.keeping = False
+            self.changed.notify_all()
+
+    def take_oldest(self) -> Message | None:
+        """Remove the first message that takes room, if the actor does not keep all. The lock is held."""
+        index = next((index for index in range(len(self)) if _is_bounded(self[index])), None)
+        if index is None:
+            return None
         message = self[index]
         del self[index]
         self.bounded -= 1
@@ -125,8 +157,9 @@ class BoundedCell(Cell):
                     self.dropped += 1
                     first = self.dropped == 1
                     refused = message
-                    if self._overflow == "drop_old":
-                        refused = box.take_oldest()
+                    oldest = box.take_oldest() if self._overflow == "drop_old" else None
+                    if oldest is not None:
+                        refused = oldest
                         box.add(message)
                     break
             if self._overflow == "raise" or _runtime.current_cell() is self:

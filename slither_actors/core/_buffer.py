@@ -3,8 +3,11 @@
 The buffer decides what is kept when it is full: the oldest events go
 (``keep="last"``) or the new ones (``keep="first"``), event by event, so a list
 larger than the buffer keeps its last or first part; or overflow is an error
-(``keep="error"``). An info is delivered when the events stored before it are
-gone, taken or dropped; infos are not events and not counted.
+(``keep="error"``). With ``keep="block"`` everything is kept, and `Buffer.is_full`
+tells the owner to take in nothing that may become events.
+
+An info is delivered when the events stored before it are gone, taken or
+dropped; infos are not events and not counted.
 
 Lists are stored as they are and cut when they are taken, so an emitted list
 must not be changed afterwards, and its memory is freed when its last event is
@@ -23,7 +26,7 @@ from slither_actors.errors import BufferFullError, OptionError
 
 __all__ = ["Buffer", "BufferStatistics", "Keep"]
 
-Keep = Literal["first", "last", "error"]
+Keep = Literal["first", "last", "error", "block"]
 
 _NOTHING: tuple[Any, ...] = ()
 
@@ -48,7 +51,7 @@ class BufferStatistics:
     """The most it keeps; None is no limit."""
 
     keep: Keep
-    """The end that is kept on overflow, or ``"error"``."""
+    """The end that is kept on overflow, or ``"error"`` or ``"block"``."""
 
     peak: int
     """The most events it has held."""
@@ -69,14 +72,16 @@ class Buffer:
         """Keep at most `size` events; None is no limit, 0 keeps nothing.
 
         Raises:
-            OptionError: a negative size, or another word for `keep`.
+            OptionError: a negative size, or another word for `keep`; ``"block"`` without a size.
         """
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
             raise OptionError(
                 "buffer_size", f"is {size!r}; allowed is an integer of at least 0, or None for no limit"
             )
-        if keep not in ("first", "last", "error"):
-            raise OptionError("buffer_keep", f"is {keep!r}; allowed are 'first', 'last', 'error'")
+        if keep not in ("first", "last", "error", "block"):
+            raise OptionError("buffer_keep", f"is {keep!r}; allowed are 'first', 'last', 'error', 'block'")
+        if keep == "block" and size is None:
+            raise OptionError("buffer_size", "is None; with buffer_keep 'block' allowed is an integer")
         self.size = size
         self.keep: Keep = keep
         self.length = 0
@@ -91,6 +96,14 @@ class Buffer:
     def __len__(self) -> int:
         return self.length
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is to come, with ``keep="block"``; what comes nevertheless is kept.
+
+        So the buffer holds at most its size and what one callback has emitted.
+        """
+        return self.keep == "block" and self.length >= (self.size or 1)
+
     def store(self, events: Sequence[Any]) -> int:
         """Append `events` and return how many events were discarded, of these or of older ones.
 
@@ -103,7 +116,7 @@ class Buffer:
         if not count:
             return 0
         over = 0
-        if self.size is not None and self.length + count > self.size:
+        if self.size is not None and self.length + count > self.size and self.keep != "block":
             over = self.length + count - self.size
             events = self._make_room(events, count, over)
             self._discarded += over

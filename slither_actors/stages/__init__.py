@@ -16,10 +16,13 @@ from slither_actors.core import (
     WeightedFanOut,
 )
 from slither_actors.stages._consumer import Consumer
+from slither_actors.stages._control import DrainReport, complete, connected, drain, pause, resume, stop
 from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_subscribe
+from slither_actors.stages._infos import async_info, demand, estimate_buffered_count, sync_info
 from slither_actors.stages._iterable import IterableProducer, from_iterable
 from slither_actors.stages._producer import Producer
 from slither_actors.stages._producer_consumer import ProducerConsumer
+from slither_actors.stages._statistics import StageStatistics, statistics
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "DemandFanOut",
     "DemandMismatch",
     "Discarded",
+    "DrainReport",
     "FanOut",
     "FanOutStatistics",
     "IterableProducer",
@@ -38,13 +42,25 @@ __all__ = [
     "ProducerConsumer",
     "Reask",
     "RoundRobinFanOut",
+    "StageStatistics",
     "Subscription",
     "SubscriptionOptions",
     "SubscriptionRefusedError",
     "WeightedFanOut",
     "ask",
+    "async_info",
     "async_subscribe",
     "cancel",
+    "complete",
+    "connected",
+    "demand",
+    "drain",
+    "estimate_buffered_count",
     "from_iterable",
+    "pause",
+    "resume",
+    "statistics",
+    "stop",
+    "sync_info",
     "sync_subscribe",
 ]

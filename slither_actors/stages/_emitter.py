@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slither_actors import telemetry
+from slither_actors.actors import Ref
 from slither_actors.core import (
     Buffer,
     Deliver,
@@ -29,6 +30,7 @@ from slither_actors.core import (
 )
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
+from slither_actors.stages._intake import Intake
 from slither_actors.stages._job import current_job
 from slither_actors.stages._stage import BaseStage
 from slither_actors.stages._subscription import Subscription
@@ -73,7 +75,12 @@ class Emitter(BaseStage):
     """The most events kept without demand; None is no limit."""
 
     buffer_keep: Keep = "last"
-    """What a full buffer keeps: the ``"first"`` events or the ``"last"``; ``"error"`` ends the stage."""
+    """What a full buffer keeps: the ``"first"`` events or the ``"last"``; ``"error"`` ends the stage.
+
+    ``"block"`` keeps all, and the stage takes no calls, casts, infos, timers or tasks' results until there
+    is room: for stages that events are pushed into. They wait, in their order, and count as the mailbox's;
+    with ``mailbox_size`` and ``mailbox_overflow="block"`` those who send them wait as well.
+    """
 
     dispatcher: Any = DemandFanOut
     """Makes the fan-out, which splits the events among the consumers. It is called without
@@ -82,6 +89,12 @@ class Emitter(BaseStage):
     _fan_out: FanOut[Any]
     _buffer: Buffer
     _consumers: set[Subscription]
+
+    _intake: Intake | None = None
+    """Keeps messages while the buffer is full, if it is to block then."""
+
+    _unmet = 0
+    """Demand that came while the stage is paused."""
 
     # -- callbacks -----------------------------------------------------------------
 
@@ -117,6 +130,7 @@ class Emitter(BaseStage):
 
     def _open(self) -> None:
         self._buffer = Buffer(self.buffer_size, self.buffer_keep)
+        self._intake = Intake() if self.buffer_keep == "block" else None
         self._fan_out = self._make_fan_out()
         self._consumers = set()
         super()._open()
@@ -207,6 +221,8 @@ class Emitter(BaseStage):
             Emitter._dispatch(self, events)
             for info in infos:
                 self._pass_info(info)
+            if self._intake is not None:
+                self._intake.look(self)
         if demand and not self._finishing and self._cell.ending is None:
             self._demanded(demand)
 
@@ -234,6 +250,8 @@ class Emitter(BaseStage):
             self._tell_discarded(discarded)
             for info in self._buffer.released():
                 self._pass_info(info)
+        if self._intake is not None:
+            self._intake.look(self)
 
     def _tell_discarded(self, count: int, of: Discarded | None = None) -> None:
         """Log and signal events that were dropped from the buffer, or `of` a partition."""
@@ -271,7 +289,68 @@ class Emitter(BaseStage):
             self.stop(info.reason)
         else:
             # As a message: what the handler emits must not overtake what is being sent now.
-            self.ref.info(info)
+            self._cell.put((_protocol.ordered, info))
+
+    def _take_info(self, info: Any) -> None:
+        """Somebody outside wants an info delivered after all that is in the stage now."""
+        self._queue_info(info)
+
+    # -- control ------------------------------------------------------------------------------
+
+    def _complete_from_outside(self, reason: Any) -> None:
+        if self._intake is not None and self._intake.held:
+            self._intake.hold_more(_complete, reason)  # as in `_begin_drain`
+        else:
+            self.complete(reason)
+
+    def _begin_pause(self) -> None:
+        super()._begin_pause()
+        # On the object, so that a stage that is not paused looks for nothing.
+        self._demanded = self._remember_demand  # type: ignore[method-assign]
+
+    def _remember_demand(self, demand: int) -> None:
+        self._unmet += demand
+
+    def _end_pause(self) -> None:
+        vars(self).pop("_demanded", None)
+        super()._end_pause()
+        demand, self._unmet = self._unmet, 0
+        if demand and not self._is_over():
+            self._demanded(demand)
+
+    def _begin_drain(self, together: frozenset[Ref]) -> None:
+        if self._intake is not None and self._intake.held:
+            # What those emit who were here first is to be taken as well.
+            self._intake.hold_more(_drain, together)
+        else:
+            super()._begin_drain(together)
+
+    def _count_unmet(self) -> int:
+        """Demand that the stage's own code has not been told of."""
+        return self._unmet
+
+    def _count_logged(self) -> int:
+        """Events that neither a consumer nor the buffer has got."""
+        return 0
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state()
+        if self._intake is not None:
+            for name in ("handle_call", "handle_cast"):  # while messages are kept
+                state.pop(name, None)
+        return state
+
+    def _has_unfinished(self) -> bool:
+        return self._intake is not None or super()._has_unfinished()
+
+    def _end_unfinished(self, *, killed: bool) -> None:
+        try:
+            if killed and self._intake is not None:
+                self._intake.end(self)
+        finally:
+            super()._end_unfinished(killed=killed)
+
+    # -- decisions of the fan-out -----------------------------------------------------------------
 
     def _perform(self) -> None:
         """Do what the fan-out decided besides its return values."""
@@ -313,3 +392,11 @@ class Emitter(BaseStage):
 
 def _finish(stage: Emitter, reason: Any) -> None:
     stage._finish(reason)
+
+
+def _complete(stage: Emitter, reason: Any) -> None:
+    stage._complete_from_outside(reason)
+
+
+def _drain(stage: Emitter, together: frozenset[Ref]) -> None:
+    stage._begin_drain(together)

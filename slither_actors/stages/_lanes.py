@@ -39,6 +39,11 @@ class Lane:
         return self._window.has_room
 
     @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Those that run or wait for an earlier one, in their order."""
+        return tuple(self._jobs.values())
+
+    @property
     def is_idle(self) -> bool:
         """Whether no job runs or waits."""
         return not self._jobs
@@ -97,16 +102,23 @@ class MessageLane(Lane):
     def __init__(self, coroutines: Coroutines) -> None:
         super().__init__(coroutines, 1, ordered=True)
         self._waiting: deque[Job] = deque()
+        self._held = False
+
+    def hold(self, held: bool) -> None:
+        """Start no job, or do so again."""
+        self._held = held
+        self._start_next()
 
     def start(self, job: Job) -> None:
         """Start a job, now or in its turn."""
-        if self.has_room:
-            super().start(job)
-        else:
-            self._waiting.append(job)
+        self._waiting.append(job)
+        self._start_next()
+
+    def _start_next(self) -> None:
+        if self._waiting and self.has_room and not self._held:
+            super().start(self._waiting.popleft())
 
     def ended(self, job: Job) -> None:
         """Finish a job, and start the next."""
         super().ended(job)
-        if self._waiting:
-            super().start(self._waiting.popleft())
+        self._start_next()

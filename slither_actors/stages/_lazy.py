@@ -85,7 +85,7 @@ class LazyEmitter(Emitter):
 
     def _go_on(self) -> None:
         """Go on after a stroke, or when there is new demand."""
-        if self._lazy is not None and not self._is_over():
+        if self._lazy is not None and not self._on_hold and not self._is_over():
             self._pull(self._lazy)
 
     def _exhausted(self, lazy: Lazy) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Literal
 
+from slither_actors.actors import Ref
+from slither_actors.config import one_of
 from slither_actors.errors import OptionError
 from slither_actors.stages._emitter import SEQUENCES, as_events
 from slither_actors.stages._job import Job
@@ -11,7 +15,20 @@ from slither_actors.stages._kinds import Kind, Made
 from slither_actors.stages._lazy import Lazy, LazyEmitter
 from slither_actors.stages._unfinished import OpenDemand
 
-__all__ = ["Producer"]
+__all__ = ["MODE", "Mode", "Producer"]
+
+Mode = Literal["forward", "accumulate"]
+
+MODE = one_of("forward", "accumulate")
+
+
+class _LoggedInfo:
+    """Marks an info in the log."""
+
+    __slots__ = ("info",)
+
+    def __init__(self, info: Any) -> None:
+        self.info = info
 
 
 class Producer(LazyEmitter):
@@ -20,6 +37,20 @@ class Producer(LazyEmitter):
     Define `handle_demand`; `init` sets up the state. Other callbacks of
     `Server` may emit with `emit`.
     """
+
+    demand: Mode = "forward"
+    """What is done with demand at first: ``"forward"`` calls `handle_demand`.
+
+    With ``"accumulate"`` nothing is sent: demand, and events that are emitted, are kept in one log, which
+    has no limit, until `stages.demand` says ``"forward"``. Then each has its effect, in the order in which
+    they came. So a producer can wait until all its consumers are there. Set on the class or in `init`.
+    """
+
+    _log: deque[Any] | None = None
+    """What came while demand accumulates: an integer is demand, a sequence events; see `_LoggedInfo`."""
+
+    _logged = 0
+    """Events in the log."""
 
     def handle_demand(self, demand: int) -> Made:
         """Return or yield up to `demand` events. More of them are buffered, or left in the generator.
@@ -44,6 +75,81 @@ class Producer(LazyEmitter):
         super().__init_subclass__(**options)
         # Once for each class: it runs for each ask.
         cls._demanded = Producer._demand_later if cls._awaits else Producer._demand_now
+
+    def _open(self) -> None:
+        super()._open()
+        mode = MODE.check("demand", self.demand, type(self).__name__)
+        if mode == "accumulate":
+            self._set_mode(mode)
+
+    # -- the log ---------------------------------------------------------------------
+
+    @property
+    def _mode(self) -> Mode:
+        return "forward" if self._log is None else "accumulate"
+
+    def _set_mode(self, mode: Mode) -> None:
+        if mode == self._mode:
+            return
+        if mode == "accumulate":
+            self._log = deque()
+            # On the object, so that a producer that forwards looks for nothing.
+            self._meet = self._log_demand  # type: ignore[method-assign]
+            self._dispatch = self._log_events  # type: ignore[method-assign]
+            return
+        log, self._log, self._logged = self._log, None, 0
+        del self._meet, self._dispatch
+        for entry in log or ():
+            if self._cell.ending is not None:
+                return
+            if type(entry) is int:
+                self._meet(entry)
+            elif type(entry) is _LoggedInfo:
+                self._queue_info(entry.info)
+            else:
+                self._dispatch(entry)
+
+    def _log_demand(self, demand: int) -> None:
+        if demand and self._log is not None:
+            self._log.append(demand)
+
+    def _log_events(self, events: Sequence[Any]) -> None:
+        if self._log is not None:
+            self._log.append(events)
+            self._logged += len(events)
+
+    def _queue_info(self, info: Any) -> None:
+        # Also the end, which would lose the events.
+        if self._logged and self._log is not None:
+            self._log.append(_LoggedInfo(info))
+        else:
+            super()._queue_info(info)
+
+    def _count_unmet(self) -> int:
+        return (
+            super()._count_unmet()
+            + self._fresh_demand
+            + sum(entry for entry in self._log or () if type(entry) is int)
+        )
+
+    def _count_logged(self) -> int:
+        return self._logged
+
+    # -- control ---------------------------------------------------------------------
+
+    def _end_pause(self) -> None:
+        super()._end_pause()
+        self._go_on()
+        self._lane_moved()
+
+    def _begin_drain(self, together: frozenset[Ref]) -> None:
+        super()._begin_drain(together)
+        if not self._draining:
+            return
+        lane = self._lane
+        if lane is None or lane.is_idle or self._handler_kind is Kind.STREAM:
+            self.complete()
+        self._set_mode("forward")
 
     def _demand_now(self, demand: int) -> None:
         lazy = self._lazy
@@ -94,7 +200,11 @@ class Producer(LazyEmitter):
     def _lane_moved(self) -> None:
         """Start a coroutine for the demand that there is, if one may start."""
         lane = self._lane
+        if self._draining and lane is not None and lane.is_idle:
+            self.complete()
         if lane is None or not self._fresh_demand or not lane.has_room or self._is_over():
+            return
+        if self._on_hold or self._draining:
             return
         demand, self._fresh_demand = self._fresh_demand, 0
         job = Job(self, "handle_demand", (demand,), call=self.handle_demand, finish=self._finish_demand)

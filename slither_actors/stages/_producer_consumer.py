@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slither_actors.actors import is_abnormal
+from slither_actors.errors import OptionError
 from slither_actors.stages._emitter import SEQUENCES, Emitter, as_events
 from slither_actors.stages._kinds import Made
 from slither_actors.stages._lazy import Lazy, LazyEmitter
@@ -40,6 +41,9 @@ class ProducerConsumer(LazyEmitter, Receiver):
     def _open(self) -> None:
         self._wanted = 0
         """Events that the consumers have asked for and that are not made yet."""
+        if getattr(self, "demand", None) in ("forward", "accumulate"):
+            problem = f"is {self.demand!r}, but only a Producer has a mode; take it out"  # type: ignore[attr-defined]
+            raise OptionError("demand", problem, where=type(self).__name__)
         super()._open()
 
     def _demanded(self, demand: int) -> None:
@@ -94,6 +98,20 @@ class ProducerConsumer(LazyEmitter, Receiver):
         left = self._wanted - len(events)
         self._wanted = left if left > 0 else 0  # `max` would take three times as long
         Emitter._dispatch(self, events)
+
+    # -- control ---------------------------------------------------------------------------
+
+    def _take_info(self, info: Any) -> None:
+        self._put_behind("info", info)
+
+    def _reached(self, kind: str, what: Any) -> None:
+        if kind == "info":
+            self._queue_info(what)
+        else:
+            super()._reached(kind, what)
+
+    def _count_unmet(self) -> int:
+        return super()._count_unmet() + self._wanted
 
     def _end_with_source(self, reason: Any) -> None:
         # What the last events became may still wait for demand. GenStage drops it here.

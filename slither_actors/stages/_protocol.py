@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from slither_actors.stages._receiver import Receiver
     from slither_actors.stages._subscription import Subscription
 
-__all__ = ["ask", "cancel", "cancelled", "deliver", "reask", "subscribe"]
+__all__ = ["ask", "cancel", "cancelled", "deliver", "ordered", "reask", "release", "subscribe"]
 
 
 def subscribe(producer: Emitter, subscription: Subscription) -> None:
@@ -30,6 +30,17 @@ def ask(producer: Emitter, argument: tuple[Subscription, int]) -> None:
 def reask(producer: Emitter, argument: tuple[Subscription | None, int]) -> None:
     """Producer to itself: events that were asked for reached nobody."""
     producer._reasked(argument[0], argument[1])
+
+
+def release(producer: Emitter, _: object) -> None:
+    """Producer to itself: there is room in the buffer for what ordinary messages may emit."""
+    if producer._intake is not None:
+        producer._intake.release(producer)
+
+
+def ordered(producer: Emitter, message: Any) -> None:
+    """Producer to itself: an info, whose turn has come."""
+    type(producer)._on_info(producer, message)  # not the object's, which keeps what comes for a full buffer
 
 
 def cancel(producer: Emitter, argument: tuple[Subscription, Any]) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from slither_actors.actors import Ref
+from slither_actors.actors import NORMAL, Ref, is_abnormal
 from slither_actors.config import build
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
@@ -24,8 +24,9 @@ logger = logging.getLogger("slither_actors.stages")
 _Chunk = tuple[Sequence[Any], int]
 """Events for one call, and how many to ask for after it."""
 
-_Entry = tuple[Subscription, Sequence[Any], tuple[str, Any] | None]
-"""Events that wait, or how a producer ended that had sent those in front."""
+_Entry = tuple[Any, Sequence[Any], tuple[str, Any] | None]
+"""The subscription, and events that wait, or how a producer ended that had sent those in front. Without a
+subscription: what else is to be done behind them, see `Receiver._reached`."""
 
 _IN_CHUNKS = ("chunks", None)
 """In the last place of an entry: these are the chunks that are left of a list."""
@@ -112,7 +113,7 @@ class Receiver(BaseStage):
 
     def _is_held(self) -> bool:
         """Whether no event may be handled now; a stage that says so calls `_go_on` later."""
-        return self._lane is not None and not self._lane.has_room
+        return self._on_hold or (self._lane is not None and not self._lane.has_room)
 
     def _is_idle(self) -> bool:
         """Whether no event is being handled."""
@@ -237,10 +238,64 @@ class Receiver(BaseStage):
         else:
             self._leave(subscription, kind, reason)
 
-    def _leave(self, subscription: Subscription, kind: str, reason: Any) -> None:
+    def _leave(self, subscription: Subscription | None, kind: str, reason: Any) -> None:
+        if subscription is None:
+            self._reached(kind, reason)
+            return
         self.handle_cancel((kind, reason), subscription)
+        if self._draining and not is_abnormal(reason):
+            self._look_if_drained()  # other producers may have more
+            return
         if reason != "already_subscribed" and subscription.options.ends_with(reason):
             self._end_with_source(reason)
 
     def _end_with_source(self, reason: Any) -> None:
         self.stop(reason)
+
+    def _reached(self, kind: str, what: Any) -> None:
+        """All is handled that waited in front of what was put behind it."""
+        if kind == "drained":
+            self._look_if_drained()
+
+    # -- control ------------------------------------------------------------------------
+
+    def _begin_pause(self) -> None:
+        super()._begin_pause()
+        # On the object, as events may have to wait from now on.
+        self._may_hold = True
+        if type(self)._receive is Receiver._take_in:
+            self._receive = self._receive_or_hold  # type: ignore[method-assign]
+
+    def _end_pause(self) -> None:
+        super()._end_pause()
+        self._may_hold = type(self)._may_hold
+        vars(self).pop("_receive", None)
+        self._go_on()
+
+    def _begin_drain(self, together: frozenset[Ref]) -> None:
+        super()._begin_drain(together)
+        for source in tuple(self._producers):
+            if source.producer not in together:
+                source.producer_put((_protocol.cancel, (source, NORMAL)))
+        self._put_behind("drained")
+
+    def _put_behind(self, kind: str, what: Any = None) -> None:
+        """Have `_reached` called when all that waits now is handled."""
+        if self._waiting or self._is_held() or not self._is_idle():
+            self._waiting.append((None, (), (kind, what)))
+        else:
+            self._reached(kind, what)
+
+    def _look_if_drained(self) -> None:
+        if not self._producers and not self._waiting:
+            self._end_with_source(NORMAL)
+
+    def _count_waiting(self) -> int:
+        """Events that came and are not handled yet."""
+        count = 0
+        for _, events, cause in tuple(self._waiting):
+            if cause is None:
+                count += len(events)
+            elif cause is _IN_CHUNKS:
+                count += sum(len(chunk) for chunk, _ in events)
+        return count

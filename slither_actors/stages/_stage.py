@@ -27,6 +27,12 @@ class BaseStage(AsyncServer):
     _finishing = False
     """Whether the stage has completed: it takes no more demand and no more events."""
 
+    _on_hold = False
+    """Whether it is held by `pause`."""
+
+    _draining = False
+    """Whether it ends when it has finished what is in it."""
+
     # -- callbacks -----------------------------------------------------------------
 
     def handle_subscribe(self, role: str, options: SubscriptionOptions, source: Subscription) -> str | None:
@@ -64,6 +70,25 @@ class BaseStage(AsyncServer):
             )
             raise ValueError(msg)
         return mode
+
+    # -- control -------------------------------------------------------------------
+
+    def _begin_pause(self) -> None:
+        """Call neither `handle_demand` nor `handle_events` until `_end_pause`."""
+        self._on_hold = True
+
+    def _end_pause(self) -> None:
+        self._on_hold = False
+
+    def _begin_drain(self, together: frozenset[Ref]) -> None:
+        """End when all that is in the stage is finished. `together` are the stages that do so now."""
+        self._draining = True
+        if self._on_hold:
+            self._end_pause()
+
+    def _take_info(self, info: Any) -> None:
+        """Deliver an info behind all events that are in the stage."""
+        self.handle_info(info)
 
     # -- the end -------------------------------------------------------------------
 
