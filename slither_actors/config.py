@@ -121,15 +121,16 @@ def one_of(*words: str) -> Rule:
     return Rule(allowed, lambda value: isinstance(value, str) and value in words)
 
 
-def integer(least: int, *, none: bool = False) -> Rule:
-    """Rule: an integer of at least `least`, and None if it may be; a bool is none."""
+def integer(least: int, *, most: float = math.inf, none: bool = False) -> Rule:
+    """Rule: an integer from `least` to `most`, and None if it may be; a bool is none."""
 
     def allows(value: Any) -> bool:
         if isinstance(value, int):
-            return not isinstance(value, bool) and value >= least
+            return not isinstance(value, bool) and least <= value <= most
         return none and value is None
 
-    return Rule(f"allowed is an integer of at least {least}{', or None' if none else ''}", allows)
+    limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+    return Rule(f"allowed is an integer {limits}{', or None' if none else ''}", allows)
 
 
 def number(allowed: str, *, least: float = 0.0, most: float = math.inf, none: bool = False) -> Rule:

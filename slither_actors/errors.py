@@ -51,6 +51,7 @@ __all__ = [
     "ViewError",
     "WorkerCrashError",
     "WorkerStartError",
+    "class_name",
     "safe_text",
 ]
 
@@ -60,7 +61,27 @@ def safe_text(value: object, convert: Callable[[object], str] = str) -> str:
     try:
         return convert(value)
     except BaseException as error:  # noqa: BLE001 - see above
-        return f"<{type(value).__qualname__}, whose text raised {type(error).__name__}>"
+        return f"<{class_name(value)}, whose text raised {class_name(error)}>"
+
+
+def class_name(value: object) -> str:
+    """Return the name of a value's class, whatever its metaclass makes of it."""
+    name: str = _NAME.__get__(type(value))
+    return name
+
+
+_NAME: Any = type.__dict__["__name__"]
+
+_LONGEST = 2000
+"""Characters of another error's text in an error's own: it may quote one, too, and so on."""
+
+
+def _excerpt(text: str) -> str:
+    """Return a text, or the beginning and the end of a long one: there is the first cause."""
+    if len(text) <= _LONGEST:
+        return text
+    half = _LONGEST // 2
+    return f"{text[:half]} [{len(text) - 2 * half} characters left out] {text[-half:]}"
 
 
 class SlitherError(Exception):
@@ -115,7 +136,7 @@ class StartError(ActorError):
         self.reason = reason
         children, cause = _failed_children(reason)
         way = "".join(f"child {safe_text(child, repr)}: " for child in children)
-        super().__init__(f"{actor} did not start: {way}{safe_text(cause)}")
+        super().__init__(f"{actor} did not start: {way}{_excerpt(safe_text(cause))}")
 
 
 def _failed_children(reason: object) -> tuple[list[object], object]:
@@ -149,7 +170,7 @@ class ActorExitError(ActorError):
     def __init__(self, actor: str, reason: object) -> None:
         self.actor = actor
         self.reason = reason
-        super().__init__(f"{actor} exited before it answered: {safe_text(reason)}")
+        super().__init__(f"{actor} exited before it answered: {_excerpt(safe_text(reason))}")
 
 
 class AbandonedError(ActorError):
@@ -169,7 +190,7 @@ class ExitPendingError(ActorError):
     def __init__(self, actor: str, reason: object) -> None:
         self.actor = actor
         self.reason = reason
-        super().__init__(f"{actor} is to end ({reason}) and waits for nobody any more")
+        super().__init__(f"{actor} is to end ({_excerpt(safe_text(reason))}) and waits for nobody any more")
 
 
 class CallTimeoutError(ActorError, TimeoutError):

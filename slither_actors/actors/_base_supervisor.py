@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from slither_actors import telemetry
 from slither_actors.actors import _child
 from slither_actors.actors._child import Child, ChildCounts, ChildInfo, count, prepare_to_wait, tell
-from slither_actors.actors._children_ref import ChildrenRef
 from slither_actors.actors._reasons import KILLED, SHUTDOWN, without_frames
 from slither_actors.actors._request import Failure, Request
-from slither_actors.actors._server import Server
+from slither_actors.actors._typed_start import TypedStart
 from slither_actors.actors._zombie import any_zombies, zombies_below
 from slither_actors.config import integer, placed
 from slither_actors.core import RestartIntensity
@@ -22,37 +21,15 @@ __all__ = ["BaseSupervisor"]
 
 logger = GuardedLog("slither_actors.actors")
 
-R = TypeVar("R", bound=ChildrenRef)
-R_co = TypeVar("R_co", bound=ChildrenRef, covariant=True)
-
 _FAILED = "its restart failed"
 _COUNT = integer(0)
 
 
-class _Startable(Protocol[R_co]):
-    """What has the class of its refs, for the type of `BaseSupervisor.start`."""
-
-    @property
-    def ref_class(self) -> type[R_co]: ...
-
-
-class BaseSupervisor(Server):
+class BaseSupervisor(TypedStart):
     """A server that starts children and restarts them within a limit. Not for users: see `Supervisor`."""
 
     trap_exit = True
     child_type = "supervisor"
-
-    @classmethod
-    def start(cls: type[_Startable[R]], *args: Any, name: object = None, **kwargs: Any) -> R:
-        """As `Server.start`, with the arguments of `init`."""
-        ref: R = super().start(*args, name=name, **kwargs)  # type: ignore[misc]
-        return ref
-
-    @classmethod
-    def start_link(cls: type[_Startable[R]], *args: Any, name: object = None, **kwargs: Any) -> R:
-        """As `Server.start_link`, with the arguments of `init`."""
-        ref: R = super().start_link(*args, name=name, **kwargs)  # type: ignore[misc]
-        return ref
 
     def _limit(self, *, max_restarts: int, max_seconds: float, max_zombies: int) -> None:
         """Take the options that all supervisors have, and get ready to wait for children."""

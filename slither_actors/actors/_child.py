@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -222,11 +223,17 @@ def stop_children(owner: Cell, children: list[Child]) -> None:
     _end_children(owner, ending)
 
 
-def _end_children(owner: Cell, ending: list[tuple[ChildSpec, Ref, float | None]]) -> None:
-    """Wait for the end of children that were asked to."""
+_Ending = tuple[ChildSpec, "Ref", float]
+"""A child that was asked to end, and when patience with it ends."""
+
+
+def _end_children(owner: Cell, ending: list[_Ending]) -> None:
+    """Wait for the end of children that were asked to; those with whom patience ends first come first."""
+    killed: dict[Ref, float] = {}
     try:
-        for spec, ref, deadline in ending:
-            _await_end(owner, ref, deadline, force=spec.async_kill)
+        for child in sorted(ending, key=_patience):
+            spec, ref, _ = child
+            _await_end(owner, child, ending, killed)
             tell(telemetry.SUPERVISOR_CHILD_EXIT, owner, spec.id, ref, reason=ref.exit_reason)
     finally:
         # If the wait was ended by a kill of the supervisor: no link tells them, they have left.
@@ -235,7 +242,29 @@ def _end_children(owner: Cell, ending: list[tuple[ChildSpec, Ref, float | None]]
                 ref._cell.kill()
 
 
-def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float | None:
+def _patience(child: _Ending) -> float:
+    return child[2]
+
+
+def _await_end(owner: Cell, child: _Ending, ending: list[_Ending], killed: dict[Ref, float]) -> None:
+    spec, ref, deadline = child
+    if ref._cell.dead:
+        return
+    owner.waiting_on = Request(None, ref._cell)
+    try:
+        if not _runtime.join(ref._cell, None if deadline == math.inf else deadline - time.monotonic()):
+            now = time.monotonic()
+            for other in ending:
+                # All at one time: many that are stuck cost no more than one.
+                if (other is child or _patience(other) <= now) and other[1] not in killed:
+                    killed[other[1]] = now
+                    other[1]._cell.kill()
+            bury(ref._cell, force=spec.async_kill, since=killed[ref])
+    finally:
+        owner.waiting_on = None
+
+
+def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float:
     """Send the signal; return the time at which patience ends."""
     cell = ref._cell
     owner.unlink(cell)
@@ -244,19 +273,7 @@ def _ask_to_end(owner: Cell, ref: Ref, spec: ChildSpec) -> float | None:
         return time.monotonic()
     if not cell.end_here(SHUTDOWN):
         cell.signal_ahead(owner.ref, SHUTDOWN)
-    return None if spec.shutdown is None else time.monotonic() + spec.shutdown
-
-
-def _await_end(owner: Cell, ref: Ref, deadline: float | None, *, force: bool) -> None:
-    if ref._cell.dead:
-        return
-    owner.waiting_on = Request(None, ref._cell)
-    try:
-        if not _runtime.join(ref._cell, None if deadline is None else deadline - time.monotonic()):
-            ref._cell.kill()
-            bury(ref._cell, force=force)
-    finally:
-        owner.waiting_on = None
+    return math.inf if spec.shutdown is None else time.monotonic() + spec.shutdown
 
 
 def tell(signal: telemetry.Signal, owner: Cell, child_id: object, ref: Ref | None, **more: Any) -> None:

@@ -12,6 +12,7 @@ import attrs
 from slither_actors import telemetry
 from slither_actors.actors._ancestry import ancestors
 from slither_actors.actors._message import Message, describe_message
+from slither_actors.errors import class_name
 
 if TYPE_CHECKING:
     from slither_actors.actors._cell import Cell
@@ -56,7 +57,7 @@ class _Bounded(reprlib.Repr):
     def repr_instance(self, x: Any, level: int) -> str:
         if isinstance(x, (bool, float, complex, type(None))):
             return repr(x)
-        return f"<{type(x).__name__}>"
+        return f"<{class_name(x)}>"
 
 
 _bounded = _Bounded()
@@ -121,5 +122,5 @@ def _state_of(cell: Cell) -> str:
         state = cell.actor.format_state()
         text = state if isinstance(state, str) else _bounded.repr(state)
     except BaseException as broken:  # noqa: BLE001 - the user's format_state may raise anything
-        text = f"<format_state raised {type(broken).__name__}>"
+        text = f"<format_state raised {class_name(broken)}>"
     return text[:_LENGTH]

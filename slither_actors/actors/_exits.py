@@ -17,7 +17,7 @@ from slither_actors.actors._departures import Departures
 from slither_actors.actors._mailbox import Mailbox, handled_while_suspended
 from slither_actors.actors._reasons import KILLED, NOPROC, Exit, cause_of
 from slither_actors.core import OnExit, on_exit
-from slither_actors.errors import ExitPendingError, safe_text
+from slither_actors.errors import ExitPendingError, class_name, safe_text
 
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
@@ -235,7 +235,7 @@ class Exits(Mailbox):
     def describe(self) -> str:
         """Name the actor for a person: its class, its name, its number."""
         name = f" {safe_text(self.name, repr)}" if self.name is not None else ""
-        return f"{type(self.actor).__name__}{name} <{self.id}>"
+        return f"{class_name(self.actor)}{name} <{self.id}>"
 
 
 def _kill(actor: Actor, _: None) -> None:

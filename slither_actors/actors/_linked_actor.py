@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slither_actors.actors import _runtime
 from slither_actors.actors._actor import Actor
 from slither_actors.actors._cell import Monitor, zombie_cells
+from slither_actors.actors._cell_of import cell_of
 from slither_actors.actors._handlers import _on_info
 from slither_actors.config import a_function
 
@@ -32,7 +33,7 @@ class LinkedActor(Actor):
         """
         if zombie_cells:
             _runtime.refuse_zombie()
-        return ref._cell.monitor(self._cell)
+        return cell_of(ref, "monitor").monitor(self._cell)
 
     def link(self, ref: Ref) -> None:
         """Die with the other actor, and it with this one, unless they trap exits.
@@ -42,7 +43,7 @@ class LinkedActor(Actor):
         """
         if zombie_cells:
             _runtime.refuse_zombie()
-        self._cell.link(ref._cell)
+        self._cell.link(cell_of(ref, "link"))
 
     def unlink(self, ref: Ref) -> None:
         """Undo `link`, whoever made it; without one it does nothing.
@@ -56,7 +57,7 @@ class LinkedActor(Actor):
         """
         if zombie_cells:
             _runtime.refuse_zombie()
-        self._cell.unlink(ref._cell)
+        self._cell.unlink(cell_of(ref, "unlink"))
 
     def send_after(self, seconds: float, message: Any, *, period: float | None = None) -> Timer:
         """Have `handle_info` called with `message` in `seconds`, and then every `period` seconds.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slither_actors.errors import safe_text
+from slither_actors.errors import class_name, safe_text
 
 __all__ = ["Message", "describe_message"]
 
@@ -19,5 +19,5 @@ def describe_message(message: Message) -> tuple[str, str]:
     """Return a message's kind and its text, for a person."""
     function, argument = message
     text = safe_text(argument, lambda argument: repr(getattr(argument, "message", argument)))
-    name = getattr(function, "__name__", type(function).__name__)
+    name = safe_text(function, lambda function: str(getattr(function, "__name__", class_name(function))))
     return name.removeprefix("_on_").removeprefix("_"), text[:_LENGTH]

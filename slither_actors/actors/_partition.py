@@ -14,11 +14,13 @@ from slither_actors.actors._reasons import NOPROC
 from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Failure
 from slither_actors.actors._supervisor import Strategy, Supervisor, SupervisorRef
-from slither_actors.config import a_function, positive_int, shown
+from slither_actors.config import a_function, integer, shown
 from slither_actors.core import Partitions
 from slither_actors.errors import ActorExitError, ChildError, OptionError
 
 __all__ = ["PartitionSupervisor", "PartitionSupervisorRef"]
+
+_PARTITIONS = integer(1, most=100_000)
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -98,7 +100,7 @@ class PartitionSupervisor(Supervisor):
 
         Args:
             child: a child spec or server class.
-            partitions: how many, the number of cores by default.
+            partitions: how many, 100,000 at the most; the number of cores by default.
             with_arguments: called with the spec's arguments, its keyword arguments and the number of the
                 partition; returns the arguments and keyword arguments of that partition.
             strategy: what else is restarted with a partition.
@@ -107,7 +109,7 @@ class PartitionSupervisor(Supervisor):
             max_zombies: as for a `Supervisor`.
         """
         count = cores() if partitions is None else partitions
-        positive_int.check("partitions", count)
+        _PARTITIONS.check("partitions", count)
         if with_arguments is not None:
             a_function.check("with_arguments", with_arguments)
         spec = ChildSpec.of(child, self._cell.describe())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from slither_actors.core import KILLED, NOPROC, NORMAL, SHUTDOWN, is_abnormal
+from slither_actors.errors import class_name
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,14 +58,14 @@ class Crash:
             frames = _below_the_runtime(exception.__traceback__)
             text = "".join(traceback.format_exception(type(exception), exception, frames))
         except BaseException as broken:  # noqa: BLE001 - a user's __str__ may raise anything
-            text = f"{type(exception).__name__} (its text could not be made: {type(broken).__name__})\n"
+            text = f"{class_name(exception)} (its text could not be made: {class_name(broken)})\n"
         return cls(without_frames(exception), text)
 
     def __str__(self) -> str:
         try:
-            return f"{type(self.exception).__name__}: {self.exception}"
+            return f"{class_name(self.exception)}: {self.exception}"
         except BaseException:  # noqa: BLE001 - as above
-            return type(self.exception).__name__
+            return class_name(self.exception)
 
 
 def _below_the_runtime(frames: TracebackType | None) -> TracebackType | None:

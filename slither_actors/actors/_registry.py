@@ -12,7 +12,7 @@ with it, because their entries are lost and only a restart brings them back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from slither_actors.actors import _life
 from slither_actors.actors._cell import Cell
@@ -23,7 +23,7 @@ from slither_actors.actors._ref import Ref
 from slither_actors.actors._registry_locks import Claim, RegistryLocks
 from slither_actors.actors._registry_ref import RegistryRef
 from slither_actors.actors._request import Failure, Request
-from slither_actors.actors._server import Server
+from slither_actors.actors._typed_start import TypedStart
 from slither_actors.config import one_of
 from slither_actors.core import Registration, RegistrationPlace, Registrations
 from slither_actors.errors import ActorExitError, NameTakenError, NotRegisteredError, OptionError
@@ -36,7 +36,7 @@ Row = Registration[Cell]
 _KEYS = one_of("unique", "duplicate")
 
 
-class Registry(Server):
+class Registry(TypedStart):
     """Actors under keys, found by anybody; entries go with their owners.
 
     Source: https://hexdocs.pm/elixir/Registry.html . There are no partitions:
@@ -44,7 +44,7 @@ class Registry(Server):
     """
 
     trap_exit = True
-    ref_class = RegistryRef
+    ref_class: ClassVar[type[RegistryRef]] = RegistryRef
 
     def init(
         self, *, keys: Literal["unique", "duplicate"] = "unique", listeners: Iterable[Ref | object] = ()
@@ -62,20 +62,6 @@ class Registry(Server):
         self._owners: dict[Cell, _Ownership] = {}
         self._listeners = Listeners(listeners)
         self._locks = RegistryLocks(self._cell)
-
-    @classmethod
-    def start(cls, *args: Any, name: object = None, **kwargs: Any) -> RegistryRef:
-        """As `Server.start`, with the arguments of `init`."""
-        ref = super().start(*args, name=name, **kwargs)
-        assert isinstance(ref, RegistryRef)
-        return ref
-
-    @classmethod
-    def start_link(cls, *args: Any, name: object = None, **kwargs: Any) -> RegistryRef:
-        """As `Server.start_link`, with the arguments of `init`."""
-        ref = super().start_link(*args, name=name, **kwargs)
-        assert isinstance(ref, RegistryRef)
-        return ref
 
     # -- writers: any thread ------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from slither_actors.actors import _runtime
 from slither_actors.actors._cell import Cell
+from slither_actors.actors._cell_of import cell_of
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NOPROC
 from slither_actors.actors._ref import Ref
@@ -48,7 +49,7 @@ class RegistryRef(Ref):
             ActorExitError: the actor has ended.
         """
         _runtime.refuse_zombie()
-        self._registry.add(ref._cell, key, value)
+        self._registry.add(cell_of(ref, "Registry.register_actor"), key, value)
 
     def unregister(self, key: Any) -> None:
         """Remove what the calling actor has under `key`; nothing is fine."""
@@ -61,7 +62,7 @@ class RegistryRef(Ref):
     def unregister_actor(self, ref: Ref, key: Any) -> None:
         """As `unregister`, for another actor; from any thread."""
         _runtime.refuse_zombie()
-        self._registry.withdraw(ref._cell, key, None)
+        self._registry.withdraw(cell_of(ref, "Registry.unregister_actor"), key, None)
 
     def update_value(self, key: Any, function: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Replace the calling actor's value by ``function(value)``; return the new one and the old one.
@@ -104,11 +105,12 @@ class RegistryRef(Ref):
 
     def keys(self, ref: Ref) -> list[Any]:
         """Return the keys of an actor, each as often as it is registered under it."""
-        return [row.key for row in self._registry.of(ref._cell)]
+        return [row.key for row in self._registry.of(cell_of(ref, "Registry.keys"))]
 
     def values(self, key: Any, ref: Ref) -> list[Any]:
         """Return the values that an actor has under `key`."""
-        return [row.value for row in self._registry.under(key) if row.owner is ref._cell]
+        cell = cell_of(ref, "Registry.values")
+        return [row.value for row in self._registry.under(key) if row.owner is cell]
 
     @calls_out
     def select(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from slither_actors.actors import _cell, _exits, _life, _runner, _scheduler
+from slither_actors.actors import _exits, _forked_cells, _life, _runner, _scheduler
 from slither_actors.actors._awaited import Awaited, EndOf
 from slither_actors.actors._reasons import KILLED, SHUTDOWN
 from slither_actors.actors._scheduler import FORKED, Runner, Scheduler
@@ -305,7 +305,7 @@ def _after_fork_in_child() -> None:
         # imported, say, whose children have a runtime of their own.
         return
     inline = _forked  # type: ignore[assignment,misc]
-    _cell.after_fork_in_child(current_cell(), _forked)
+    _forked_cells.after_fork_in_child(current_cell(), _forked)
     for each in tuple(_scheduler.schedulers):
         each.after_fork_in_child()
     timers.after_fork_in_child()

@@ -196,8 +196,7 @@ class Scheduler(Threads):
                 self.poller.wake()
             self.stall_watch.close()
             threads.append(self.stall_watch.thread)
-            if not self.runners:
-                self.poller.close()
+            self.close_poller()
         others = [t for t in threads if t is not None and t is not threading.current_thread()]
         for thread in others:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from slither_actors.actors._awaited import Awaited
     from slither_actors.actors._runner import Runner
     from slither_actors.actors._threads import Threads
 
@@ -28,12 +29,18 @@ _IDLE_TICKS = 20
 
 _BOOST_FACTOR = 4
 
+_OVERDUE = 1.0
+"""Seconds from the answer to a call until its handler counts as one that blocks by itself, when that
+matters: when all threads are taken. Hundreds that are woken at one time need a while."""
+
 
 class StallWatch:
     """The monitor's thread and what it saw. All is written under the scheduler's lock."""
 
     def __init__(self, scheduler: Threads) -> None:
         self.thread: threading.Thread | None = None
+        self.runs = False
+        """Whether the thread may still look into the poller."""
         self.rush = False
         """Whether the monitor adds threads now, because handlers block."""
         self.stalls = 0
@@ -47,6 +54,8 @@ class StallWatch:
         """Looks since one that found a stall."""
         self._idle = 0
         """Looks since one that found an attached thread."""
+        self._answered: dict[Runner, tuple[Awaited, float]] = {}
+        """What threads had waited for that have not come back, and since when that is known."""
 
     def begin(self) -> None:
         """Start the monitor with the first thread that there is to watch."""
@@ -74,6 +83,8 @@ class StallWatch:
 
     def _main(self) -> None:
         scheduler = self._scheduler
+        with scheduler.lock:
+            self.runs = not scheduler.closed
         while not scheduler.closed:
             with scheduler.lock:
                 self._sleep()
@@ -82,6 +93,9 @@ class StallWatch:
             scheduler.complain()
             if busy:
                 scheduler.poll_now()
+        with scheduler.lock:
+            self.runs = False
+            scheduler.close_poller()
 
     def _sleep(self) -> None:
         scheduler = self._scheduler
@@ -104,7 +118,33 @@ class StallWatch:
             if self._calm > 1:
                 # A thread is found stalled at the second look at it: one quiet look means nothing.
                 self._tick, self._boost = _TICK, _BOOST_FACTOR
-        self._idle = 0 if scheduler.active else self._idle + 1
+        doubtful = self._seek_overdue()
+        self._idle = 0 if scheduler.active or doubtful else self._idle + 1
+
+    def _seek_overdue(self) -> bool:
+        """Find handlers that had their answer and block now by themselves; whether there may be some.
+
+        Their threads had handed over before, so none of them is attached and looks stalled. If there can
+        be no other thread, nobody else would ever say so.
+        """
+        scheduler = self._scheduler
+        before, self._answered = self._answered, {}
+        if scheduler.active or scheduler.complained or not scheduler.run_queue:
+            return False
+        now, overdue = time.monotonic(), False
+        for runner in scheduler.runners:
+            awaits = runner.awaits
+            if awaits is None or not awaits.answered or runner.wakes:
+                continue
+            known, since = before.get(runner, (None, now))
+            if known is not awaits:
+                since = now
+            elif now - since >= _OVERDUE:
+                runner.awaits, overdue = None, True  # it was an earlier wait
+            self._answered[runner] = awaits, since
+        if overdue:
+            scheduler.wake_one()
+        return True
 
     def _add_threads(self) -> None:
         scheduler = self._scheduler

@@ -122,6 +122,7 @@ class Threads:
             # One that has its answer is about to come back, and no reason to complain.
             if any(runner.awaits is None for runner in self.runners):
                 self._complain_of_limit()
+            self.stall_watch.rouse()  # it finds those that do not come back
             return False
         if self.is_full:
             return False
@@ -222,9 +223,13 @@ class Threads:
         if runner in self.runners:
             self.runners.remove(runner)
         self.slices_ended += runner.slices
-        if self.closed and not self.runners:
-            self.poller.close()
+        self.close_poller()
         return False
+
+    def close_poller(self) -> None:
+        """Close the poller with the last who may look into it, the monitor included. The lock is held."""
+        if self.closed and not self.runners and not self.stall_watch.runs:
+            self.poller.close()
 
     def _is_surplus(self, runner: Runner) -> bool:
         """Whether a thread beyond the limit can end, because another one takes slices or will."""

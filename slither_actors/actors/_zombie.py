@@ -109,12 +109,12 @@ def zombies_below(parent: Cell) -> int:
     return sum(cell.parent is parent and is_zombie(number) for number, cell in cells.items())
 
 
-def bury(*cells: Cell, force: bool = False) -> None:
-    """Wait for the end of actors that were killed, and abandon those whose handlers do not return.
+def bury(*cells: Cell, force: bool = False, since: float | None = None) -> None:
+    """Wait for the end of actors that were killed, now or `since`, and abandon those that do not return.
 
     With `force` an exception is put into their threads as well: see `ChildSpec.async_kill`.
     """
-    deadline = time.monotonic() + _GRACE
+    deadline = (time.monotonic() if since is None else since) + _GRACE
     for cell in cells:
         if not _runtime.join(cell, deadline - time.monotonic()):
             abandon(cell, force=force)

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 
-from slither_actors.errors import safe_text
+from slither_actors.errors import class_name, safe_text
 
 __all__ = ["GuardedLog"]
 
@@ -53,4 +53,4 @@ class GuardedLog:
             shown = safe_text(args, lambda args: text % args)
             # There may be no standard error, or a closed one: nobody is left who could be told of that.
             with contextlib.suppress(Exception):
-                sys.stderr.write(f"{shown}\n(not logged: a log handler raised {type(broken).__name__})\n")
+                sys.stderr.write(f"{shown}\n(not logged: a log handler raised {class_name(broken)})\n")

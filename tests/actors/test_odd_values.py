@@ -17,8 +17,8 @@ from slither_actors.actors import (
     TaskSupervisorRef,
     whereis,
 )
-from slither_actors.errors import StartError
-from tests.actors.probes import LONG, Log, Probe, Quiet
+from slither_actors.errors import ActorError, ActorExitError, ExitPendingError, StartError
+from tests.actors.probes import LONG, Gate, Log, Probe, Quiet
 
 
 class Name:
@@ -139,6 +139,88 @@ def test_an_exception_that_hides_what_it_holds_ends_an_actor(error: Exception) -
     assert ref.join(LONG)
     assert isinstance(ref.exit_reason, Crash)
     assert ref.exit_reason.exception is error
+
+
+class Nameless(type):
+    """Of classes that do not even give their name."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__name__", "__qualname__", "__module__"):
+            raise KeyError(name)
+        return super().__getattribute__(name)
+
+
+class NamelessError(Exception, metaclass=Nameless):
+    """Its class has no name."""
+
+
+class Inline(Quiet):
+    inline_calls = True
+
+
+@pytest.mark.parametrize("kind", [Quiet, Inline])
+def test_an_exception_whose_class_hides_its_name_ends_an_actor(kind: type[Quiet]) -> None:
+    """The caller is told and the actor is dead, as after any other."""
+
+    def fail(_: Any) -> None:
+        raise NamelessError("hidden")
+
+    ref = kind.start()
+    with pytest.raises(ActorExitError, match="NamelessError: hidden"):
+        ref.call(fail, LONG)
+    assert ref.join(LONG)
+    assert isinstance(ref.exit_reason, Crash)
+
+
+class Textless:
+    """A reason that has no text."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+    __repr__ = __str__
+
+
+def test_a_reason_without_a_text_ends_a_wait() -> None:
+    """Who waits in a call and is to end for it gets the error, not the one of the text."""
+    server, caller, errors = Quiet.start(), Quiet.start(), Log()
+    asked, gate = Gate(), Gate()
+
+    def wait(_: Any) -> None:
+        asked.arrived.set()
+        try:
+            server.call(None, LONG)
+        except ActorError as error:
+            errors.add(error)
+            raise
+
+    server.cast(gate)
+    caller.cast(wait)
+    asked.wait()
+    caller.exit(Textless())
+    assert caller.join(LONG)
+    gate.open()
+    error = errors.get()
+    assert isinstance(error, ExitPendingError)
+    assert "Textless, whose text raised LookupError" in str(error)
+    assert isinstance(caller.exit_reason, Textless)
+
+
+def test_errors_that_quote_one_another_do_not_grow() -> None:
+    """A crash at the end of a long chain of calls is told at each actor of it, from both ends."""
+    ref = Quiet.start()
+    at_the_end: Any = lambda _: 1 / 0  # noqa: E731
+    for _ in range(100):
+        at_the_end = lambda _, ref=ref, following=at_the_end: ref.call(following, LONG)  # noqa: E731
+        ref = Quiet.start()
+    with pytest.raises(ActorExitError) as caught:
+        ref.call(at_the_end, LONG)
+    text = str(caught.value)
+    assert text.startswith(f"{ref} exited before it answered: ")
+    assert "characters left out" in text
+    assert text.endswith("ZeroDivisionError: division by zero")
+    assert len(text) < 2200
+    assert len(caught.value.reason.traceback_text) < 6000
 
 
 def test_a_server_has_a_text() -> None:

@@ -211,8 +211,8 @@ def test_it_is_a_child_of_a_supervisor() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"partitions": 0}, "allowed is an integer of at least 1"),
-        ({"partitions": True}, "allowed is an integer of at least 1"),
+        ({"partitions": 0}, "allowed is an integer from 1 to 100000"),
+        ({"partitions": True}, "allowed is an integer from 1 to 100000"),
         ({"strategy": "all"}, "allowed are 'one_for_one'"),
         ({"with_arguments": lambda args, _kwargs, _number: args}, r"allowed is \(args, kwargs\)"),
     ],

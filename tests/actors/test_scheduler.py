@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import Ref, Server, _cell, _life, _runtime
+from slither_actors.actors import NO_REPLY, Ref, Server, _cell, _life, _runtime, _stall_watch
 from slither_actors.actors._scheduler import Scheduler
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, in_thread, settle
 
@@ -266,6 +266,55 @@ def test_the_thread_limit_is_reported_once(
     (record,) = caplog.records
     assert record.levelno == logging.CRITICAL
     assert "all 2 threads" in record.getMessage()
+
+
+def test_the_thread_limit_is_reported_for_handlers_that_had_handed_over(
+    small_scheduler: Scheduler, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Handlers that make a call and block after it look like those that wait; the log says so still."""
+    monkeypatch.setattr(_stall_watch, "_OVERDUE", 0.05)
+    server, gates, senders = Quiet.start(), [Gate(), Gate()], []
+
+    def meet(probe: Probe) -> Any:
+        senders.append(probe.sender)
+        if len(senders) == len(gates):
+            for sender in senders:
+                sender.reply(None)
+        return NO_REPLY
+
+    for gate in gates:
+        Quiet.start().cast(lambda _, gate=gate: (server.call(meet, LONG), gate()))
+    for gate in gates:
+        gate.wait()
+    late = Quiet.start()
+    answer = in_thread(lambda: late.call("late", LONG))
+    deadline = time.monotonic() + LONG
+    while not caplog.records and time.monotonic() < deadline:
+        threading.Event().wait(0.001)
+    gates[0].open()
+    assert answer() == "late"
+    gates[1].open()
+    (record,) = caplog.records
+    assert record.levelno == logging.CRITICAL
+    assert "all 2 threads" in record.getMessage()
+
+
+def test_the_thread_limit_is_not_reported_for_handlers_that_come_back(
+    small_scheduler: Scheduler, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More callers than threads that wait for a server, again and again, are no reason to complain."""
+    monkeypatch.setattr(_stall_watch, "_OVERDUE", 0.3)
+    server, log = Quiet.start(), Log()
+
+    def ask_often(_: Any) -> None:
+        for number in range(50):
+            server.call(number, LONG)
+        log.add("done")
+
+    for _ in range(12):
+        Quiet.start().cast(ask_often)
+    assert log.take(12) == ["done"] * 12
+    assert not caplog.records
 
 
 def test_a_log_handler_may_send_messages(small_scheduler: Scheduler) -> None:

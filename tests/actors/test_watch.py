@@ -8,12 +8,12 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from slither_actors.actors import Ref, _poller
+from slither_actors.actors import Ref, _poller, _runtime
 from slither_actors.actors._scheduler import Scheduler
 from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, in_thread, settle
 
@@ -43,6 +43,14 @@ def data(log: Log) -> bytes:
         entry = log.get()
         if isinstance(entry, bytes):
             return entry
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return when the condition holds."""
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 class Pipe:
@@ -333,6 +341,37 @@ def test_a_descriptor_is_seen_while_handlers_block(pipe: Pipe, log: Log) -> None
     assert data(log) == b"seen"
     gate.open()
     ref.stop()
+
+
+def test_a_scheduler_that_closes_keeps_its_poller_until_the_monitor_has_looked(
+    pipe: Pipe, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of a closed descriptor may be another one's by the time at which the monitor uses it."""
+    scheduler = Scheduler(name="scheduler-of-test")
+    monkeypatch.setattr(_runtime, "scheduler", scheduler)
+    looks, poller = Gate(), scheduler.poller
+    wait, backends = poller.wait, []
+
+    def slow_wait(timeout: float | None) -> Any:
+        if threading.current_thread() is scheduler.stall_watch.thread and not looks.arrived.is_set():
+            looks()
+            backends.append(poller._backend)
+        return wait(timeout)
+
+    ref, gate, stuck = watching(log, pipe.read), Gate(), Quiet.start()
+    monkeypatch.setattr(poller, "wait", slow_wait)
+    stuck.cast(gate)
+    looks.wait()
+    gate.open()
+    ref.stop()
+    stuck.stop()
+    assert not scheduler.close(0.1)
+    until(lambda: not scheduler.runners)
+    looks.open()
+    assert scheduler.stall_watch.thread is not None
+    scheduler.stall_watch.thread.join(LONG)
+    assert backends != [None]
+    assert poller._backend is None
 
 
 def test_a_wake_up_is_for_the_thread_that_polls(pipe: Pipe, log: Log) -> None:

@@ -209,7 +209,12 @@ def test_a_dynamic_supervisor_names_itself(option: str, value: Any) -> None:
     refused(option, "TaskSupervisor <", TaskSupervisor.start, **{option: value})
 
 
-@table(("partitions", [*COUNTS, 0]), ("with_arguments", [*ODD, 1, "x"]), ("strategy", WORDS), *LIMITS)
+@table(
+    ("partitions", [*COUNTS, 0, 100_001, HUGE]),
+    ("with_arguments", [*ODD, 1, "x"]),
+    ("strategy", WORDS),
+    *LIMITS,
+)
 def test_a_partition_supervisor_names_itself(option: str, value: Any) -> None:
     """And what it is to start."""
     options = {"partitions": 2, option: value}
@@ -228,6 +233,33 @@ def test_a_wrong_size_does_not_end_the_partitions(count: Any) -> None:
 def test_a_registry_names_itself(option: str, value: Any) -> None:
     """As a supervisor does."""
     refused(option, "Registry <", Registry.start, **{option: value})
+
+
+@pytest.mark.parametrize("ref", [None, "name", 3, Quiet, Nameless()], ids=lambda ref: type(ref).__name__)
+@pytest.mark.parametrize("method", ["monitor", "link", "unlink"])
+def test_what_is_no_ref_is_refused(method: str, ref: Any) -> None:
+    """A name that nobody has gives None, and the error says that this is no actor."""
+    probe = Quiet.start()
+    refused("ref", method, probe.call, lambda probe: Failure(caught(getattr(probe, method), ref)))
+    assert probe.is_alive()
+
+
+@pytest.mark.parametrize("ref", [None, "name", 3, Quiet, Nameless()], ids=lambda ref: type(ref).__name__)
+def test_a_registry_refuses_what_is_no_ref(ref: Any) -> None:
+    """Wherever it takes one."""
+    registry = Registry.start(keys="unique")
+    refused("ref", "Registry.register_actor", registry.register_actor, ref, "key")
+    refused("ref", "Registry.unregister_actor", registry.unregister_actor, ref, "key")
+    refused("ref", "Registry.keys", registry.keys, ref)
+    refused("ref", "Registry.values", registry.values, "key", ref)
+    assert registry.count() == 0
+
+
+def caught(function: Callable[[Any], object], argument: Any) -> OptionError:
+    """What the function raises."""
+    with pytest.raises(OptionError) as error:
+        function(argument)
+    return error.value
 
 
 def supervisor_of(*ids: object) -> SupervisorRef:

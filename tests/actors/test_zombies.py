@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -179,6 +180,21 @@ def test_a_dynamic_supervisor_has_the_limit_as_well(log: Log, gate: Gate) -> Non
     supervisor.terminate_child(ref)
     assert supervisor.join(LONG)
     assert supervisor.exit_reason == SHUTDOWN
+
+
+def test_many_that_are_stuck_cost_no_more_time_than_one(log: Log, gate: Gate) -> None:
+    """Children that end at one time are also killed and abandoned at one time."""
+    supervisor = DynamicSupervisor.start(max_zombies=100)
+    stuck = [supervisor.start_child(hasty(log, str(number))) for number in range(30)]
+    for ref in stuck:
+        ref.cast(gate)
+        gate.wait()
+        gate.arrived.clear()
+    began = time.monotonic()
+    supervisor.stop(SHUTDOWN)
+    assert time.monotonic() - began < 10 * _zombie._GRACE
+    assert {ref.exit_reason for ref in stuck} == {KILLED}
+    assert len(zombies()) == 30
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, True, None])
