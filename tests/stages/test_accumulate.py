@@ -21,7 +21,7 @@ from slither_actors.stages import (
     sync_info,
     sync_subscribe,
 )
-from tests.stages.probes import Middle, Silent, Sink, Source, ended, inside, seen, settle
+from tests.stages.probes import Middle, Silent, Sink, Source, ended, seen, settle
 
 
 class Logging(Silent):
