@@ -305,15 +305,20 @@ class Emitter(BaseStage):
 
     def _begin_pause(self) -> None:
         super()._begin_pause()
-        # On the object, so that a stage that is not paused looks for nothing.
-        self._demanded = self._remember_demand  # type: ignore[method-assign]
+        self._route_demand()
+
+    def _route_demand(self) -> None:
+        """Choose what becomes of new demand: on the object, so that nothing is looked for at each ask."""
+        vars(self).pop("_demanded", None)
+        if self._on_hold:
+            self._demanded = self._remember_demand  # type: ignore[method-assign]
 
     def _remember_demand(self, demand: int) -> None:
         self._unmet += demand
 
     def _end_pause(self) -> None:
-        vars(self).pop("_demanded", None)
         super()._end_pause()
+        self._route_demand()
         demand, self._unmet = self._unmet, 0
         if demand and not self._is_over():
             self._demanded(demand)

@@ -13,6 +13,7 @@ from slither_actors.stages._emitter import SEQUENCES, as_events
 from slither_actors.stages._job import Job
 from slither_actors.stages._kinds import Kind, Made
 from slither_actors.stages._lazy import Lazy, LazyEmitter
+from slither_actors.stages._subscription import Subscription
 from slither_actors.stages._unfinished import OpenDemand
 
 __all__ = ["MODE", "Mode", "Producer"]
@@ -20,6 +21,16 @@ __all__ = ["MODE", "Mode", "Producer"]
 Mode = Literal["forward", "accumulate"]
 
 MODE = one_of("forward", "accumulate")
+
+
+class _Ask:
+    """An ask in the log."""
+
+    __slots__ = ("count", "subscription")
+
+    def __init__(self, subscription: Subscription, count: int) -> None:
+        self.subscription = subscription
+        self.count = count
 
 
 class _LoggedInfo:
@@ -47,7 +58,7 @@ class Producer(LazyEmitter):
     """
 
     _log: deque[Any] | None = None
-    """What came while demand accumulates: an integer is demand, a sequence events; see `_LoggedInfo`."""
+    """What came while demand accumulates: asks, demand that no ask is for, events and infos."""
 
     _logged = 0
     """Events in the log."""
@@ -94,23 +105,46 @@ class Producer(LazyEmitter):
         if mode == "accumulate":
             self._log = deque()
             # On the object, so that a producer that forwards looks for nothing.
-            self._meet = self._log_demand  # type: ignore[method-assign]
+            self._asked = self._log_ask  # type: ignore[method-assign]
             self._dispatch = self._log_events  # type: ignore[method-assign]
+            self._route_demand()
             return
         log, self._log, self._logged = self._log, None, 0
-        del self._meet, self._dispatch
+        del self._asked, self._dispatch
+        self._route_demand()
         for entry in log or ():
             if self._cell.ending is not None:
                 return
-            if type(entry) is int:
-                self._meet(entry)
-            elif type(entry) is _LoggedInfo:
-                self._queue_info(entry.info)
-            else:
-                self._dispatch(entry)
+            self._replay(entry)
+
+    def _replay(self, entry: Any) -> None:
+        if type(entry) is _Ask:
+            if entry.subscription in self._consumers:
+                self._asked(entry.subscription, entry.count)
+        elif type(entry) is int:
+            if not self._finishing:
+                self._demanded(entry)
+        elif type(entry) is _LoggedInfo:
+            self._queue_info(entry.info)
+        else:
+            self._dispatch(entry)
+
+    def _route_demand(self) -> None:
+        super()._route_demand()
+        if self._log is not None:
+            self._demanded = self._log_demand  # type: ignore[method-assign]
+
+    def _log_ask(self, subscription: Subscription, count: int) -> None:
+        # The fan-out hears of it in its turn: else it would send what is in the log on demand that
+        # the producer is told of later, and events of the buffer would be overtaken.
+        if subscription not in self._consumers:
+            self._refuse(subscription, "unknown_subscription")
+        elif self._log is not None:
+            self._log.append(_Ask(subscription, count))
 
     def _log_demand(self, demand: int) -> None:
-        if demand and self._log is not None:
+        """Demand that a consumer has given up, say."""
+        if self._log is not None:
             self._log.append(demand)
 
     def _log_events(self, events: Sequence[Any]) -> None:
@@ -129,6 +163,7 @@ class Producer(LazyEmitter):
         return (
             super()._count_unmet()
             + self._fresh_demand
+            + sum(entry.count for entry in self._log or () if type(entry) is _Ask)
             + sum(entry for entry in self._log or () if type(entry) is int)
         )
 

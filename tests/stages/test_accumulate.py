@@ -13,6 +13,7 @@ from slither_actors.stages import (
     BroadcastFanOut,
     ask,
     async_info,
+    cancel,
     complete,
     demand,
     estimate_buffered_count,
@@ -84,9 +85,9 @@ def test_events_and_demand_are_replayed_entry_by_entry() -> None:
     assert statistics(source).logged == 4
     demand(source, "forward")
     settle(source, sink)
-    # As in GenStage: each ask as it came, though the fan-out knew of the second when it sent 1, 2 and 3.
-    assert seen(source, "order") == [2, 5]
-    assert seen(sink, "batches") == [["for 2"], [1, 2, 3], ["for 5"], [4]]
+    # The first ask leaves one open, which gets the 1; 2 and 3 are buffered and meet two of the five.
+    assert seen(source, "order") == [2, 3]
+    assert seen(sink, "batches") == [["for 2"], [1], [2, 3], ["for 3"], [4]]
     assert statistics(source).logged == 0
 
 
@@ -225,6 +226,52 @@ def test_a_stop_amid_the_replay_ends_it() -> None:
     assert ended(source) == "normal"
     assert seen(source, "order") == [1]
     assert seen(sink, "events") == ["for 1"]
+
+
+def test_the_asks_of_a_consumer_that_has_left_are_forgotten() -> None:
+    """What is in the log goes to the others."""
+    source = Logging.start(demand="accumulate")
+    sinks = [Sink.start(mode="manual") for _ in range(2)]
+    first, second = [sync_subscribe(sink, to=source, cancel="temporary") for sink in sinks]
+    ask(first, 3)
+    source.cast([1])
+    ask(second, 2)
+    cancel(first)
+    settle(*sinks, source)
+    demand(source, "forward")
+    settle(source, *sinks)
+    assert seen(source, "order") == [1]
+    assert seen(sinks[1], "events") == [1, "for 1"]
+    assert seen(sinks[0], "events") == []
+
+
+def test_demand_that_a_leaving_consumer_sets_free_is_logged_too() -> None:
+    """The slowest of a broadcast goes; what the others have asked for is then all theirs."""
+    source = Logging.start(dispatcher=BroadcastFanOut)
+    sinks = [Sink.start(mode="manual") for _ in range(2)]
+    first, second = [sync_subscribe(sink, to=source, cancel="temporary") for sink in sinks]
+    ask(second, 4)
+    settle(*sinks, source)
+    demand(source, "accumulate")
+    cancel(first)
+    settle(*sinks, source)
+    assert seen(source, "order") == []
+    source.cast([1])
+    demand(source, "forward")
+    settle(source, *sinks)
+    assert seen(source, "order") == [4]
+    assert seen(sinks[1], "events") == ["for 4", 1]
+
+
+def test_an_ask_of_a_stranger_is_refused_at_once() -> None:
+    """As while demand is forwarded."""
+    source, sink = Logging.start(demand="accumulate"), Sink.start(mode="manual")
+    subscription = sync_subscribe(sink, to=source)
+    cancel(subscription)
+    settle(sink, source, rounds=1)
+    ask(subscription, 1)
+    settle(source)
+    assert statistics(source).unmet == 0
 
 
 # -- misuse ------------------------------------------------------------------------------
