@@ -63,6 +63,36 @@ def test_no_size_is_no_limit() -> None:
     assert drain(buffer) == list(range(100_000))
 
 
+def test_a_buffer_that_blocks_keeps_all_and_says_when_it_is_full() -> None:
+    """Its owner takes nothing in then; what one callback emits is kept whole."""
+    buffer = Buffer(3, "block")
+    assert buffer.store([1, 2]) == 0
+    assert not buffer.is_full
+    assert buffer.store([3, 4]) == 0
+    assert buffer.is_full
+    buffer.take(2)
+    assert not buffer.is_full
+    assert buffer.statistics().peak == 4
+
+
+@pytest.mark.parametrize("keep", ["first", "last", "error"])
+def test_others_are_never_full(keep: Keep) -> None:
+    """They drop, or end the stage."""
+    buffer = Buffer(1, keep)
+    buffer.store([1])
+    assert not buffer.is_full
+
+
+def test_to_block_it_takes_a_size() -> None:
+    """It would never be full without; of size 0 it is with the first event."""
+    with pytest.raises(OptionError, match="buffer_size"):
+        Buffer(None, "block")
+    buffer = Buffer(0, "block")
+    assert not buffer.is_full
+    buffer.store([1])
+    assert buffer.is_full
+
+
 @pytest.mark.parametrize("size", [-1, 1.5, True, "big"])
 def test_a_wrong_size_is_refused(size: Any) -> None:
     """At the start and not when it overflows."""
@@ -124,8 +154,9 @@ def test_small_lists_are_joined() -> None:
 class BufferMachine(RuleBasedStateMachine):
     """Against a plain list of events and infos, dropped one by one."""
 
-    @initialize(size=st.none() | st.integers(0, 12), keep=st.sampled_from(["first", "last"]))
+    @initialize(size=st.none() | st.integers(0, 12), keep=st.sampled_from(["first", "last", "block"]))
     def make(self, size: int | None, keep: Keep) -> None:
+        size = 5 if keep == "block" and size is None else size
         self.buffer = Buffer(size, keep)
         self.model: list[tuple[str, int]] = []
         self.number = 0
@@ -147,7 +178,11 @@ class BufferMachine(RuleBasedStateMachine):
         self.number += count
         dropped, released = 0, []
         for event in events:
-            if self.buffer.size is not None and self.events() == self.buffer.size:
+            if (
+                self.buffer.size is not None
+                and self.events() == self.buffer.size
+                and self.buffer.keep != "block"
+            ):
                 dropped += 1
                 if self.buffer.keep == "first" or not self.buffer.size:
                     continue
@@ -181,6 +216,7 @@ class BufferMachine(RuleBasedStateMachine):
         numbers = self.buffer.statistics()
         assert len(self.buffer) == self.buffer.length == numbers.length == self.events()
         assert (numbers.discarded, numbers.peak) == (self.discarded, self.peak)
+        assert self.buffer.is_full == (numbers.keep == "block" and self.events() >= max(1, numbers.size or 0))
 
 
 TestBufferMachine = BufferMachine.TestCase

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import Crash
+from slither_actors.actors import Crash, Server
 from slither_actors.errors import OptionError, StartError
-from slither_actors.stages import PartitionFanOut, ask, cancel, from_iterable, sync_subscribe
-from tests.stages.probes import Middle, Sink, ended, seen, settle
+from slither_actors.stages import PartitionFanOut, ask, cancel, demand, from_iterable, sync_subscribe
+from tests.stages.probes import Middle, Silent, Sink, ended, inside, seen, settle
 
 
 class Pulled:
@@ -185,3 +185,81 @@ def test_a_wrong_argument_fails_the_start(arguments: dict[str, Any], cause: type
     with pytest.raises(StartError) as caught:
         from_iterable(**arguments)
     assert isinstance(caught.value.__cause__, cause)
+
+
+@pytest.mark.parametrize(("good", "wanted"), [(0, 10), (7, 10), (25, 10)])
+def test_what_the_iterable_raised_says_at_which_element(good: int, wanted: int) -> None:
+    """In a note, so that the exception stays what it is. The first element is 0."""
+
+    def broken() -> Iterator[int]:
+        yield from range(good)
+        raise ValueError("no more")
+
+    source, sink = from_iterable(broken()), Sink.start()
+    sync_subscribe(sink, to=source, max_demand=wanted)
+    reason = ended(source)
+    assert str(reason) == "ValueError: no more"
+    assert f"its iterable raised this for element {good} (from 0)" in reason.traceback_text
+    assert seen(sink, "events") == list(range(good))
+
+
+def test_an_empty_iterable_ends_at_the_first_demand() -> None:
+    """And not at the start, when nobody is there yet."""
+    source, sink = from_iterable([]), Sink.start(mode="manual")
+    subscription = sync_subscribe(sink, to=source)
+    settle(source, sink)
+    assert source.is_alive()
+    ask(subscription, 1)
+    assert ended(source) == "normal"
+
+
+def test_it_ends_behind_what_is_in_its_buffer() -> None:
+    """Elements that were read for a consumer that has left."""
+    source, first, second = from_iterable(range(10)), Sink.start(mode="manual"), Sink.start(mode="manual")
+    subscription = sync_subscribe(first, to=source, cancel="temporary")
+    settle(first, source)
+    inside(source, lambda stage: stage.emit(["before"]))
+    ask(subscription, 10)
+    settle(first, source)
+    assert seen(first, "events") == ["before", *range(9)]
+    assert source.is_alive()
+    subscription = sync_subscribe(second, to=source)
+    ask(subscription, 3)
+    assert ended(source) == "normal"
+    assert seen(second, "events") == [9]
+
+
+def test_with_demand_accumulating_nothing_is_read() -> None:
+    """Until demand is forwarded."""
+    pulled = Pulled()
+    source, sink = from_iterable(pulled, demand="accumulate"), Sink.start(mode="manual")
+    ask(sync_subscribe(sink, to=source), 3)
+    settle(sink, source)
+    assert pulled.count == 0
+    demand(source, "forward")
+    settle(source, sink)
+    assert seen(sink, "events") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("link", "outcome"), [(True, "ends"), (False, "lives")])
+def test_it_is_linked_to_the_actor_that_starts_it(link: bool, outcome: str) -> None:
+    """As in GenStage, unless told otherwise; a plain thread has no links."""
+
+    class Owner(Server):
+        def handle_call(self, request: Any, sender: Any) -> Any:
+            return from_iterable(request, link=link)
+
+    owner = Owner.start()
+    source = owner.call(itertools.count())
+    owner.stop("shutdown")
+    if outcome == "ends":
+        assert ended(source) == "shutdown"
+    else:
+        settle(source)
+        assert source.is_alive()
+
+
+def test_link_is_a_bool() -> None:
+    """Not the actor to link to."""
+    with pytest.raises(OptionError, match="link"):
+        from_iterable([], link=Silent.start())  # type: ignore[arg-type]
