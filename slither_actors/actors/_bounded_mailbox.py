@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
     from slither_actors.actors._scheduler import Scheduler
 
-__all__ = ["BoundedCell"]
+__all__ = ["BoundedCell", "is_bounded"]
 
 logger = GuardedLog("slither_actors.actors")
 
 _BOUNDED = frozenset({_on_call, _on_cast, _on_info, _on_envelope})
 
 
-def _is_bounded(message: Message) -> bool:
+def is_bounded(message: Message) -> bool:
+    """Whether it is one of a user's, and takes room; an order of Pykka's to stop is not."""
     function, argument = message
     if function is _on_envelope and isinstance(argument.message, messages._ActorStop):
         return False
@@ -71,7 +72,7 @@ class _Box(deque[Message]):
                 self.keep()
                 self._leave()
             message = super().popleft()
-            if _is_bounded(message):
+            if is_bounded(message):
                 if self.keeping:
                     self._taken = True
                 else:
@@ -100,7 +101,7 @@ class _Box(deque[Message]):
 
     def take_oldest(self) -> Message | None:
         """Remove the first message that takes room, if the actor does not keep all. The lock is held."""
-        index = next((index for index in range(len(self)) if _is_bounded(self[index])), None)
+        index = next((index for index in range(len(self)) if is_bounded(self[index])), None)
         if index is None:
             return None
         message = self[index]
@@ -133,7 +134,7 @@ class BoundedCell(Cell):
 
     def put(self, message: Message) -> None:
         """Send one message, or do with it what the overflow policy says."""
-        if not _is_bounded(message):
+        if not is_bounded(message):
             self._append(message)
         elif not self._admit(message):
             return

@@ -30,6 +30,7 @@ from slither_actors.core import (
 )
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
+from slither_actors.stages._events import SEQUENCES, as_events
 from slither_actors.stages._intake import Intake
 from slither_actors.stages._job import current_job
 from slither_actors.stages._stage import BaseStage
@@ -38,22 +39,6 @@ from slither_actors.stages._subscription import Subscription
 __all__ = ["SEQUENCES", "Emitter", "as_events"]
 
 logger = logging.getLogger("slither_actors.stages")
-
-
-SEQUENCES = frozenset({list, tuple, range})
-"""What is taken as a list of events as it is."""
-
-
-def as_events(returned: Iterable[Any] | None) -> Sequence[Any]:
-    """Take what a callback returned as a sequence of events; None is none."""
-    if type(returned) in SEQUENCES:
-        return returned  # type: ignore[return-value]
-    if returned is None:
-        return ()
-    if isinstance(returned, (str, bytes, dict)) or not isinstance(returned, Iterable):
-        msg = f"a stage returned {returned!r:.100}; expected is an iterable of events, such as a list"
-        raise TypeError(msg)
-    return list(returned)
 
 
 class _Finish:

@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from pykka import messages
-
 from slither_actors.actors import NO_REPLY, Down, Exit, Request
+from slither_actors.actors._bounded_mailbox import is_bounded
 from slither_actors.actors._handlers import _on_call, _on_cast, _on_envelope, _on_info
 from slither_actors.actors._message import Message
 from slither_actors.stages import _protocol
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
-
     from slither_actors.stages._emitter import Emitter
 
 __all__ = ["Intake"]
@@ -148,8 +145,8 @@ def _hold_info(stage: Emitter, message: Any) -> None:
         stage._intake.hold(stage, (_on_info, message))  # type: ignore[union-attr]
 
 
-def _hold_envelope(stage: Emitter, envelope: Envelope[Any]) -> None:
-    if isinstance(envelope.message, messages._ActorStop):
+def _hold_envelope(stage: Emitter, envelope: Any) -> None:
+    if not is_bounded((_on_envelope, envelope)):
         type(stage)._on_envelope(stage, envelope)
     else:
         stage._intake.hold(stage, (_on_envelope, envelope))  # type: ignore[union-attr]
