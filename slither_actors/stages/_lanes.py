@@ -109,6 +109,11 @@ class MessageLane(Lane):
         self._held = held
         self._start_next()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job runs or waits."""
+        return not self._waiting and super().is_idle
+
     def start(self, job: Job) -> None:
         """Start a job, now or in its turn."""
         self._waiting.append(job)

@@ -133,6 +133,8 @@ class Producer(LazyEmitter):
         super()._route_demand()
         if self._log is not None:
             self._demanded = self._log_demand  # type: ignore[method-assign]
+        elif self._draining:
+            self._demanded = self._remember_demand  # type: ignore[method-assign]
 
     def _log_ask(self, subscription: Subscription, count: int) -> None:
         # The fan-out hears of it in its turn: else it would send what is in the log on demand that
@@ -181,10 +183,16 @@ class Producer(LazyEmitter):
         super()._begin_drain(together)
         if not self._draining:
             return
-        lane = self._lane
-        if lane is None or lane.is_idle or self._handler_kind is Kind.STREAM:
-            self.complete()
+        self._route_demand()
+        self._complete_if_idle()
         self._set_mode("forward")
+
+    def _complete_if_idle(self) -> None:
+        """End, unless coroutines are at work that will emit something: then when they have ended."""
+        # One that streams may never end.
+        lane = None if self._handler_kind is Kind.STREAM else self._lane
+        if all(each is None or each.is_idle for each in (lane, self._message_lane)):
+            self.complete()
 
     def _demand_now(self, demand: int) -> None:
         lazy = self._lazy
@@ -235,11 +243,12 @@ class Producer(LazyEmitter):
     def _lane_moved(self) -> None:
         """Start a coroutine for the demand that there is, if one may start."""
         lane = self._lane
-        if self._draining and lane is not None and lane.is_idle:
-            self.complete()
+        if self._draining:
+            self._complete_if_idle()
+            return
         if lane is None or not self._fresh_demand or not lane.has_room or self._is_over():
             return
-        if self._on_hold or self._draining:
+        if self._on_hold:
             return
         demand, self._fresh_demand = self._fresh_demand, 0
         job = Job(self, "handle_demand", (demand,), call=self.handle_demand, finish=self._finish_demand)

@@ -366,6 +366,35 @@ def test_coroutines_at_work_are_waited_for() -> None:
     assert seen(sink, "events") == [*range(seen(source, "next"))] == [0, 1, 2, 3]
 
 
+def test_coroutines_that_handle_messages_are_waited_for() -> None:
+    """What they emit was asked for before the end; demand that comes meanwhile is not met any more."""
+    gate = Gate()
+
+    class Slow(Silent):
+        async def handle_cast(self, message: Any) -> None:
+            await gate.wait(message)
+            self.emit([message])
+
+    source, sink = Slow.start(), Sink.start(mode="manual")
+    subscription = sync_subscribe(sink, to=source)
+    ask(subscription, 5)
+    settle(sink, source)
+    source.cast(1)
+    source.cast(2)
+    gate.await_waiting(1)
+    done: list[Any] = []
+    drainer = threading.Thread(target=lambda: done.append(drain(source, sink, timeout=SECONDS)))
+    drainer.start()
+    until(lambda: inside(source, lambda stage: stage._draining))
+    ask(subscription, 5)
+    settle(source)
+    gate.open()
+    drainer.join(SECONDS)
+    assert done[0].ended == {source: "normal", sink: "normal"}
+    assert seen(sink, "events") == [1, 2]
+    assert seen(source, "demands") == [5]
+
+
 def test_what_is_lost_at_the_deadline_is_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
     """The deadline is one for all; those left are killed."""
     release = threading.Event()
