@@ -119,8 +119,8 @@ class Producer(LazyEmitter):
 
     def _replay(self, entry: Any) -> None:
         if type(entry) is _Ask:
-            if entry.subscription in self._consumers:
-                self._asked(entry.subscription, entry.count)
+            # Of a consumer that has left: it is told what it knows, and ignores it.
+            self._asked(entry.subscription, entry.count)
         elif type(entry) is int:
             if not self._finishing:
                 self._demanded(entry)

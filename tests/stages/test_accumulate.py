@@ -222,6 +222,7 @@ def test_a_stop_amid_the_replay_ends_it() -> None:
     ask(subscription, 1)
     ask(subscription, 1)
     settle(sink, source)
+    source.cast([9])
     demand(source, "forward")
     assert ended(source) == "normal"
     assert seen(source, "order") == [1]
@@ -261,6 +262,25 @@ def test_demand_that_a_leaving_consumer_sets_free_is_logged_too() -> None:
     settle(source, *sinks)
     assert seen(source, "order") == [4]
     assert seen(sinks[1], "events") == ["for 4", 1]
+
+
+def test_a_producer_that_has_completed_is_asked_for_nothing_of_the_log() -> None:
+    """Neither for asks nor for demand that was set free."""
+    source = Logging.start(dispatcher=BroadcastFanOut)
+    sinks = [Sink.start(mode="manual") for _ in range(2)]
+    first, second = [sync_subscribe(sink, to=source, cancel="temporary") for sink in sinks]
+    ask(second, 4)
+    settle(*sinks, source)
+    demand(source, "accumulate")
+    cancel(first)
+    ask(second, 2)
+    settle(*sinks, source)
+    source.cast([1])
+    complete(source)
+    demand(source, "forward")
+    assert ended(source) == "normal"
+    assert seen(source, "order") == []
+    assert seen(sinks[1], "events") == [1]
 
 
 def test_an_ask_of_a_stranger_is_refused_at_once() -> None:

@@ -164,11 +164,35 @@ def test_a_call_whose_caller_has_given_up_is_not_handled_later() -> None:
     source, sink, subscription = full(Bounded)
     with pytest.raises(CallTimeoutError):
         source.call([3], timeout=0.02)
+    source.suspend()
+    with pytest.raises(CallTimeoutError):
+        source.call([3], timeout=0.02)
+    source.resume()
+    settle(source)
+    assert source._cell.inbox.bounded == 1  # the first, which is kept
     ask(subscription, 10)
     settle(sink, source)
     assert seen(source, "handled") == [[0, 1, 2]]
     assert source._cell.inbox.bounded == 0
     assert source.call([4]) == "emitted"
+
+
+def test_what_comes_while_many_are_released_does_not_overtake_them() -> None:
+    """They are released some at a time, for others to have their turn."""
+
+    class Echo(Pushed):
+        def handle_cast(self, message: Any) -> None:
+            super().handle_cast(message)
+            if message == [3]:
+                self.ref.cast(["last"])
+
+    source, sink, subscription = full(Echo, buffer_size=3)
+    for each in range(3, 150):
+        source.cast([each])
+    settle(source)
+    ask(subscription, 1000)
+    settle(sink, source)
+    assert seen(sink, "events") == [*range(150), "last"]
 
 
 # -- what goes on ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import Server
+from slither_actors.actors import Ref, Server
 from slither_actors.errors import ActorExitError, CallCycleError, OptionError
 from slither_actors.stages import (
     BroadcastFanOut,
@@ -29,6 +29,7 @@ from slither_actors.stages import (
     stop,
     sync_subscribe,
 )
+from slither_actors.stages._control import _begin_pause
 from tests.stages.gates import Gate
 from tests.stages.probes import SECONDS, Middle, Silent, Sink, Source, ended, inside, seen, settle, until
 
@@ -115,7 +116,7 @@ def test_a_paused_producer_consumer_holds_both_sides() -> None:
 
 
 def test_a_generator_is_not_read_on_while_its_stage_is_paused() -> None:
-    """Between two strokes, or with demand that comes meanwhile."""
+    """Demand that comes meanwhile is remembered."""
 
     class Endless(Silent):
         def handle_demand(self, demand: int) -> Iterator[int]:  # type: ignore[override]
@@ -129,11 +130,29 @@ def test_a_generator_is_not_read_on_while_its_stage_is_paused() -> None:
     ask(subscription, 3)
     settle(sink, source)
     assert seen(sink, "events") == [0, 1]
-    inside(source, lambda stage: stage._go_on())
-    assert seen(sink, "events") == [0, 1]
     resume(source)
     settle(source)
     assert seen(sink, "events") == [*range(5)]
+
+
+def test_a_generator_is_held_between_two_strokes() -> None:
+    """What it was asked for before is read when its stage goes on."""
+
+    class Endless(Silent):
+        def handle_demand(self, demand: int) -> Iterator[int]:  # type: ignore[override]
+            return itertools.count()
+
+    source, sink = Endless.start(), Sink.start(mode="manual")
+    subscription = sync_subscribe(sink, to=source)
+    source.suspend()
+    ask(subscription, 3000)
+    source.send(_begin_pause)
+    source.resume()
+    settle(source, sink)
+    assert seen(sink, "count") == 1024
+    resume(source)
+    settle(source, sink)
+    assert seen(sink, "count") == 3000
 
 
 def test_no_coroutine_is_started_for_a_paused_stage() -> None:
@@ -281,6 +300,22 @@ def test_a_consumer_of_two_producers_waits_for_both() -> None:
     assert set(report.ended.values()) == {"normal"}
     events = seen(sink, "events")
     assert sorted(events) == [-2, -1, *range(seen(sources[0], "next"))]
+
+
+def test_consumers_hear_of_the_drain_before_their_producers_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the end of the first producer would be the end of them."""
+    stages = chain(max_demand=10)
+    order: list[Any] = []
+    send = Ref.send
+
+    def noting(ref: Ref, function: Any, argument: Any = None) -> None:
+        order.append(ref)
+        send(ref, function, argument)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ref, "send", noting)
+        drain(*stages, timeout=SECONDS)
+    assert [ref for ref in order if ref in stages][-1] is stages[0]
 
 
 def test_one_producer_can_be_drained_alone() -> None:
