@@ -430,3 +430,27 @@ def test_coroutines_that_handle_messages_are_not_started_while_it_is_full() -> N
     ask(subscription, 5)
     until(lambda: seen(sink, "count") == 3)
     assert seen(sink, "events") == [0, 1, 2]
+
+
+def test_many_who_push_and_consumers_that_come_and_go_lose_nothing() -> None:
+    """The buffer and the mailbox stay within their bounds, and nobody waits for ever."""
+    source, sinks = Bounded.start(), [Sink.start(cancel="temporary") for _ in range(4)]
+    pushers = [
+        threading.Thread(target=lambda first=first: [source.cast([first + n]) for n in range(300)])
+        for first in (0, 1000, 2000)
+    ]
+    for pusher in pushers:
+        pusher.start()
+    for sink in sinks[:-1]:
+        subscription = sync_subscribe(sink, to=source, cancel="temporary", max_demand=7)
+        until(lambda sink=sink: seen(sink, "count") > 50)
+        numbers = statistics(source)
+        assert numbers.held <= 2
+        assert numbers.buffered <= 3
+        cancel(subscription)
+    sync_subscribe(sinks[-1], to=source, cancel="temporary", max_demand=7)
+    for pusher in pushers:
+        pusher.join(SECONDS)
+    drain(source, timeout=SECONDS)
+    events = [event for sink in sinks for event in seen(sink, "events")]
+    assert sorted(events) == [first + n for first in (0, 1000, 2000) for n in range(300)]
