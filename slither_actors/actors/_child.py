@@ -86,6 +86,10 @@ class Child:
     """A spec and the incarnation that runs under it. Only its supervisor touches it."""
 
     spec: ChildSpec
+
+    extra: tuple[Any, ...] = ()
+    """Appended to the arguments of the spec at each start, the restarts included."""
+
     ref: Ref | None = None
     restarting: bool = False
     restarts: int = 0
@@ -110,6 +114,10 @@ class Child:
     def label(self) -> str:
         """The id, for a person."""
         return safe_text(self.spec.id, repr)
+
+    def launch(self) -> Ref:
+        """Start it, linked to the calling supervisor."""
+        return self.spec.launch(*self.extra)
 
     def is_called(self, id: object) -> bool:
         """Whether the child has this id.
