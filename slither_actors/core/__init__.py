@@ -9,8 +9,8 @@ from slither_actors.core._backoff import may_retry, retry_delay
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
-from slither_actors.core._child_demand import ChildDemand, ChildDemandStatistics
 from slither_actors.core._checked_fan_out import CheckedFanOut, checked_fan_out, missing_in_fan_out
+from slither_actors.core._child_demand import ChildDemand, ChildDemandStatistics
 from slither_actors.core._demand import DEFAULT_MAX_DEMAND, SubscriptionDemand, check_demand
 from slither_actors.core._demand_fan_out import DemandFanOut
 from slither_actors.core._fan_out import (
