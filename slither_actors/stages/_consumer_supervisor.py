@@ -276,7 +276,7 @@ class ConsumerSupervisor(Receiver, DynamicSupervisor):
     def _may_leave(self) -> bool:
         return True  # the children may run for long, and other producers would wait behind them
 
-    def _leave(self, subscription: Subscription, kind: str, reason: Any) -> None:
+    def _leave(self, subscription: Any, kind: str, reason: Any) -> None:
         self._demands.pop(subscription, None)
         super()._leave(subscription, kind, reason)
 
