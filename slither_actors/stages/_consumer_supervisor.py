@@ -21,6 +21,7 @@ from slither_actors.config import placed, shown
 from slither_actors.core import ChildDemand
 from slither_actors.errors import AbandonedError, OptionError, safe_text
 from slither_actors.stages import _protocol
+from slither_actors.stages._functions import ask as by_hand
 from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._subscription import Subscription
 
@@ -191,7 +192,7 @@ class ConsumerSupervisor(Receiver, DynamicSupervisor):
         demand = ChildDemand(subscription.options.max_demand, subscription.options.min_demand)
         self._demands[subscription] = demand
         if self._cell.ending is None:
-            subscription.producer_put((_protocol.ask, (subscription, demand.max_demand)))
+            by_hand(subscription, demand.max_demand)
         return "manual"
 
     # -- children --------------------------------------------------------------------
@@ -257,7 +258,13 @@ class ConsumerSupervisor(Receiver, DynamicSupervisor):
         demand = self._demands.get(source)
         ask = 0 if demand is None else demand.finish(count)
         if ask and not source.closed and not self._is_over():
-            source.producer_put((_protocol.ask, (source, ask)))
+            by_hand(source, ask)
+
+    def _count_asked_of(self) -> dict[Subscription, int]:
+        return {source: demand.statistics().outstanding for source, demand in tuple(self._demands.items())}
+
+    def _count_in_children(self) -> int:
+        return self._children_of_events
 
     def _do_start_by_hand(self, args: tuple[Any, ...]) -> Ref | None:
         return self._do_start_child(self._template, args)

@@ -294,6 +294,14 @@ class Receiver(BaseStage):
         if not self._producers and not self._waiting:
             self._end_with_source(NORMAL)
 
+    def _count_asked_of(self) -> dict[Subscription, int]:
+        """Events asked of each producer that have not come."""
+        return {source: source.demand.outstanding for source in tuple(self._producers) if not source.manual}
+
+    def _count_in_children(self) -> int:
+        """Events that were given to children which have not ended."""
+        return 0
+
     def _count_waiting(self) -> int:
         """Events that came and are not handled yet."""
         count = 0

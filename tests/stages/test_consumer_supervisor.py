@@ -26,10 +26,15 @@ from slither_actors.stages import (
     ConsumerSupervisorRef,
     Subscription,
     cancel,
+    connected,
+    drain,
     from_iterable,
+    pause,
+    resume,
+    statistics,
     sync_subscribe,
 )
-from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, crash
+from tests.actors.probes import LONG, Gate, Log, Probe, Quiet, crash, in_thread
 from tests.stages.probes import Noting, Silent, ended, inside, seen, settle, until
 
 
@@ -766,6 +771,14 @@ def test_a_function_may_be_run_for_each_event(log: Log) -> None:
     assert sorted(log.rest()) == [("first", "a", "last"), ("first", "b", "last")]
 
 
+def test_functions_that_wait_run_side_by_side(log: Log) -> None:
+    """As many as `max_demand` says."""
+    together = threading.Barrier(8)
+    spec = Task.child_spec(lambda event: log.add((event, together.wait(LONG))))
+    assert ended(supervise(spec, from_iterable(range(16)), max_demand=8, min_demand=1)) == "normal"
+    assert len(log.rest()) == 16
+
+
 def test_a_transient_task_is_tried_again(log: Log) -> None:
     """Until it has succeeded, or there were too many restarts."""
 
@@ -788,3 +801,92 @@ def test_a_subscription_is_told_of_by_its_ref(log: Log, feed: Ref) -> None:
     supervisor.stop()
     with pytest.raises(ActorExitError):
         sync_subscribe(supervisor, to=feed)
+
+
+# -- control ----------------------------------------------------------------------------------------------
+
+
+def test_a_paused_one_starts_nobody_and_its_children_run_on(log: Log, feed: Ref) -> None:
+    """What comes waits, and there is no more of it than there are places."""
+    supervisor = supervise(jobs(log), feed, max_demand=2, min_demand=0)
+    emit(feed, 1)
+    (ref,) = children(log, 1)
+    pause(supervisor)
+    emit(feed, 2, 3, 4)
+    ref.stop()
+    settle(supervisor, feed)
+    assert log.empty()
+    assert supervisor.count_children().active == 0
+    assert statistics(supervisor).waiting == 2
+    resume(supervisor)
+    assert [events for events, _ in log.take(2)] == [(2,), (3,)]
+    assert log.empty()
+
+
+def test_an_end_of_a_producer_behind_a_pause_stops_no_other(log: Log, feed: Ref) -> None:
+    """It does not wait for the children."""
+    other = Silent.start()
+    supervisor = supervise(jobs(log), feed, other, cancel="temporary")
+    emit(feed, 1)
+    log.get()
+    pause(supervisor)
+    feed.stop()
+    settle(supervisor)
+    emit(other, 2)
+    settle(other, supervisor)
+    resume(supervisor)
+    assert log.get()[0] == (2,)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_it_is_drained_when_the_children_have_finished(paused: bool, log: Log, feed: Ref) -> None:
+    """Those of events that wait, too; nothing new is taken."""
+    supervisor = supervise(jobs(log), feed, max_demand=2, min_demand=0)
+    if paused:
+        pause(supervisor)
+    emit(feed, 1)
+    settle(feed, supervisor)
+    report = in_thread(lambda: drain(supervisor, timeout=LONG))
+    (ref,) = children(log, 1)
+    until(lambda: seen(feed, "left"))
+    emit(feed, 2)
+    settle(feed, supervisor)
+    assert supervisor.is_alive()
+    assert log.empty()
+    ref.stop()
+    assert report().ended == {supervisor: "normal"}
+
+
+def test_one_without_children_is_drained_at_once(log: Log, feed: Ref) -> None:
+    """There is nothing to wait for."""
+    supervisor = supervise(jobs(log), feed)
+    assert drain(supervisor, timeout=LONG).ended == {supervisor: "normal"}
+
+
+def test_what_does_not_finish_in_time_is_killed_and_counted(log: Log, feed: Ref) -> None:
+    """An event in a child is lost with it."""
+    supervisor = supervise(jobs(log), feed)
+    emit(feed, 1, 2)
+    refs = children(log, 2)
+    assert drain(supervisor, timeout=0.05).killed == {supervisor: 2}
+    assert [ended(ref) for ref in refs] == ["killed"] * 2
+
+
+def test_a_graph_is_drained_through_it() -> None:
+    """Every event that was taken has its child, and the rest stays where it was."""
+    done = Log()
+    source = from_iterable(range(100_000))
+    supervisor = supervise(Task.child_spec(done.add), source, max_demand=5)
+    assert drain(*connected(supervisor), timeout=LONG).lost == 0
+    events = done.rest()
+    assert sorted(events) == list(range(len(events)))
+
+
+def test_its_statistics_are_those_of_its_places(log: Log, feed: Ref) -> None:
+    """What it asked for, and what its children have."""
+    supervisor = supervise(jobs(log), feed, max_demand=5)
+    emit(feed, 1, 2)
+    log.take(2)
+    numbers = statistics(supervisor)
+    assert list(numbers.asked_of.values()) == [3]
+    assert (numbers.in_flight, numbers.waiting, numbers.kind) == (2, 0, "consumer")
