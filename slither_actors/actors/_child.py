@@ -12,10 +12,12 @@ import attrs
 from slither_actors import telemetry
 from slither_actors.actors import _runtime
 from slither_actors.actors._ancestry import depth
-from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec
+from slither_actors.actors._child_spec import BRUTAL_KILL, ChildSpec, class_name
 from slither_actors.actors._reasons import SHUTDOWN
+from slither_actors.actors._ref import Ref
 from slither_actors.actors._request import Request
 from slither_actors.actors._zombie import bury, is_zombie
+from slither_actors.config import shown
 from slither_actors.core import RestartBackoff
 from slither_actors.errors import ChildError, safe_text
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from slither_actors.actors._cell import Cell
-    from slither_actors.actors._ref import Ref
     from slither_actors.actors._timers import Timer
 
 __all__ = [
@@ -86,6 +87,10 @@ class Child:
     """A spec and the incarnation that runs under it. Only its supervisor touches it."""
 
     spec: ChildSpec
+
+    extra: tuple[Any, ...] = ()
+    """Appended to the arguments of the spec at each start, the restarts included."""
+
     ref: Ref | None = None
     restarting: bool = False
     restarts: int = 0
@@ -110,6 +115,14 @@ class Child:
     def label(self) -> str:
         """The id, for a person."""
         return safe_text(self.spec.id, repr)
+
+    def launch(self) -> Ref:
+        """Start it, linked to the calling supervisor."""
+        ref = self.spec.launch(*self.extra)
+        if not isinstance(ref, Ref):
+            msg = f"{class_name(self.spec.start[0])}.start_link returned {shown(ref)}; expected is a ref"
+            raise TypeError(msg)
+        return ref
 
     def is_called(self, id: object) -> bool:
         """Whether the child has this id.

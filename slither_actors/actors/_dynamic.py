@@ -103,7 +103,11 @@ class DynamicSupervisor(BaseSupervisor):
         if comes_back(child.spec.restart, message.reason):
             self._restart(child, message.reason)
         else:
-            self._count_zombies(child)
+            self._gone(child)
+
+    def _gone(self, child: Child) -> None:
+        """A child has ended for good."""
+        self._count_zombies(child)
 
     def _put_off(self, child: Child) -> None:
         """See `BaseSupervisor`: it is found by its last incarnation meanwhile."""
@@ -124,12 +128,12 @@ class DynamicSupervisor(BaseSupervisor):
             self._launch(child)
             child.restarts += 1
         except Ignore:
-            return
+            self._gone(child)
         except Exception as error:  # noqa: BLE001 - any failed start is tried again
             self._restart_failed(child, error)
 
-    def _launch(self, child: Child, *extra: Any) -> Ref:
-        ref = child.spec.launch(*extra)
+    def _launch(self, child: Child) -> Ref:
+        ref = child.launch()
         child.started(ref)
         self._running[ref] = child
         tell(telemetry.SUPERVISOR_CHILD_START, self._cell, child.id, ref)
@@ -143,9 +147,9 @@ class DynamicSupervisor(BaseSupervisor):
         if self._max_children is not None and present >= self._max_children:
             msg = f"{self._cell.describe()} has {present} children, its max_children"
             raise ChildError(msg, "max_children")
-        new = Child(spec)
+        new = Child(spec, extra)
         try:
-            return self._launch(new, *extra)
+            return self._launch(new)
         except Ignore:
             return None
         except Exception as error:  # noqa: BLE001 - the caller's
@@ -157,7 +161,7 @@ class DynamicSupervisor(BaseSupervisor):
             msg = f"{shown(ref)} is not a child of {self._cell.describe()}"
             raise ChildError(msg, "not_found")
         stop_child(self._cell, child)
-        self._count_zombies(child)
+        self._gone(child)
 
     def _take_restarting(self, ref: Ref) -> Child | None:
         """Take the child whose last incarnation was `ref`: it is known by that one until it runs."""

@@ -159,10 +159,10 @@ class Supervisor(BaseSupervisor):
 
     # -- starting and stopping ---------------------------------------------------
 
-    def _start(self, child: Child, *extra: Any) -> Exception | None:
+    def _start(self, child: Child) -> Exception | None:
         """Start one child; return what went wrong."""
         try:
-            child.started(child.spec.launch(*extra))
+            child.started(child.launch())
         except Ignore:
             child.started(None)
         except Exception as error:  # noqa: BLE001 - any failed start is the strategy's business
@@ -256,8 +256,8 @@ class Supervisor(BaseSupervisor):
             msg = f"{self._cell.describe()} has a child {known.label} already ({reason})"
             raise ChildError(msg, reason)
         self._check(spec)
-        new = Child(spec)
-        error = self._start(new, *extra)
+        new = Child(spec, extra)
+        error = self._start(new)
         if error is not None:
             raise as_start_error(new, error)
         if new.ref is not None or spec.restart != "temporary":

@@ -22,16 +22,24 @@ class TaskActor(Server):
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        *,
+        *more: Any,
         reply: TaskReply | None = None,
     ) -> None:
-        """Take the function; it runs after the start has returned."""
+        """Take the function; it runs after the start has returned.
+
+        Args:
+            function: what to run.
+            args: its arguments.
+            kwargs: its keyword arguments.
+            *more: further arguments, which a supervisor appends to those of a child spec.
+            reply: who is to get the result.
+        """
         self._reply = reply
         a_function.check("function", function)
         if reply is not None and reply.linked_to is not None:
             self._cell.link(reply.linked_to)
         # An ordinary message: a task that is told to end before it began does not run its function.
-        self._cell.put((_on_job, (function, args, kwargs)))
+        self._cell.put((_on_job, (function, (*args, *more), kwargs)))
 
     @calls_out
     def run(self, job: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> None:

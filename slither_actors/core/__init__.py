@@ -10,6 +10,7 @@ from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, 
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
 from slither_actors.core._checked_fan_out import CheckedFanOut, checked_fan_out, missing_in_fan_out
+from slither_actors.core._child_demand import ChildDemand, ChildDemandStatistics
 from slither_actors.core._demand import DEFAULT_MAX_DEMAND, SubscriptionDemand, check_demand
 from slither_actors.core._demand_fan_out import DemandFanOut
 from slither_actors.core._fan_out import (
@@ -61,6 +62,8 @@ __all__ = [
     "Buffer",
     "BufferStatistics",
     "CheckedFanOut",
+    "ChildDemand",
+    "ChildDemandStatistics",
     "Deliver",
     "DeliverInfo",
     "DemandFanOut",

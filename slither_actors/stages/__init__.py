@@ -16,6 +16,7 @@ from slither_actors.core import (
     WeightedFanOut,
 )
 from slither_actors.stages._consumer import Consumer
+from slither_actors.stages._consumer_supervisor import ConsumerSupervisor, ConsumerSupervisorRef
 from slither_actors.stages._control import DrainReport, complete, connected, drain, pause, resume, stop
 from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_subscribe
 from slither_actors.stages._infos import async_info, demand, estimate_buffered_count, sync_info
@@ -28,6 +29,8 @@ from slither_actors.stages._subscription import Subscription, SubscriptionOption
 __all__ = [
     "BroadcastFanOut",
     "Consumer",
+    "ConsumerSupervisor",
+    "ConsumerSupervisorRef",
     "Deliver",
     "DeliverInfo",
     "DemandFanOut",

@@ -119,6 +119,10 @@ class Receiver(BaseStage):
         """Whether no event is being handled."""
         return self._lane is None or self._lane.is_idle
 
+    def _may_leave(self) -> bool:
+        """Whether what a producer has sent is done, and its end can be dealt with."""
+        return self._is_idle()
+
     def _is_wanted(self) -> bool:
         """Whether there is demand for what events become."""
         return True
@@ -129,7 +133,7 @@ class Receiver(BaseStage):
         while waiting and not self._is_over() and not self._is_held():
             subscription, events, cause = waiting[0]
             are_events = cause is None or cause is _IN_CHUNKS
-            if not (self._is_wanted() if are_events else self._is_idle()):
+            if not (self._is_wanted() if are_events else self._may_leave()):
                 return
             waiting.popleft()
             if cause is None:
@@ -233,7 +237,7 @@ class Receiver(BaseStage):
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """The end of a producer waits behind the events that it has sent."""
-        if self._waiting or self._is_held() or not self._is_idle():
+        if self._waiting or self._is_held() or not self._may_leave():
             self._waiting.append((subscription, (), (kind, reason)))
         else:
             self._leave(subscription, kind, reason)
@@ -289,6 +293,14 @@ class Receiver(BaseStage):
     def _look_if_drained(self) -> None:
         if not self._producers and not self._waiting:
             self._end_with_source(NORMAL)
+
+    def _count_asked_of(self) -> dict[Subscription, int]:
+        """Events asked of each producer that have not come."""
+        return {source: source.demand.outstanding for source in tuple(self._producers) if not source.manual}
+
+    def _count_in_children(self) -> int:
+        """Events that were given to children which have not ended."""
+        return 0
 
     def _count_waiting(self) -> int:
         """Events that came and are not handled yet."""

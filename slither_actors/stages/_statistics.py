@@ -71,7 +71,7 @@ class StageStatistics:
     paused, or all coroutines that it may have are at work. At most `max_demand` of each producer."""
 
     in_flight: int
-    """Events in coroutines that have not ended."""
+    """Events in coroutines, or children of a `ConsumerSupervisor`, that have not ended."""
 
     unfinished: int
     """Calls of handlers that are not over: coroutines, and generators that are not read to their end."""
@@ -125,9 +125,7 @@ def statistics_of(stage: BaseStage) -> StageStatistics:
         "blocked": False, "held": 0, "times_blocked": 0,
     }  # fmt: skip
     if isinstance(stage, Receiver):
-        numbers["asked_of"] = {
-            source: source.demand.outstanding for source in tuple(stage._producers) if not source.manual
-        }
+        numbers["asked_of"] = stage._count_asked_of()
         numbers["waiting"] = stage._count_waiting()
     if isinstance(stage, Emitter):
         numbers |= _of_emitter(stage)
@@ -157,6 +155,8 @@ def _of_emitter(stage: Emitter) -> dict[str, Any]:
 def _in_flight(stage: BaseStage) -> tuple[int, int]:
     jobs = () if stage._lane is None else stage._lane.jobs
     events = sum(len(job.what[0]) for job in jobs if job.name == "handle_events")
+    if isinstance(stage, Receiver):
+        events += stage._count_in_children()
     return events, len(jobs) + (isinstance(stage, LazyEmitter) and stage._lazy is not None)
 
 

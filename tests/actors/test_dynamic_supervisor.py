@@ -57,6 +57,13 @@ def test_children_come_on_demand(log: Log) -> None:
     assert supervisor.count_children() == ChildCounts(specs=4, active=4, supervisors=0, workers=4)
 
 
+def test_a_child_starts_again_with_its_extra_arguments(log: Log) -> None:
+    """They are as much a part of it as those of its spec."""
+    supervisor = dynamic()
+    supervisor.start_child(Child, log, "extra").kill()
+    assert log.take(2) == [("start", "extra")] * 2
+
+
 def test_all_children_stop_at_one_time() -> None:
     """Their `terminate` callbacks overlap: each waits here for all the others."""
     barrier = threading.Barrier(20)

@@ -145,6 +145,8 @@ def test_a_task_may_be_a_child_of_any_supervisor() -> None:
     dynamic = DynamicSupervisor.start()
     dynamic.call(("start_child", Task.child_spec(log.add, 2), ()))
     assert log.get() == 2
+    dynamic.start_child(Task.child_spec(lambda *given: log.add(given), 1), 2, 3)
+    assert log.get() == (1, 2, 3)
     assert Task.child_spec(crash).id == "crash"
     assert Task.child_spec(crash).restart == "temporary"
 
