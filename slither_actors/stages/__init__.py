@@ -15,6 +15,7 @@ from slither_actors.core import (
     SubscriptionRefusedError,
     WeightedFanOut,
 )
+from slither_actors.stages._async_iterable import AsyncIterableProducer, from_async_iterable
 from slither_actors.stages._consumer import Consumer
 from slither_actors.stages._control import DrainReport, complete, connected, drain, pause, resume, stop
 from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_subscribe
@@ -23,9 +24,11 @@ from slither_actors.stages._iterable import IterableProducer, from_iterable
 from slither_actors.stages._producer import Producer
 from slither_actors.stages._producer_consumer import ProducerConsumer
 from slither_actors.stages._statistics import StageStatistics, statistics
+from slither_actors.stages._stream import Stream, StreamStatistics, stream
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
 __all__ = [
+    "AsyncIterableProducer",
     "BroadcastFanOut",
     "Consumer",
     "Deliver",
@@ -43,6 +46,8 @@ __all__ = [
     "Reask",
     "RoundRobinFanOut",
     "StageStatistics",
+    "Stream",
+    "StreamStatistics",
     "Subscription",
     "SubscriptionOptions",
     "SubscriptionRefusedError",
@@ -62,5 +67,8 @@ __all__ = [
     "statistics",
     "stop",
     "sync_info",
+    "from_async_iterable",
+    "from_iterable",
+    "stream",
     "sync_subscribe",
 ]
