@@ -71,7 +71,8 @@ class Arrivals:
         """Drop what there is and what comes, and wake the reader."""
         self.closed = True
         self.entries.clear()
-        wake = self.wake
+        # Once: it may be what calls this, of a reader whose loop is gone.
+        wake, self.wake = self.wake, None
         if wake is not None:
             wake()
 
