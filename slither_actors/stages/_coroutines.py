@@ -107,6 +107,8 @@ class Coroutines:
         self._live: set[Job] = set()
         """Added to in the stage, taken from in the loop's thread."""
         self._closing = self._abandoned = False
+        self._left = False
+        """Whether they were cancelled in a loop of the program's, which ends them when it gets to it."""
         self._all_ended: Callable[[], object] | None = None
 
     @property
@@ -220,7 +222,7 @@ class Coroutines:
         Raises:
             ExitPendingError: the stage was killed meanwhile.
         """
-        if not self._live:
+        if not self._live or self._left:
             self._closing = True
             return
         ended = threading.Event()
@@ -232,7 +234,8 @@ class Coroutines:
                     # Nobody can end it any more. Asyncio need not say so when it finds it.
                     job.task._log_destroy_pending = False  # type: ignore[attr-defined]
             return
-        if self._abandoned or not self._where.is_ours:
+        self._left = not self._where.is_ours
+        if self._abandoned or self._left:
             return
         try:
             if killed:
