@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,30 +18,40 @@ _YEAR = 365 * 86400.0
 class AsyncReader(AsyncIterator[Any]):
     """Reads in an event loop, in whichever task asks. Dropped, it ends the reading, without the loop's help.
 
-    Not an async generator: what one leaves to be done when it is dropped becomes a task of the loop.
+    Not an async generator: what one leaves to be done when it is dropped becomes a task of the loop. And no
+    frame refers to it, so that it is dropped at once also where a traceback is kept.
     """
 
     def __init__(self, reading: Reading, *, chunks: bool) -> None:
+        self._close = reading.close
+        reader = _Reader(reading)
+        self._next = reader.next_chunk if chunks else reader.next_event
+
+    def __del__(self) -> None:
+        self._close()
+
+    def __anext__(self) -> Coroutine[Any, Any, Any]:
+        return self._next()
+
+
+class _Reader:
+    """What there is to an `AsyncReader`, but for its end."""
+
+    def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._in_chunks = chunks
         self._events: Iterator[Any] = iter(())
         self._is_read = False
         self._waited = True
 
-    def __del__(self) -> None:
-        self._reading.close()
-
-    async def __anext__(self) -> Any:
-        if self._in_chunks:
-            return await self._next_chunk()
+    async def next_event(self) -> Any:
         while True:
             for event in self._events:
                 if self._reading.arrivals.closed:
                     break
                 return event
-            self._events = iter(await self._next_chunk())
+            self._events = iter(await self.next_chunk())
 
-    async def _next_chunk(self) -> Sequence[Any]:
+    async def next_chunk(self) -> Sequence[Any]:
         if self._is_read:
             msg = "the stream is being read by another task, which waits for the next event"
             raise RuntimeError(msg)

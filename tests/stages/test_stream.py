@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import os
 import signal
 import threading
 import weakref
@@ -338,14 +337,17 @@ def test_ctrl_c_ends_a_wait(chunks: bool) -> None:
     """And the subscription with it."""
     source = Silent.start()
 
+    events = stream(source, chunks=chunks)
+
     def interrupt() -> None:
-        until(lambda: seen(source, "demands"))
-        os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: events._reading.arrivals.wake is not None)
+        # Python looks at signals before it waits, and not while it lets the others run for that.
+        threading.Event().wait(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        for _ in stream(source, chunks=chunks):
-            pass
+        list(events)
     nothing_is_left(source)
 
 
