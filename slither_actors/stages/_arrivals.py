@@ -76,6 +76,11 @@ class Arrivals:
         if wake is not None:
             wake()
 
+    @property
+    def waiting(self) -> int:
+        """Events that the reader has not taken."""
+        return sum(len(entry[1]) for entry in tuple(self.entries) if not isinstance(entry, End))
+
     # -- in the reader -------------------------------------------------------------------
 
     @property

@@ -11,7 +11,7 @@ from slither_actors.config import integer
 from slither_actors.core import DemandFanOut
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages._job import Job
-from slither_actors.stages._producer import Producer
+from slither_actors.stages._producer import Mode, Producer
 from slither_actors.stages._subscription import Subscription
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class AsyncIterableProducer(Producer):
         dispatcher: Any = DemandFanOut,
         buffer_size: int = 0,
         on_cancel: str = "continue",
+        demand: Mode = "forward",
     ) -> None:
         """Take the iterable; nothing is read before the first demand."""
         if on_cancel not in ("continue", "stop"):
@@ -58,6 +59,8 @@ class AsyncIterableProducer(Producer):
             self._use(loop)
         self.dispatcher = dispatcher
         self.on_cancel = on_cancel
+        self.demand = demand
+        self._count = 0
         self._iterable = iterable
         self._ahead = _SIZE.check("buffer_size", buffer_size)
         self._owed = 0
@@ -130,19 +133,25 @@ class AsyncIterableProducer(Producer):
         events = [job.basket.popleft() for _ in range(min(self._owed, len(job.basket)))]
         if events:
             self._owed -= len(events)
+            self._count += len(events)
             self._dispatch(events)
 
     def _job_ended(self, job: Job) -> None:
         error, job.error = job.error, None
         if self._is_over():
             return
-        self.emit(job.take())
+        rest = job.take()
+        self._count += len(rest)
+        self.emit(rest)
         if error is None:
             self.complete()
             return
         if type(error).__name__ == "CancelledError":
             msg = "the task that read the async iterable was cancelled: has its event loop ended?"
             error = NotRunningError(msg)
+        elif isinstance(error, Exception):
+            where = f"its async iterable raised this for element {self._count} (from 0)"
+            error.add_note(f"{self._cell.describe()}: {where}")
         self._finishing = True
         self._queue_info(_Failed(error))
 
@@ -155,6 +164,7 @@ def from_async_iterable(
     dispatcher: Any = DemandFanOut,
     buffer_size: int = 0,
     on_cancel: str = "continue",
+    demand: Mode = "forward",
 ) -> Ref:
     """Start a producer that emits the elements of an async iterable and then ends.
 
@@ -173,10 +183,17 @@ def from_async_iterable(
         buffer_size: elements that may be read ahead of the demand, from the first demand on; with 0 not
             one is read that nobody has asked for.
         on_cancel: ``"stop"`` ends the producer when its last consumer leaves.
+        demand: see `Producer.demand`; with ``"accumulate"`` nothing is read before `stages.demand`.
     """
     if loop is None:
         asyncio = sys.modules.get("asyncio")
         loop = None if asyncio is None else asyncio._get_running_loop()
     return AsyncIterableProducer.start(
-        iterable, name=name, loop=loop, dispatcher=dispatcher, buffer_size=buffer_size, on_cancel=on_cancel
+        iterable,
+        name=name,
+        loop=loop,
+        dispatcher=dispatcher,
+        buffer_size=buffer_size,
+        on_cancel=on_cancel,
+        demand=demand,
     )

@@ -110,9 +110,7 @@ class Reading:
     @property
     def waiting(self) -> int:
         """Events that have come and that the reader has not got."""
-        entries = tuple(self.arrivals.entries)
-        came = sum(len(entry[1]) for entry in entries if not isinstance(entry, End))
-        return came + sum(len(chunk) for chunk, _ in tuple(self._chunks))
+        return self.arrivals.waiting + sum(len(chunk) for chunk, _ in tuple(self._chunks))
 
     def _begin(self) -> None:
         wanted = self._finder()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from slither_actors.actors import Ref, whereis
-from slither_actors.config import has_hash, one_of
+from slither_actors.config import has_hash
 from slither_actors.core import check_demand
 from slither_actors.errors import OptionError, StreamError
-from slither_actors.stages._producer import Producer
+from slither_actors.stages import _infos
+from slither_actors.stages._producer import MODE, Mode, Producer
 from slither_actors.stages._reading import Reading, read, read_chunks
 from slither_actors.stages._receiver import subscription_options
 from slither_actors.stages._subscription import CANCEL_MODES, SubscriptionOptions
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from slither_actors.stages._async_stream import AsyncReader
 
 __all__ = ["Stream", "StreamStatistics", "stream"]
-
-_MODE = one_of("forward", "accumulate")
 
 
 @attrs.frozen(kw_only=True)
@@ -148,7 +147,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
 class _Finder:
     """Finds the producers of a stream when it begins."""
 
-    def __init__(self, wanted: list[dict[str, Any]], mode: str, producers: list[Any] | None) -> None:
+    def __init__(self, wanted: list[dict[str, Any]], mode: Mode, producers: list[Any] | None) -> None:
         self._wanted = wanted
         self._mode = mode
         self._producers = producers
@@ -158,7 +157,7 @@ class _Finder:
         named = self._producers
         for ref in [options.to for options in found] if named is None else map(_running, named):
             if ref is not None and issubclass(ref.actor_class, Producer):
-                ref.send(_set_mode, self._mode)
+                _infos.demand(ref, self._mode)
 
     def __call__(self) -> list[SubscriptionOptions]:
         found = []
@@ -172,7 +171,7 @@ class _Finder:
 
 def stream(
     *subscriptions: Any,
-    demand: Literal["forward", "accumulate"] = "forward",
+    demand: Mode = "forward",
     producers: Iterable[Any] | None = None,
     chunks: bool = False,
 ) -> Stream:
@@ -191,7 +190,7 @@ def stream(
             1000, ``min_demand``, half of it, ``cancel``, and options of the fan-out). `cancel` says which
             end of its producer is an error here: ``"transient"``, the default, an abnormal one;
             ``"permanent"`` any, ``"temporary"`` none. Names are looked up when the stream begins.
-        demand: what `producers` are told when all are subscribed to; see `Producer`.
+        demand: what `producers` are told when all are subscribed to; see `Producer.demand`.
         producers: by default, those that are subscribed to.
         chunks: iterate over sequences of at most ``max_demand - min_demand`` events, which is faster. They
             are the producer's, and may be another consumer's as well: do not change them.
@@ -203,7 +202,7 @@ def stream(
     """
     if not isinstance(chunks, bool):
         raise OptionError("chunks", f"is {chunks!r:.100}; allowed are True, False", where="stream")
-    _MODE.check("demand", demand, "stream")
+    MODE.check("demand", demand, "stream")
     told = None if producers is None else list(producers)
     return Stream(_Finder([_checked(each) for each in subscriptions], demand, told), chunks=chunks)
 
@@ -223,13 +222,6 @@ def _checked(entry: Any) -> dict[str, Any]:
 
 def _running(target: Any) -> Ref | None:
     return target if isinstance(target, Ref) else whereis(target)
-
-
-def _set_mode(producer: Any, mode: str) -> None:
-    # One without a mode forwards demand.
-    set_mode = getattr(producer, "_set_mode", None)
-    if set_mode is not None:
-        set_mode(mode)
 
 
 def _read_otherwise(used: str, tried: str) -> RuntimeError:

@@ -32,17 +32,32 @@ class StreamConsumer(Consumer):
     def _checked_producers(self) -> list[SubscriptionOptions]:
         return self._wanted
 
-    def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
+    def _take_in(self, subscription: Subscription, events: Sequence[Any]) -> None:
         # The reader counts them against the demand and asks again, when it has had them.
         if events:
             self._arrivals.put((subscription, events))
 
-    def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
+    _receive = _take_in
+
+    def _leave(self, subscription: Subscription | None, kind: str, reason: Any) -> None:
+        if subscription is None or self._draining:
+            super()._leave(subscription, kind, reason)
+            return
         refused_twice = isinstance(reason, str) and reason == "already_subscribed"
         if not refused_twice and subscription.options.ends_with(reason):
             self._end(End(str(subscription.producer), reason))
-        elif not self._producers:
+        elif not self._producers and not self._waiting:
             self._end(End())
+
+    def _end_with_source(self, reason: Any) -> None:
+        self._end(End())  # it is drained
+
+    def _begin_pause(self) -> None:
+        super()._begin_pause()
+        self._receive = self._receive_or_hold  # type: ignore[method-assign]
+
+    def _count_waiting(self) -> int:
+        return super()._count_waiting() + self._arrivals.waiting
 
     def handle_info(self, message: Any) -> None:
         """Learn of the end of the actor that reads."""

@@ -21,7 +21,13 @@ from slither_actors.stages import (
     Stream,
     Subscription,
     cancel,
+    connected,
+    demand,
+    drain,
     from_iterable,
+    pause,
+    resume,
+    statistics,
     stream,
     sync_subscribe,
 )
@@ -523,3 +529,63 @@ def test_events_in_excess_are_read_as_well() -> None:
 
 def _deliver(consumer: Any, argument: tuple[Subscription, Any]) -> None:
     consumer._receive(*argument)
+
+
+# -- with the rest of what stages do ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("producers", [None, "the first"])
+def test_the_producers_forward_demand_when_all_are_subscribed_to(producers: str | None) -> None:
+    """Those that accumulated it until then; all, or those that are named."""
+    one, two = from_iterable([1], demand="accumulate"), from_iterable([2], demand="accumulate")
+    if producers is None:
+        assert sorted(stream(one, two)) == [1, 2]
+    else:
+        events = stream(one, two, producers=[one])
+        assert next(events) == 1
+        assert demand(two) == "accumulate"
+        events.close()
+
+
+def test_the_stages_in_front_of_a_producer_can_be_told_instead() -> None:
+    """The source of a chain, as GenStage has it."""
+    source, middle = from_iterable(range(3), demand="accumulate"), Middle.start()
+    sync_subscribe(middle, to=source)
+    assert list(stream(middle, producers=[source])) == [0, 1, 2]
+
+
+def test_a_producer_may_be_told_to_accumulate() -> None:
+    """Behind the first ask, as in GenStage."""
+    source = endless()
+    with stream(source, demand="accumulate") as events:
+        next(events)
+        assert demand(source) == "accumulate"
+
+
+def test_a_graph_with_a_reader_is_drained() -> None:
+    """What is in it reaches the reader, and the loop ends."""
+    source, middle = endless(), Middle.start()
+    sync_subscribe(middle, to=source, max_demand=10)
+    events = stream({"to": middle, "max_demand": 10})
+    got = [next(events)]
+    reader = threading.Thread(target=lambda: got.extend(events))
+    reader.start()
+    report = drain(*connected(middle), timeout=SECONDS)
+    reader.join(SECONDS)
+    assert set(report.ended.values()) == {"normal"}
+    assert got == list(range(seen(source, "next")))
+
+
+def test_its_consumer_may_be_paused() -> None:
+    """The reader waits then; what comes waits in front of the consumer."""
+    source = Silent.start()
+    events, thread, got = waiting_reader(source)
+    assert events.consumer is not None
+    pause(events.consumer)
+    inside(source, lambda stage: stage.emit([1, 2]))
+    source.stop()
+    until(lambda: events.consumer and statistics(events.consumer).waiting == 2)
+    assert got == []
+    resume(events.consumer)
+    thread.join(SECONDS)
+    assert got == [1, 2, "end"]
