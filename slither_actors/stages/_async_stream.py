@@ -81,7 +81,7 @@ class _Reader:
         arrivals = self._reading.arrivals
         # Who waits in a loop that is closed must be garbage, so the loop holds the future and not the actor.
         # Nobody else would: a task that waits is held by what it waits for.
-        hold = loop.call_later(_YEAR, woken.cancel)
+        hold = loop.call_later(_YEAR, woken.done)
         arrivals.wake = partial(_wake, loop, weakref.ref(woken), self._reading.close)
         try:
             if not arrivals.answered:

@@ -106,14 +106,14 @@ def test_a_reader_that_never_waits_lets_the_others_run() -> None:
                 turns += 1
                 await asyncio.sleep(0)
 
+        events = stream({"to": source, "max_demand": 10_000, "min_demand": 9_900})
+        await anext(events)  # and all of the demand with it, in chunks of a hundred
         task = asyncio.create_task(other())
-        count = 0
-        async for _ in stream({"to": source, "max_demand": 100}):
-            count += 1
-            if count == 5000:
-                break
+        for _ in range(9_000):
+            await anext(events)
+        events.close()
         task.cancel()
-        assert turns >= 50
+        assert turns >= 80
 
     asyncio.run(main())
     nothing_is_left(source)
