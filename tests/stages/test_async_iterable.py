@@ -83,15 +83,20 @@ def test_it_is_read_no_further_than_it_is_asked_and_the_buffer_has_room(buffer_s
 
 
 def test_an_iterator_that_never_waits_lets_the_others_of_the_loop_run() -> None:
-    """It reads in strokes."""
-    endless = from_async_iterable(Pulled())
-    reader = threading.Thread(target=lambda: [None for _ in stream(endless)])
-    reader.start()
-    source, sink = from_async_iterable(counting(100)), Sink.start()
-    sync_subscribe(sink, to=source)
-    assert ended(sink) == "normal"
-    endless.stop()
-    reader.join(SECONDS)
+    """It is read in strokes."""
+    pulled = Pulled()
+
+    async def main() -> None:
+        source = from_async_iterable(pulled, buffer_size=20_000)
+        sync_subscribe(Sink.start(), to=source, max_demand=1)
+        turns = 0
+        while pulled.count < 20_000:
+            turns += pulled.count > 0
+            await asyncio.sleep(0)
+        assert turns >= 100
+        source.stop()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("count", [0, 3])
@@ -218,6 +223,7 @@ def test_a_stop_in_the_loop_that_reads_does_not_wait_for_itself() -> None:
             if event == 3:
                 source.stop()
                 assert not source.is_alive()
+                assert zombies() == []
                 break
         while not closed:
             await asyncio.sleep(0)

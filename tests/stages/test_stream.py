@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from slither_actors.actors import Crash, Request, Server
+from slither_actors.actors import Crash, Request, Server, zombies
 from slither_actors.actors._cell import live_cells
+from slither_actors.actors._zombie import bury
 from slither_actors.errors import ActorExitError, OptionError, StreamError
 from slither_actors.stages import (
     BroadcastFanOut,
@@ -589,3 +590,32 @@ def test_its_consumer_may_be_paused() -> None:
     resume(events.consumer)
     thread.join(SECONDS)
     assert got == [1, 2, "end"]
+
+
+def test_an_actor_that_is_abandoned_in_its_loop_leaves_nothing_behind() -> None:
+    """Its subscriptions end when it is given up, and when it comes back its loop does."""
+    source, reader, ends = endless(), BodyThatBlocks.start(), []
+    reader.cast((source, ends))
+    until(lambda: ends)
+    reader.kill()
+    bury(reader._cell)
+    assert zombies()
+    nothing_is_left(source)
+    release, raised = ends[0]
+    release.set()
+    assert raised.wait(SECONDS)
+    until(lambda: not zombies())
+
+
+class BodyThatBlocks(Server):
+    """Blocks in the body of its loop."""
+
+    def handle_cast(self, message: Any) -> None:
+        source, ends = message
+        release, raised = threading.Event(), threading.Event()
+        try:
+            for _ in stream({"to": source, "max_demand": 1}):
+                ends.append((release, raised))
+                release.wait(SECONDS)
+        finally:
+            raised.set()
