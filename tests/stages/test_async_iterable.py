@@ -276,6 +276,7 @@ def test_a_loop_that_is_closed_is_found_at_the_next_demand(caplog: pytest.LogCap
     reason = ended(source)
     assert isinstance(reason, Crash)
     assert isinstance(reason.exception, NotRunningError)
+    del source, sink, subscription
     gc.collect()
     assert "Task was destroyed" not in caplog.text
 

@@ -318,6 +318,24 @@ def test_close_before_the_beginning_starts_nothing() -> None:
     assert seen(source, "joined") == []
 
 
+def test_close_in_the_middle_of_the_beginning_leaves_nothing_behind() -> None:
+    """Another thread may be that fast."""
+    source = endless()
+    events = stream(source)
+    find = events._reading._finder
+
+    class ClosedMeanwhile:
+        begin = find.begin
+
+        def __call__(self) -> Any:
+            events.close()
+            return find()
+
+    events._reading._finder = ClosedMeanwhile()
+    assert list(events) == []
+    nothing_is_left(source)
+
+
 def test_garbage_cancels() -> None:
     """One whose iterator nobody has any more, in a reference cycle even."""
     source = endless()
