@@ -29,6 +29,7 @@ class Pump:
     async def read(self, source: AsyncIterable[Any], put: Callable[[Any], None]) -> None:
         """Read to the end and give each element to `put`. However it ends, the iterator is closed."""
         iterator = aiter(source)
+        close = getattr(iterator, "aclose", None)
         count = 0
         try:
             await self._allowed()
@@ -39,8 +40,10 @@ class Pump:
                 if count % _STROKE == 0:
                     await asyncio.sleep(0)
                 await self._allowed()
+        except GeneratorExit:
+            close = None  # the loop was closed with this in it, and nothing can be awaited any more
+            raise
         finally:
-            close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
 

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import itertools
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -325,3 +325,44 @@ def test_two_consumers_read_one_iterable() -> None:
         ended(sink)
     got = list(itertools.chain.from_iterable(seen(sink, "events") for sink in sinks))
     assert sorted(got) == list(range(500))
+
+
+def test_a_program_that_closes_its_loop_with_all_of_it_open_ends_without_a_word(
+    program: Callable[..., Any],
+) -> None:
+    """Neither asyncio nor Python complains of the readers and generators that are left."""
+    run = program(
+        """
+        import asyncio
+        from slither_actors.stages import from_async_iterable, stream
+
+        async def numbers():
+            while True:
+                yield 1
+                await asyncio.sleep(0.001)
+
+        async def silent():
+            await asyncio.get_running_loop().create_future()
+            yield 1
+
+        async def read(source):
+            async for event in stream(source):
+                pass
+
+        async def main():
+            kept = stream(from_async_iterable(numbers()))
+            tasks = [asyncio.create_task(read(from_async_iterable(each()))) for each in (numbers, silent)]
+            for task in tasks:
+                task._log_destroy_pending = False            # these are the program's
+            await anext(kept)
+            await asyncio.sleep(0.05)
+            return kept
+
+        loop = asyncio.new_event_loop()
+        kept = loop.run_until_complete(main())
+        loop.close()
+        print("done")
+        """
+    )
+    assert run.out == ["done"]
+    assert run.err == ""

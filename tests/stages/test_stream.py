@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import signal
@@ -318,7 +319,8 @@ def test_close_before_the_beginning_starts_nothing() -> None:
     assert seen(source, "joined") == []
 
 
-def test_close_in_the_middle_of_the_beginning_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("how", ["for", "async for"])
+def test_close_in_the_middle_of_the_beginning_leaves_nothing_behind(how: str) -> None:
     """Another thread may be that fast."""
     source = endless()
     events = stream(source)
@@ -331,8 +333,11 @@ def test_close_in_the_middle_of_the_beginning_leaves_nothing_behind() -> None:
             events.close()
             return find()
 
+    async def read() -> list[Any]:
+        return [event async for event in events]
+
     events._reading._finder = ClosedMeanwhile()
-    assert list(events) == []
+    assert (list(events) if how == "for" else asyncio.run(read())) == []
     nothing_is_left(source)
 
 
