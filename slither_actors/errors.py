@@ -45,6 +45,7 @@ __all__ = [
     "StartError",
     "StoreError",
     "StoreLoadError",
+    "StreamError",
     "SubscriptionError",
     "TargetError",
     "ThreadLimitError",
@@ -260,6 +261,17 @@ class NotRegisteredError(ActorError, LookupError):
 
 class SubscriptionError(ActorError):
     """A subscription between two stages was refused."""
+
+
+class StreamError(ActorError):
+    """A stream of events has ended, and not in order: a producer was not there, or is down."""
+
+    def __init__(self, producer: str, reason: object) -> None:
+        self.producer = producer
+        """Who ended it: a producer; or the actor that had begun to read, or the stream's own consumer."""
+        self.reason = reason
+        """The reason with which that one ended or cancelled; ``"noproc"`` if it was not there."""
+        super().__init__(f"the stream was ended by {producer}: {safe_text(reason)}")
 
 
 class BufferFullError(ActorError):

@@ -15,6 +15,7 @@ from slither_actors.core import (
     SubscriptionRefusedError,
     WeightedFanOut,
 )
+from slither_actors.stages._async_iterable import AsyncIterableProducer, from_async_iterable
 from slither_actors.stages._consumer import Consumer
 from slither_actors.stages._consumer_supervisor import ConsumerSupervisor, ConsumerSupervisorRef
 from slither_actors.stages._control import DrainReport, complete, connected, drain, pause, resume, stop
@@ -24,9 +25,11 @@ from slither_actors.stages._iterable import IterableProducer, from_iterable
 from slither_actors.stages._producer import Producer
 from slither_actors.stages._producer_consumer import ProducerConsumer
 from slither_actors.stages._statistics import StageStatistics, statistics
+from slither_actors.stages._stream import Stream, StreamStatistics, stream
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
 __all__ = [
+    "AsyncIterableProducer",
     "BroadcastFanOut",
     "Consumer",
     "ConsumerSupervisor",
@@ -46,6 +49,8 @@ __all__ = [
     "Reask",
     "RoundRobinFanOut",
     "StageStatistics",
+    "Stream",
+    "StreamStatistics",
     "Subscription",
     "SubscriptionOptions",
     "SubscriptionRefusedError",
@@ -59,11 +64,13 @@ __all__ = [
     "demand",
     "drain",
     "estimate_buffered_count",
+    "from_async_iterable",
     "from_iterable",
     "pause",
     "resume",
     "statistics",
     "stop",
+    "stream",
     "sync_info",
     "sync_subscribe",
 ]

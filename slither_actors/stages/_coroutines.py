@@ -20,7 +20,7 @@ from slither_actors.actors._interrupts import waits
 from slither_actors.actors._zombie import abandon_work
 from slither_actors.errors import ExitPendingError, NotRunningError
 from slither_actors.stages._job import Job
-from slither_actors.stages._loop import shared
+from slither_actors.stages._loop import LoopThread, UserLoop, shared
 
 if TYPE_CHECKING:
     from slither_actors.stages._async_server import AsyncServer
@@ -97,13 +97,18 @@ class Coroutines:
     `start` and `close` are called in the stage; what begins with ``_`` runs in the loop's thread.
     """
 
-    def __init__(self, stage: AsyncServer, context: Context) -> None:
+    def __init__(
+        self, stage: AsyncServer, context: Context, where: LoopThread | UserLoop | None = None
+    ) -> None:
         self._cell = stage._cell
+        self._where = shared if where is None else where
         self._context = context
         """Of whoever has started the stage; each coroutine gets a copy."""
         self._live: set[Job] = set()
         """Added to in the stage, taken from in the loop's thread."""
         self._closing = self._abandoned = False
+        self._left = False
+        """Whether they were cancelled in a loop of the program's, which ends them when it gets to it."""
         self._all_ended: Callable[[], object] | None = None
 
     @property
@@ -118,11 +123,11 @@ class Coroutines:
             NotRunningError: the program is at its end.
         """
         self._live.add(job)
-        shared.call(self._start, job)
+        self._where.call(self._start, job)
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function in the loop's thread, behind what was started."""
-        shared.call(function, *args)
+        self._where.call(function, *args)
 
     def run(self, job: Job) -> Any:
         """Run a job and wait for it, in the stage; return its result or raise its error.
@@ -130,7 +135,7 @@ class Coroutines:
         Raises:
             RuntimeError: the code that asks is a coroutine in the loop's thread and would wait for itself.
         """
-        if shared.is_here:
+        if self._where.is_here:
             msg = f"{job!r} cannot be waited for by another coroutine: use `await asyncio.to_thread(...)`"
             raise RuntimeError(msg)
         return job.wait(self.start)
@@ -217,15 +222,20 @@ class Coroutines:
         Raises:
             ExitPendingError: the stage was killed meanwhile.
         """
-        if not self._live:
+        if not self._live or self._left:
             self._closing = True
             return
         ended = threading.Event()
         try:
-            shared.call(self._cancel, ended.set)
+            self._where.call(self._cancel, ended.set)
         except NotRunningError:
+            for job in tuple(self._live):
+                if job.task is not None:
+                    # Nobody can end it any more. Asyncio need not say so when it finds it.
+                    job.task._log_destroy_pending = False  # type: ignore[attr-defined]
             return
-        if self._abandoned:
+        self._left = not self._where.is_ours
+        if self._abandoned or self._left:
             return
         try:
             if killed:

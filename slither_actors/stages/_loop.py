@@ -17,7 +17,7 @@ from typing import Any
 from slither_actors.actors import _runtime
 from slither_actors.errors import ForkedRuntimeError, NotRunningError
 
-__all__ = ["LoopThread", "shared"]
+__all__ = ["LoopThread", "UserLoop", "shared"]
 
 logger = logging.getLogger("slither_actors.stages")
 
@@ -30,6 +30,9 @@ _STUCK_SECONDS = 0.5
 
 class LoopThread:
     """An event loop and its thread. Usable from any thread."""
+
+    is_ours = True
+    """Whether one may wait for what runs there."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -111,6 +114,28 @@ class LoopThread:
         """The thread is gone, and another may have held the lock. The loop is the parent's."""
         self._lock = threading.RLock()
         self._forked = self.loop is not None
+
+
+class UserLoop:
+    """An event loop of the program's, which may end, and whose thread may wait for the stage that uses it."""
+
+    is_ours = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """As `LoopThread.call`; raises `NotRunningError` if the loop is closed."""
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError as error:
+            msg = f"the event loop is closed: {self._loop!r}"
+            raise NotRunningError(msg) from error
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the code that asks runs in the loop."""
+        return asyncio._get_running_loop() is self._loop
 
 
 shared = LoopThread()

@@ -15,9 +15,11 @@ from slither_actors.errors import OptionError
 if TYPE_CHECKING:
     from slither_actors.actors import Monitor
 
-__all__ = ["CancelMode", "Subscription", "SubscriptionOptions"]
+__all__ = ["CANCEL_MODES", "CancelMode", "Subscription", "SubscriptionOptions"]
 
 CancelMode = Literal["permanent", "transient", "temporary"]
+
+CANCEL_MODES = one_of("permanent", "transient", "temporary")
 
 
 def _target(value: Any) -> Ref:
@@ -42,9 +44,7 @@ class SubscriptionOptions:
     min_demand: int | None = None
     """The demand is filled up to `max_demand` when it is down to this; half of `max_demand` by default."""
 
-    cancel: CancelMode = attrs.field(
-        default="permanent", validator=one_of("permanent", "transient", "temporary")
-    )
+    cancel: CancelMode = attrs.field(default="permanent", validator=CANCEL_MODES)
     """When the end of the producer ends the consumer: always, after an abnormal end, never."""
 
     extra: Mapping[str, Any] = attrs.field(factory=dict)

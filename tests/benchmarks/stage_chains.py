@@ -19,14 +19,24 @@ from typing import Any
 import pykka
 
 from slither_actors.actors import Ref
-from slither_actors.stages import Consumer, Producer, ProducerConsumer, Subscription, sync_subscribe
+from slither_actors.stages import (
+    Consumer,
+    Producer,
+    ProducerConsumer,
+    Subscription,
+    from_iterable,
+    stream,
+    sync_subscribe,
+)
 
 __all__ = [
     "on_async_queues",
+    "on_async_stream",
     "on_generators",
     "on_handlers",
     "on_pykka",
     "on_stages",
+    "on_stream",
     "on_thread_queues",
     "with_consumers",
 ]
@@ -118,6 +128,45 @@ def on_stages(count: int, max_demand: int, *, between: int = 1) -> float:
     for stage in reversed(chain):
         stage.stop()
     return seconds
+
+
+def on_stream(count: int, *, chunks: bool = False) -> float:
+    """Time the chain with a loop in this thread in the place of the consumer."""
+    increment = _chain_of(count)
+    came = 0
+    began = time.perf_counter()
+    if chunks:
+        for chunk in stream(increment, chunks=True):
+            came += len(chunk)
+    else:
+        for _ in stream(increment):
+            came += 1
+    seconds = time.perf_counter() - began
+    _check(came, count)
+    return seconds
+
+
+def on_async_stream(count: int) -> float:
+    """Time the chain with a loop in a coroutine in the place of the consumer."""
+
+    async def consume() -> float:
+        increment = _chain_of(count)
+        came = 0
+        began = time.perf_counter()
+        async for _ in stream(increment):
+            came += 1
+        seconds = time.perf_counter() - began
+        _check(came, count)
+        return seconds
+
+    return asyncio.run(consume())
+
+
+def _chain_of(count: int) -> Ref:
+    """Start the part that emits."""
+    increment = Increment.start()
+    sync_subscribe(increment, to=from_iterable(range(count)), max_demand=1000)
+    return increment
 
 
 def with_consumers(count: int, max_demand: int, *, consumers: int, dispatcher: Any = None) -> float:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from slither_actors.actors import Request
-from slither_actors.stages import Consumer, Producer, ProducerConsumer, Subscription
+from slither_actors.actors import Ref, Request
+from slither_actors.stages import (
+    Consumer,
+    Producer,
+    ProducerConsumer,
+    Subscription,
+    from_async_iterable,
+    stream,
+)
 
 
 class Plain(Producer):
@@ -70,3 +77,15 @@ class AsyncConsumer(Consumer):
     async def handle_info(self, message: Any) -> None: ...  # type: ignore[override]
 
     async def terminate(self, reason: Any) -> None: ...  # type: ignore[override]
+
+
+def streams(producer: Ref, numbers: AsyncIterator[int]) -> list[Any]:
+    with stream(producer, {"to": "name", "max_demand": 5}, chunks=True) as chunks:
+        first = next(chunks)
+    return [first, *stream(from_async_iterable(numbers, buffer_size=5))]
+
+
+async def async_streams(producer: Ref) -> list[Any]:
+    async with stream(producer) as events:
+        await anext(events)
+    return [event async for event in stream(producer)]
