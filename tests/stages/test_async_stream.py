@@ -14,7 +14,7 @@ import pytest
 from slither_actors.errors import StreamError
 from slither_actors.stages import from_async_iterable, from_iterable, stream
 from tests.stages.probes import Silent, inside, seen, settle, until
-from tests.stages.test_stream import endless, nothing_is_left
+from tests.stages.streams import endless, nothing_is_left
 
 
 async def collect(events: Any) -> list[Any]:
