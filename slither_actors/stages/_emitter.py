@@ -30,6 +30,7 @@ from slither_actors.core import (
 )
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
+from slither_actors.stages._give_back import give_back, has_unacknowledged
 from slither_actors.stages._intake import Intake
 from slither_actors.stages._job import current_job
 from slither_actors.stages._stage import BaseStage
@@ -95,6 +96,12 @@ class Emitter(BaseStage):
 
     _unmet = 0
     """Demand that came while the stage is paused."""
+
+    _redelivered = 0
+    """Events that consumers now gone had not acknowledged, and that were to be dispatched again."""
+
+    _last: _Finish | None = None
+    """The end, which waits until everything is acknowledged."""
 
     # -- callbacks -----------------------------------------------------------------
 
@@ -205,9 +212,27 @@ class Emitter(BaseStage):
         self._consumers.discard(subscription)
         self._unwatch_end(subscription.producer_watch)
         self.handle_cancel((kind, reason), subscription)
-        demand = self._fan_out.cancel(subscription, self._buffer.length)
+        if subscription.handover is None:
+            demand = self._fan_out.cancel(subscription, self._buffer.length)
+        else:
+            demand = give_back(self, subscription, reason)
         self._perform()
         self._meet(demand)
+        self._end_if_acknowledged()
+
+    def _acknowledged(self, subscription: Subscription, first: int, count: int) -> None:
+        """A consumer has handled so many events from this number on."""
+        # One that is gone may have sent this before it heard of its end.
+        if subscription in self._consumers and subscription.handover is not None:
+            subscription.handover.acknowledge(first, count)
+            self._end_if_acknowledged()
+
+    def _end_if_acknowledged(self) -> None:
+        last = self._last
+        if last is not None and not has_unacknowledged(self):
+            self._last = None
+            # What has come back is in front of it.
+            self._queue_info(last)
 
     # -- events ---------------------------------------------------------------------------
 
@@ -286,7 +311,10 @@ class Emitter(BaseStage):
 
     def _deliver_info(self, info: Any) -> None:
         if type(info) is _Finish:
-            self.stop(info.reason)
+            if has_unacknowledged(self):
+                self._last = info
+            else:
+                self.stop(info.reason)
         else:
             # As a message: what the handler emits must not overtake what is being sent now.
             self._cell.put((_protocol.ordered, info))
