@@ -334,6 +334,23 @@ def test_after_a_cancel_nothing_is_handled_that_comes_back() -> None:
     settle(sink, source)
     assert seen(sink, "events") == []
     assert seen(heir, "events") == [0, 1]
+    assert subscription.statistics().collected == 0
+
+
+def test_after_a_cancel_a_producer_consumer_handles_nothing_that_waits() -> None:
+    """Not even before the producer has answered."""
+    source, middle, sink = Silent.start(), Middle.start(), Sink.start()
+    subscription = subscribe(middle, source)
+    inside(source, lambda stage: stage.emit([0, 1, 2]))
+    settle(source, middle)
+    source.suspend()
+    cancel(subscription)
+    sync_subscribe(sink, to=middle)
+    settle(middle, sink)
+    source.resume()
+    settle(source, middle)
+    assert seen(middle, "batches") == []
+    assert list(inside(source, lambda stage: stage._buffer.take(9)[0])) == [0, 1, 2]
 
 
 def test_a_resubscription_gets_what_was_not_handled() -> None:
