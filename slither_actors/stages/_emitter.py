@@ -30,7 +30,8 @@ from slither_actors.core import (
 )
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
-from slither_actors.stages._give_back import give_back, has_unacknowledged
+from slither_actors.stages._events import SEQUENCES, as_events
+from slither_actors.stages._give_back import acknowledged, end_if_acknowledged, give_back
 from slither_actors.stages._intake import Intake
 from slither_actors.stages._job import current_job
 from slither_actors.stages._stage import BaseStage
@@ -39,22 +40,6 @@ from slither_actors.stages._subscription import Subscription
 __all__ = ["SEQUENCES", "Emitter", "as_events"]
 
 logger = logging.getLogger("slither_actors.stages")
-
-
-SEQUENCES = frozenset({list, tuple, range})
-"""What is taken as a list of events as it is."""
-
-
-def as_events(returned: Iterable[Any] | None) -> Sequence[Any]:
-    """Take what a callback returned as a sequence of events; None is none."""
-    if type(returned) in SEQUENCES:
-        return returned  # type: ignore[return-value]
-    if returned is None:
-        return ()
-    if isinstance(returned, (str, bytes, dict)) or not isinstance(returned, Iterable):
-        msg = f"a stage returned {returned!r:.100}; expected is an iterable of events, such as a list"
-        raise TypeError(msg)
-    return list(returned)
 
 
 class _Finish:
@@ -212,27 +197,13 @@ class Emitter(BaseStage):
         self._consumers.discard(subscription)
         self._unwatch_end(subscription.producer_watch)
         self.handle_cancel((kind, reason), subscription)
-        if subscription.handover is None:
-            demand = self._fan_out.cancel(subscription, self._buffer.length)
-        else:
-            demand = give_back(self, subscription, reason)
+        demand = give_back(self, subscription, reason)
         self._perform()
         self._meet(demand)
         self._end_if_acknowledged()
 
-    def _acknowledged(self, subscription: Subscription, first: int, count: int) -> None:
-        """A consumer has handled so many events from this number on."""
-        # One that is gone may have sent this before it heard of its end.
-        if subscription in self._consumers and subscription.handover is not None:
-            subscription.handover.acknowledge(first, count)
-            self._end_if_acknowledged()
-
-    def _end_if_acknowledged(self) -> None:
-        last = self._last
-        if last is not None and not has_unacknowledged(self):
-            self._last = None
-            # What has come back is in front of it.
-            self._queue_info(last)
+    _acknowledged = acknowledged
+    _end_if_acknowledged = end_if_acknowledged
 
     # -- events ---------------------------------------------------------------------------
 
@@ -311,10 +282,8 @@ class Emitter(BaseStage):
 
     def _deliver_info(self, info: Any) -> None:
         if type(info) is _Finish:
-            if has_unacknowledged(self):
-                self._last = info
-            else:
-                self.stop(info.reason)
+            self._last = info
+            self._end_if_acknowledged()
         else:
             # As a message: what the handler emits must not overtake what is being sent now.
             self._cell.put((_protocol.ordered, info))

@@ -1,8 +1,8 @@
 """The messages between stages.
 
 Upstream: `subscribe`, `resubscribe`, `ask`, `acknowledge`, `cancel`. Downstream:
-`deliver`, `hand_over`, `cancelled`. Each is the function of a message pair; its
-argument is or starts with the subscription.
+`deliver`, `hand_over`, `flush`, `cancelled`. Each is the function of a message
+pair; its argument is or starts with the subscription.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "cancel",
     "cancelled",
     "deliver",
+    "flush",
     "hand_over",
     "ordered",
     "reask",
@@ -89,6 +90,12 @@ def hand_over(consumer: Receiver, argument: tuple[Subscription, Sequence[Any]]) 
         consumer._gather(argument[0], argument[1])
     else:
         argument[0].producer_put((cancel, (argument[0], "unknown_subscription")))
+
+
+def flush(consumer: Receiver, subscription: Subscription) -> None:
+    """Producer to consumer: do not wait for a full chunk; I end when these are handled."""
+    if subscription.collector is not None and not subscription.closed:
+        consumer._take_or_hold(subscription, subscription.collector.flush())
 
 
 def cancelled(consumer: Receiver, argument: tuple[Subscription, Any]) -> None:

@@ -325,6 +325,8 @@ class Receiver(BaseStage):
         if subscription.collector is not None:
             self._end_collecting(subscription, subscription.collector, kind)
         self._source_left(subscription, kind, reason)
+        if subscription.leaving:
+            self._go_on()  # what is left may have waited for what was dropped
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """The end of a producer waits behind the events that it has sent."""
@@ -371,6 +373,8 @@ class Receiver(BaseStage):
         super()._begin_drain(together)
         for source in tuple(self._producers):
             if source.producer not in together:
+                # What was not begun goes back, where it is kept; nobody is to handle it twice.
+                source.leaving = source.handover is not None
                 source.producer_put((_protocol.cancel, (source, NORMAL)))
         self._put_behind("drained")
 
@@ -391,6 +395,6 @@ class Receiver(BaseStage):
         for _, events, cause in tuple(self._waiting):
             if cause is None:
                 count += len(events)
-            elif cause is _IN_CHUNKS:
+            elif cause is _IN_CHUNKS or cause is _CUT:
                 count += sum(len(chunk) for chunk, _ in events)
-        return count
+        return count + sum(len(each.collector or ()) for each in tuple(self._producers))

@@ -26,6 +26,8 @@ from slither_actors.stages import (
     WeightedFanOut,
     ask,
     cancel,
+    drain,
+    statistics,
     sync_resubscribe,
     sync_subscribe,
 )
@@ -104,7 +106,7 @@ def test_what_a_consumer_has_not_handled_comes_back_in_order(
     kept = [2, 3] if end == "crash" else [2]
     assert told == [(len(kept), reason, True)]
     assert subscription.statistics().returned == len(kept)
-    assert inside(source, lambda stage: stage._redelivered) == len(kept)
+    assert statistics(source).redelivered == len(kept)
     inside(source, lambda stage: stage.emit([4, 5]))
     heir = Sink.start()
     sync_subscribe(heir, to=source, max_demand=100, min_demand=99)
@@ -294,7 +296,8 @@ def test_a_producer_consumer_acknowledges_what_it_has_made_something_of() -> Non
     inside(source, lambda stage: stage.emit(range(4)))
     settle(source, middle)
     assert seen(middle, "batches") == []
-    assert subscription.statistics().unacknowledged == 4
+    assert subscription.statistics().unacknowledged == statistics(source).unacknowledged == 4
+    assert statistics(middle).waiting == 4
     middle.kill()
     ended(middle)
     settle(source)
@@ -351,6 +354,36 @@ def test_after_a_cancel_a_producer_consumer_handles_nothing_that_waits() -> None
     settle(source, middle)
     assert seen(middle, "batches") == []
     assert list(inside(source, lambda stage: stage._buffer.take(9)[0])) == [0, 1, 2]
+
+
+def test_a_drained_consumer_gives_back_what_it_has_not_begun() -> None:
+    """Its producer stays, and nobody handles an event twice."""
+    source, middle, sink = Silent.start(), Middle.start(), Sink.start()
+    subscribe(middle, source)
+    inside(source, lambda stage: stage.emit(range(4)))
+    settle(source, middle)
+    assert not drain(middle, timeout=20).killed
+    assert seen(middle, "batches") == []
+    subscribe(sink, source)
+    settle(source, sink)
+    assert seen(sink, "events") == [0, 1, 2, 3]
+
+
+def test_a_full_buffer_that_blocks_takes_them_back_and_blocks_on() -> None:
+    """They are above its size until they are taken."""
+    source, sink = Silent.start(buffer_size=2, buffer_keep="block"), Crashing.start(at=0)
+    subscribe(sink, source, max_demand=4, min_demand=0)
+    settle(source, sink)
+    inside(source, lambda stage: stage.emit(range(4)))
+    ended(sink)
+    settle(source)
+    numbers = statistics(source)
+    assert (numbers.buffered, numbers.blocked, numbers.discarded) == (4, True, 0)
+    heir = Sink.start()
+    subscribe(heir, source)
+    settle(source, heir)
+    assert seen(heir, "events") == [0, 1, 2, 3]
+    assert not statistics(source).blocked
 
 
 def test_a_resubscription_gets_what_was_not_handled() -> None:

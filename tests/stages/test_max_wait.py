@@ -17,6 +17,9 @@ from slither_actors.stages import (
     Subscription,
     ask,
     cancel,
+    drain,
+    statistics,
+    sync_info,
     sync_subscribe,
 )
 from tests.stages.probes import SECONDS, Middle, Silent, Sink, Source, ended, inside, seen, settle, until
@@ -122,14 +125,58 @@ def test_the_end_of_the_consumer_takes_the_timer_along() -> None:
     assert seen(sink, "batches") == []
 
 
-def test_a_drain_can_flush() -> None:
-    """What is there is handled now."""
-    source, sink, subscription = collecting()
-    emit(source, [1, 2])
+@pytest.mark.parametrize("delivery", ["at_most_once", "at_least_once"])
+def test_a_drained_graph_flushes(delivery: str) -> None:
+    """Nobody waits for the time to pass."""
+    source, middle, sink = Silent.start(), Middle.start(), Sink.start()
+    options: dict[str, Any] = {"max_demand": 10, "min_demand": 5, "max_wait": NEVER, "delivery": delivery}
+    sync_subscribe(middle, to=source, **options)
+    sync_subscribe(sink, to=middle, **options)
+    emit(source, range(7))
+    settle(source, middle, sink)
+    report = drain(source, middle, sink, timeout=SECONDS)
+    assert not report.killed
+    assert seen(sink, "events") == list(range(7))
+
+
+def test_a_drained_consumer_flushes() -> None:
+    """Also if its producer stays."""
+    source, sink, _ = collecting()
+    emit(source, range(7))
     settle(source, sink)
-    inside(sink, lambda stage: stage._flush_collected())
-    assert seen(sink, "batches") == [[1, 2]]
-    assert subscription.statistics().collected == 0
+    assert not drain(sink, timeout=SECONDS).killed
+    assert seen(sink, "batches") == [[0, 1, 2, 3, 4], [5, 6]]
+    assert source.is_alive()
+
+
+def test_a_producer_that_completes_flushes_what_it_waits_for() -> None:
+    """It ends when all is handled: its consumers need not wait for events that never come."""
+    source, sink = Source.start(7), Sink.start()
+    subscription = sync_subscribe(
+        sink, to=source, max_demand=10, min_demand=5, max_wait=NEVER, delivery="at_least_once"
+    )
+    assert ended(sink) == "normal"
+    assert seen(sink, "batches") == [[0, 1, 2, 3, 4], [5, 6]]
+    assert subscription.statistics().returned == 0
+
+
+def test_an_info_comes_behind_what_is_collected() -> None:
+    """It flushes a producer-consumer, so that it need not wait either."""
+    heard: list[Any] = []
+
+    class Hearing(Middle):
+        def handle_info(self, message: Any) -> None:
+            heard.append((message, [list(batch) for batch in self.batches]))
+
+    source, middle, sink = Silent.start(), Hearing.start(), Sink.start()
+    sync_subscribe(sink, to=middle)
+    sync_subscribe(middle, to=source, max_demand=10, max_wait=NEVER)
+    emit(source, [1, 2])
+    settle(source, middle)
+    assert statistics(middle).waiting == 2
+    sync_info(middle, "now")
+    settle(middle, sink)
+    assert heard == [("now", [[1, 2]])]
 
 
 def test_the_flow_never_stalls_on_partial_chunks() -> None:
