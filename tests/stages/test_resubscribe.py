@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from slither_actors.actors import named
 from slither_actors.errors import OptionError, SubscriptionError
 from slither_actors.stages import (
+    DemandFanOut,
     Subscription,
     _protocol,
     ask,
@@ -149,6 +151,48 @@ def test_a_wrong_argument_is_an_error_at_the_call(resubscribe: Any) -> None:
     with pytest.raises(SubscriptionError, match="is no consumer"):
         resubscribe(source, old, to=source)
     assert seen(sink, "left") == []
+
+
+@pytest.mark.parametrize("mode", ["permanent", "transient", "temporary"])
+def test_a_stage_that_starts_after_the_end_of_its_producer_hears_of_it(mode: str) -> None:
+    """In `subscribe_to`, as everywhere: "noproc", which a temporary subscription survives."""
+    source = Silent.start()
+    source.stop()
+    sink = Sink.start(subscribe_to=[{"to": source, "cancel": mode}])
+    if mode == "temporary":
+        settle(sink)
+        assert sink.is_alive()
+    else:
+        assert ended(sink) == "noproc"
+    assert seen(sink, "left") == [("down", "noproc")]
+
+
+def test_a_producer_may_be_given_as_a_handle_of_its_name() -> None:
+    """Whoever has the name at the call is meant."""
+    source, sink = Silent.start(name="the source"), Sink.start()
+    assert sync_subscribe(sink, to=named("the source")).producer is source
+    with pytest.raises(OptionError, match="option 'to' is Named"):
+        sync_subscribe(sink, to=named("nobody"))
+
+
+def test_excess_is_logged_and_delivered_where_events_are_counted_otherwise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fan-out that sends more than was asked for, to a consumer that collects and acknowledges."""
+
+    class Generous(DemandFanOut[Any]):
+        def dispatch(self, events: Any) -> Any:
+            return [(key, events) for key in self.statistics().outstanding], ()
+
+    source, sink = Silent.start(dispatcher=Generous), Sink.start()
+    options = {"max_demand": 4, "min_demand": 2, "max_wait": 60.0, "delivery": "at_least_once"}
+    subscription = sync_subscribe(sink, to=source, **options)
+    settle(source, sink)
+    inside(source, lambda stage: stage.emit(range(6)))
+    settle(source, sink)
+    assert seen(sink, "batches") == [[0, 1], [2, 3], [4, 5]]
+    assert "received 2 events in excess" in caplog.text
+    assert subscription.statistics().outstanding == 4
 
 
 # -- the protocol -------------------------------------------------------------------
