@@ -11,6 +11,7 @@ from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
 from slither_actors.core._checked_fan_out import CheckedFanOut, checked_fan_out, missing_in_fan_out
 from slither_actors.core._child_demand import ChildDemand, ChildDemandStatistics
+from slither_actors.core._collector import Collector
 from slither_actors.core._demand import DEFAULT_MAX_DEMAND, SubscriptionDemand, check_demand
 from slither_actors.core._demand_fan_out import DemandFanOut
 from slither_actors.core._fan_out import (
@@ -24,6 +25,7 @@ from slither_actors.core._fan_out import (
     Reask,
     SubscriptionRefusedError,
 )
+from slither_actors.core._handover import Handover, HandoverStatistics
 from slither_actors.core._histogram import Histogram, HistogramStatistics
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.core._key_table import KeyPlace, KeySlot, KeyTable
@@ -64,6 +66,7 @@ __all__ = [
     "CheckedFanOut",
     "ChildDemand",
     "ChildDemandStatistics",
+    "Collector",
     "Deliver",
     "DeliverInfo",
     "DemandFanOut",
@@ -73,6 +76,8 @@ __all__ = [
     "FanOutDecision",
     "FanOutStatistics",
     "FixedBatcher",
+    "Handover",
+    "HandoverStatistics",
     "Histogram",
     "HistogramStatistics",
     "Keep",

@@ -52,6 +52,7 @@ class BroadcastFanOut(Generic[K]):
     # bounds, brought up to date when they reach the top.
     __slots__ = (
         "_consumers",
+        "_discarded",
         "_granted",
         "_heap",
         "_listeners",
@@ -71,6 +72,7 @@ class BroadcastFanOut(Generic[K]):
         # Common demand not yet used up, and the events that the producer still owes for it.
         self._waiting = 0
         self._requested = 0
+        self._discarded = 0
 
     def subscribe(
         self, key: K, options: Mapping[str, Any] = NO_OPTIONS, *, consumer: Hashable = None
@@ -107,6 +109,11 @@ class BroadcastFanOut(Generic[K]):
         self._heap.clear()
         self._waiting = 0
         return 0
+
+    def give_back(self, key: K, events: Sequence[Any], buffered: int = 0) -> tuple[int, Sequence[Any], int]:
+        """Forget a consumer; its `events` went to the others too, so nobody needs them."""
+        self._discarded += len(events)
+        return self.cancel(key, buffered), NO_EVENTS, len(events)
 
     def _grant(self, buffered: int) -> int:
         more = self._least_asked() - self._granted
@@ -159,7 +166,7 @@ class BroadcastFanOut(Generic[K]):
         """Return a snapshot; the common demand is part of every consumer's."""
         spare = self._waiting - self._granted
         outstanding = {listener.key: listener.asked + spare for listener in self._listeners.values()}
-        return FanOutStatistics(outstanding=outstanding, owed=self._requested)
+        return FanOutStatistics(outstanding=outstanding, owed=self._requested, discarded=self._discarded)
 
     def _push(self, listener: _Listener[K]) -> None:
         self._serial += 1

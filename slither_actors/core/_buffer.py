@@ -117,7 +117,8 @@ class Buffer:
             return 0
         over = 0
         if self.size is not None and self.length + count > self.size and self.keep != "block":
-            over = self.length + count - self.size
+            # No more than these: what was put back does not have to make room for itself.
+            over = min(count, self.length + count - self.size)
             events = self._make_room(events, count, over)
             self._discarded += over
             count = len(events)
@@ -127,6 +128,20 @@ class Buffer:
             if self.length > self._peak:  # noqa: PLR1730 - a call to max costs more than the rest
                 self._peak = self.length
         return over
+
+    def put_back(self, events: Sequence[Any]) -> None:
+        """Put events in front of all others: they had been taken, and come back. None is discarded for it.
+
+        So there may be more than `size` until they are taken again.
+        """
+        if not events:
+            return
+        if self._offset:
+            self._entries[0] = self._entries[0][self._offset :]
+            self._offset = 0
+        self._entries.appendleft(events)
+        self.length += len(events)
+        self._peak = max(self._peak, self.length)
 
     def _make_room(self, events: Sequence[Any], count: int, over: int) -> Sequence[Any]:
         if self.keep == "error":

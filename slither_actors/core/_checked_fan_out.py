@@ -91,6 +91,20 @@ class CheckedFanOut(Generic[K]):
         self._keys.remove(key)
         return self._demand("cancel", lambda: self.fan_out.cancel(key, buffered))
 
+    def give_back(self, key: K, events: Sequence[Any], buffered: int = 0) -> tuple[int, Sequence[Any], int]:
+        """Return what the user's returned. One that has no such method is told of a cancel only."""
+        give_back = getattr(self.fan_out, "give_back", None)
+        if give_back is None:
+            return self.cancel(key, buffered), events, 0
+        self._keys.remove(key)
+        returned: Any = self._call("give_back", lambda: give_back(key, events, buffered))
+        allowed = "(demand, events, dropped), the events to dispatch again and the number of others"
+        if type(returned) is not tuple or len(returned) != 3 or not _is_events(returned[1]):
+            self._complain("give_back", returned, allowed)
+        if type(returned[2]) is not int or not 0 <= returned[2] <= len(events):
+            self._complain("give_back", returned, allowed)
+        return self._demand("give_back", lambda: returned[0]), returned[1], returned[2]
+
     def dispatch(self, events: Sequence[Any]) -> tuple[list[tuple[K, Sequence[Any]]], Sequence[Any]]:
         """Return the deliveries and the leftovers that the user's returned."""
         returned: Any = self._call("dispatch", lambda: self.fan_out.dispatch(events))

@@ -104,6 +104,12 @@ class DemandFanOut(Generic[K]):
         self._arrange()
         return 0
 
+    def give_back(self, key: K, events: Sequence[Any], buffered: int = 0) -> tuple[int, Sequence[Any], int]:
+        """Forget a consumer, whose `events` are to be dispatched again: the demand that they met is owed."""
+        demand = self.cancel(key, buffered)
+        self._pending += len(events)
+        return demand, events, 0
+
     def dispatch(self, events: Sequence[Any]) -> tuple[list[tuple[K, Sequence[Any]]], Sequence[Any]]:
         """Give the events to the highest demands in turn."""
         only = self._only

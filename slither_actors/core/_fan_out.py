@@ -126,7 +126,16 @@ class FanOutStatistics(Generic[K]):
 class FanOut(Protocol[K]):
     """Splits the events of one producer. Not thread-safe: the producer is the only caller.
 
-    A fan-out of one's own is any class with these six methods and this attribute.
+    A fan-out of one's own is any class with these six methods and this attribute. A seventh is optional,
+    for subscriptions that hand over at least once::
+
+        def give_back(self, key, events, buffered=0): ...
+
+    It is called instead of `cancel`: forget the consumer, which has not handled these `events`, and return
+    ``(demand, events, dropped)``: the demand as `cancel` does, the events to be dispatched again, and how
+    many are not needed by anybody. Leftovers of that dispatch go to the front of the buffer. The producer
+    does not owe less for what is dispatched again. Without the method `cancel` is called and all of them
+    are dispatched again, so that the producer may make as many too many.
     """
 
     outbox: list[FanOutDecision]

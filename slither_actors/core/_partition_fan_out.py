@@ -171,12 +171,7 @@ class PartitionFanOut(Generic[K]):
 
         The last one of a partition leaves its queue, which is dropped and made up for.
         """
-        partition = self._by_key.pop(key)
-        partition.consumers -= 1
-        left = partition.sharing.demand_of(key)
-        partition.sharing.cancel(key)
-        partition.demand -= left
-        self._pending += left
+        partition = self._leave(key)
         dropped = 0 if partition.consumers else partition.queue.length
         if dropped:
             self._discarded += dropped
@@ -186,6 +181,30 @@ class PartitionFanOut(Generic[K]):
         if self._least is not None:
             self._least.shrunk(partition)
         return self._pass_on(dropped)
+
+    def _leave(self, key: K) -> Partition[K]:
+        partition = self._by_key.pop(key)
+        partition.consumers -= 1
+        left = partition.sharing.demand_of(key)
+        partition.sharing.cancel(key)
+        partition.demand -= left
+        self._pending += left
+        return partition
+
+    def give_back(self, key: K, events: Sequence[Any], buffered: int = 0) -> tuple[int, Sequence[Any], int]:
+        """Forget a consumer, whose `events` go to the others of its partition or in front of its queue.
+
+        The queue is kept, for whoever comes next. The demand that the events met is owed again.
+        """
+        partition = self._leave(key)
+        self._pending += len(events)
+        deliveries, rest = partition.sharing.dispatch(events)
+        partition.demand -= len(events) - len(rest)
+        self.outbox += [Deliver(other, share) for other, share in deliveries]
+        partition.queue.put_back(rest)
+        if self._least is not None:
+            self._least.shrunk(partition)
+        return self._pass_on(0), NO_EVENTS, 0
 
     def _pass_on(self, more: int) -> int:
         """Return the demand, of `more` and of what is held, that the producer is to hear of now."""

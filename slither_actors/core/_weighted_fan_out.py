@@ -212,6 +212,13 @@ class WeightedFanOut(Generic[K]):
             self._quickest = None
         return 0
 
+    def give_back(self, key: K, events: Sequence[Any], buffered: int = 0) -> tuple[int, Sequence[Any], int]:
+        """Forget a consumer, whose `events` are to be dispatched again."""
+        demand = self.cancel(key, buffered)
+        # The producer does not owe less because these come in.
+        self._requested += len(events)
+        return demand, events, 0
+
     def dispatch(self, events: Sequence[Any]) -> tuple[list[tuple[K, Sequence[Any]]], Sequence[Any]]:
         """Give every event to the consumer with the shortest expected delay, a list to each."""
         size = len(events)

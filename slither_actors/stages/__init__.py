@@ -19,14 +19,25 @@ from slither_actors.stages._async_iterable import AsyncIterableProducer, from_as
 from slither_actors.stages._consumer import Consumer
 from slither_actors.stages._consumer_supervisor import ConsumerSupervisor, ConsumerSupervisorRef
 from slither_actors.stages._control import DrainReport, complete, connected, drain, pause, resume, stop
-from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_subscribe
+from slither_actors.stages._functions import (
+    ask,
+    async_resubscribe,
+    async_subscribe,
+    cancel,
+    sync_resubscribe,
+    sync_subscribe,
+)
 from slither_actors.stages._infos import async_info, demand, estimate_buffered_count, sync_info
 from slither_actors.stages._iterable import IterableProducer, from_iterable
 from slither_actors.stages._producer import Producer
 from slither_actors.stages._producer_consumer import ProducerConsumer
 from slither_actors.stages._statistics import StageStatistics, statistics
 from slither_actors.stages._stream import Stream, StreamStatistics, stream
-from slither_actors.stages._subscription import Subscription, SubscriptionOptions
+from slither_actors.stages._subscription import (
+    Subscription,
+    SubscriptionOptions,
+    SubscriptionStatistics,
+)
 
 __all__ = [
     "AsyncIterableProducer",
@@ -54,9 +65,11 @@ __all__ = [
     "Subscription",
     "SubscriptionOptions",
     "SubscriptionRefusedError",
+    "SubscriptionStatistics",
     "WeightedFanOut",
     "ask",
     "async_info",
+    "async_resubscribe",
     "async_subscribe",
     "cancel",
     "complete",
@@ -72,5 +85,6 @@ __all__ = [
     "stop",
     "stream",
     "sync_info",
+    "sync_resubscribe",
     "sync_subscribe",
 ]

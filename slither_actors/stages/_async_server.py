@@ -170,8 +170,12 @@ class AsyncServer(Server):
         if call.ending is not None:
             super().stop(call.ending[0])
         source = call.subscription
-        if call.ask and source is not None and not source.closed:
+        if source is None or source.closed:
+            return
+        if call.ask:
             source.producer_put((_protocol.ask, (source, call.ask)))
+        elif call.chunk is not None:
+            source.handled(*call.chunk)
 
     def _completed(self, reason: Any) -> None:
         """A handler has called `complete`, which only an emitter has."""

@@ -177,7 +177,9 @@ def _count_lost(ref: Ref) -> int:
     """The events in a stage that does not end, and so need not answer: read from outside."""
     cell = ref._cell
     arriving = sum(
-        len(argument[1]) for function, argument in cell.inbox.copy() if function is _protocol.deliver
+        len(argument[1])
+        for function, argument in cell.inbox.copy()
+        if function in (_protocol.deliver, _protocol.hand_over)
     )
     for _ in range(3):
         try:

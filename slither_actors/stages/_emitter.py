@@ -31,6 +31,7 @@ from slither_actors.core import (
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
 from slither_actors.stages._events import SEQUENCES, as_events
+from slither_actors.stages._give_back import acknowledged, end_if_acknowledged, give_back
 from slither_actors.stages._intake import Intake
 from slither_actors.stages._job import current_job
 from slither_actors.stages._stage import BaseStage
@@ -80,6 +81,12 @@ class Emitter(BaseStage):
 
     _unmet = 0
     """Demand that came while the stage is paused."""
+
+    _redelivered = 0
+    """Events that consumers now gone had not acknowledged, and that were to be dispatched again."""
+
+    _last: _Finish | None = None
+    """The end, which waits until everything is acknowledged."""
 
     # -- callbacks -----------------------------------------------------------------
 
@@ -190,9 +197,13 @@ class Emitter(BaseStage):
         self._consumers.discard(subscription)
         self._unwatch_end(subscription.producer_watch)
         self.handle_cancel((kind, reason), subscription)
-        demand = self._fan_out.cancel(subscription, self._buffer.length)
+        demand = give_back(self, subscription, reason)
         self._perform()
         self._meet(demand)
+        self._end_if_acknowledged()
+
+    _acknowledged = acknowledged
+    _end_if_acknowledged = end_if_acknowledged
 
     # -- events ---------------------------------------------------------------------------
 
@@ -271,7 +282,8 @@ class Emitter(BaseStage):
 
     def _deliver_info(self, info: Any) -> None:
         if type(info) is _Finish:
-            self.stop(info.reason)
+            self._last = info
+            self._end_if_acknowledged()
         else:
             # As a message: what the handler emits must not overtake what is being sent now.
             self._cell.put((_protocol.ordered, info))

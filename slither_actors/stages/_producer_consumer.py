@@ -102,6 +102,7 @@ class ProducerConsumer(LazyEmitter, Receiver):
     # -- control ---------------------------------------------------------------------------
 
     def _take_info(self, info: Any) -> None:
+        self._flush_collected()
         self._put_behind("info", info)
 
     def _reached(self, kind: str, what: Any) -> None:

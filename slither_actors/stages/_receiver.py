@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.actors import NORMAL, Ref, is_abnormal
 from slither_actors.config import build
+from slither_actors.core import Collector
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
 from slither_actors.stages._emitter import Emitter
@@ -22,7 +24,7 @@ __all__ = ["Receiver", "subscription_options"]
 logger = logging.getLogger("slither_actors.stages")
 
 _Chunk = tuple[Sequence[Any], int]
-"""Events for one call, and how many to ask for after it."""
+"""Events for one call, and how many to ask for after it, or the number of the first of them."""
 
 _Entry = tuple[Any, Sequence[Any], tuple[str, Any] | None]
 """The subscription, and events that wait, or how a producer ended that had sent those in front. Without a
@@ -31,7 +33,10 @@ subscription: what else is to be done behind them, see `Receiver._reached`."""
 _IN_CHUNKS = ("chunks", None)
 """In the last place of an entry: these are the chunks that are left of a list."""
 
-_KNOWN = ("to", "max_demand", "min_demand", "cancel")
+_CUT = ("cut", None)
+"""In the last place of an entry: these are chunks of a `Collector`."""
+
+_KNOWN = ("to", "max_demand", "min_demand", "cancel", "max_wait", "delivery")
 
 
 def subscription_options(given: Mapping[str, Any], *, where: str = "") -> SubscriptionOptions:
@@ -74,6 +79,8 @@ class Receiver(BaseStage):
     def handle_events(self, events: Sequence[Any], source: Subscription) -> Any:
         """Handle at most ``max_demand - min_demand`` events, in order; all that came, if asked by hand.
 
+        What a producer that is gone has left in the queue of a producer-consumer comes uncut, too.
+
         May be ``async def``.
         """
         msg = f"{type(self).__name__} has no handle_events"
@@ -97,13 +104,18 @@ class Receiver(BaseStage):
         mappings = [entry if isinstance(entry, Mapping) else {"to": entry} for entry in entries]
         return [subscription_options(mapping, where=where) for mapping in mappings]
 
-    def _subscribe(self, options: SubscriptionOptions) -> Subscription:
+    def _subscribe(
+        self, options: SubscriptionOptions, replaces: tuple[Subscription, Any] | None = None
+    ) -> Subscription:
         subscription = Subscription(self.ref, options)
         self._producers.add(subscription)
         producer: Ref = options.to
         subscription.watch = self._watch_end(subscription, producer, self._source_ended)
         # Before the callback: it may ask.
-        producer.send(_protocol.subscribe, subscription)
+        if replaces is None:
+            producer.send(_protocol.subscribe, subscription)
+        else:
+            producer.send(_protocol.resubscribe, (subscription, *replaces))
         subscription.manual = self._welcome("producer", subscription, "automatic", "manual") == "manual"
         if not subscription.manual and self._cell.ending is None:
             producer.send(_protocol.ask, (subscription, subscription.demand.max_demand))
@@ -132,14 +144,22 @@ class Receiver(BaseStage):
         waiting = self._waiting
         while waiting and not self._is_over() and not self._is_held():
             subscription, events, cause = waiting[0]
-            are_events = cause is None or cause is _IN_CHUNKS
+            are_events = cause is None or cause is _IN_CHUNKS or cause is _CUT
             if not (self._is_wanted() if are_events else self._may_leave()):
                 return
             waiting.popleft()
-            if cause is None:
+            if cause is None and subscription.closed and not self._awaits:
+                # As in GenStage: there is nobody left to ask. Coroutines keep their chunks, and with them
+                # what runs at one time.
+                unfinished = self._handle(events, subscription)
+                if unfinished is not None:
+                    unfinished.subscription = subscription
+            elif cause is None:
                 self._take_in(subscription, events)
             elif cause is _IN_CHUNKS:
                 self._take_chunks(subscription, events)
+            elif cause is _CUT:
+                self._take_cut(subscription, events[0])
             else:
                 self._leave(subscription, *cause)
 
@@ -226,6 +246,79 @@ class Receiver(BaseStage):
     def _lane_moved(self) -> None:
         self._go_on()
 
+    # -- events that are collected or acknowledged --------------------------------------------
+
+    def _gather(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        """Take a list of a subscription that has a `Collector`."""
+        collector = subscription.collector
+        if collector is None or subscription.leaving:
+            return  # the producer takes them back
+        if subscription.manual:
+            self._take_or_hold(subscription, [collector.put_uncut(events)])
+            return
+        chunks = collector.put(events, time.monotonic())
+        if subscription.demand.excess:
+            logger.error("%s received %d events in excess", self._cell.describe(), subscription.demand.excess)
+        self._take_or_hold(subscription, chunks)
+        if subscription.timer is None and len(collector):
+            self._wait_for_more(subscription, collector)
+
+    def _take_or_hold(self, subscription: Subscription, chunks: Iterable[_Chunk]) -> None:
+        for chunk in chunks:
+            if self._is_over():
+                return
+            if self._waiting or self._is_held() or not self._is_wanted():
+                self._waiting.append((subscription, [chunk], _CUT))
+            else:
+                self._take_cut(subscription, chunk)
+
+    def _take_cut(self, subscription: Subscription, chunk: _Chunk) -> None:
+        if subscription.leaving:
+            return
+        events, first = chunk
+        unfinished = self._handle(events, subscription)
+        if unfinished is None:
+            subscription.handled(first, len(events))
+        else:
+            unfinished.subscription, unfinished.chunk = subscription, (first, len(events))
+
+    def _wait_for_more(self, subscription: Subscription, collector: Collector) -> None:
+        """Set the timer, which is left to run when a chunk gets full before: one is cheaper than many."""
+        due_in = collector.due_in(time.monotonic())
+        if due_in is not None:
+            subscription.timer = self.run_after(due_in, Receiver._waited, subscription)
+
+    def _waited(self, subscription: Subscription) -> None:
+        subscription.timer = None
+        collector = subscription.collector
+        if collector is None or subscription.closed or self._is_over():
+            return
+        if collector.due_in(time.monotonic()) == 0:
+            self._take_or_hold(subscription, collector.flush())
+        else:
+            self._wait_for_more(subscription, collector)
+
+    def _flush_collected(self) -> None:
+        """Handle what is collected now, whether it is due or not."""
+        for subscription in tuple(self._producers):
+            if subscription.collector is not None:
+                self._take_or_hold(subscription, subscription.collector.flush())
+
+    def _end_collecting(self, subscription: Subscription, collector: Collector, kind: str) -> None:
+        if subscription.timer is not None:
+            subscription.timer.cancel()
+            subscription.timer = None
+        if kind == "cancel" and subscription.handover is not None:
+            # The producer has taken them back.
+            collector.drop()
+            kept = [entry for entry in self._waiting if entry[0] is not subscription]
+            self._waiting.clear()
+            self._waiting += kept
+        else:
+            self._take_or_hold(subscription, collector.flush())
+
+    # -- the end of a producer ---------------------------------------------------------------
+
     def _source_ended(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """Nothing more comes: the producer has cancelled or is down. The first news counts."""
         if subscription.closed:
@@ -233,7 +326,11 @@ class Receiver(BaseStage):
         subscription.closed = True
         self._unwatch_end(subscription.watch)
         self._producers.discard(subscription)
+        if subscription.collector is not None:
+            self._end_collecting(subscription, subscription.collector, kind)
         self._source_left(subscription, kind, reason)
+        if subscription.leaving:
+            self._go_on()  # what is left may have waited for what was dropped
 
     def _source_left(self, subscription: Subscription, kind: str, reason: Any) -> None:
         """The end of a producer waits behind the events that it has sent."""
@@ -280,6 +377,8 @@ class Receiver(BaseStage):
         super()._begin_drain(together)
         for source in tuple(self._producers):
             if source.producer not in together:
+                # What was not begun goes back, where it is kept; nobody is to handle it twice.
+                source.leaving = source.handover is not None
                 source.producer_put((_protocol.cancel, (source, NORMAL)))
         self._put_behind("drained")
 
@@ -308,6 +407,6 @@ class Receiver(BaseStage):
         for _, events, cause in tuple(self._waiting):
             if cause is None:
                 count += len(events)
-            elif cause is _IN_CHUNKS:
+            elif cause is _IN_CHUNKS or cause is _CUT:
                 count += sum(len(chunk) for chunk, _ in events)
-        return count
+        return count + sum(len(each.collector or ()) for each in tuple(self._producers))

@@ -13,12 +13,14 @@ __all__ = ["OpenDemand", "Unfinished"]
 class Unfinished:
     """A call that is not over, and what is to be done when it is."""
 
-    __slots__ = ("ask", "completes", "completion", "ending", "subscription")
+    __slots__ = ("ask", "chunk", "completes", "completion", "ending", "subscription")
 
     def __init__(self) -> None:
         self.subscription: Subscription | None = None
         """Where the events came from, and `ask`: how many more to ask for there."""
         self.ask = 0
+        self.chunk: tuple[int, int] | None = None
+        """The number of the first of the events and how many they are, if this is to be told there."""
         self.completes = False
         """Whether the handler has called `complete`, and `completion`: with which reason."""
         self.completion: tuple[Any] | None = None

@@ -71,6 +71,7 @@ POOL_WORKER_RECYCLE = _event("slither.pool.worker.recycle", "duration", f"{_WORK
 STAGE_BUFFER_OVERFLOW = _event(
     "slither.stage.buffer.overflow", "count", "stage, size, keep, partition, reason"
 )
+STAGE_REDELIVERY = _event("slither.stage.redelivery", "count", "stage, consumer, reason, redelivered")
 
 EVENTS: Mapping[str, Signal] = MappingProxyType(_namespace)
 """Every event's signal by name."""

@@ -322,11 +322,11 @@ def test_the_end_needs_no_demand_of_its_own() -> None:
     assert seen(sink, "events") == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(("lists", "batches"), [([4], [2, 2]), ([2, 2], [2, 2])], ids=["one", "two"])
-def test_after_a_cancel_queued_events_are_still_chunks_but_asked_for_no_more(
+@pytest.mark.parametrize(("lists", "batches"), [([4], [4]), ([2, 2], [2, 2])], ids=["one", "two"])
+def test_queued_events_of_a_producer_that_is_gone_come_uncut_and_are_asked_for_no_more(
     lists: list[int], batches: list[int]
 ) -> None:
-    """The producer lives on and must not hear from a subscription that it has forgotten."""
+    """As in GenStage. The producer may live on, and must hear no more of it."""
     asks: list[int] = []
 
     class Hearing(Silent):

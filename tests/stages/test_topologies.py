@@ -114,7 +114,7 @@ class Joining:
                 self.owed[source] = plan.manual
                 ask(source, plan.manual)
         else:
-            assert len(events) <= source.demand.chunk_size
+            assert len(events) <= (source.demand.max_demand if source.closed else source.demand.chunk_size)
             assert not source.demand.excess
         made = [
             event * plan.made + copy

@@ -29,6 +29,7 @@ NAMES = [
     "slither.pool.worker.exit",
     "slither.pool.worker.recycle",
     "slither.stage.buffer.overflow",
+    "slither.stage.redelivery",
 ]
 
 

@@ -1,0 +1,106 @@
+"""What a producer has sent on one subscription and the consumer has not handled yet.
+
+The events of a subscription are numbered from 0, in the order in which they
+are sent. The consumer tells of each chunk that it has handled, in any order.
+What it has not told of when it is gone is taken back, in the order in which it
+was sent. There is never more of it than the consumer has asked for and not
+handled: ``max_demand``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+__all__ = ["Handover", "HandoverStatistics"]
+
+
+@attrs.frozen(kw_only=True)
+class HandoverStatistics:
+    """What a `Handover` held at one moment. Returned by `Handover.statistics`."""
+
+    unacknowledged: int
+    """Events sent and not handled, as far as the producer knows."""
+
+    peak: int
+    """The most of them at one time."""
+
+    sent: int
+    """Events sent since the start."""
+
+    returned: int
+    """Events taken back at the end."""
+
+
+class Handover:
+    """Not thread-safe: the producer is the only caller."""
+
+    __slots__ = ("_base", "_done", "_first", "_lists", "_peak", "_returned", "_sent", "length")
+
+    def __init__(self) -> None:
+        self.length = 0
+        """Events sent and not acknowledged."""
+        self._lists: deque[Sequence[Any]] = deque()
+        # The number of the first event in the lists, and of the first that is not acknowledged.
+        self._base = 0
+        self._first = 0
+        # Chunks acknowledged ahead of their turn: where they end, by where they begin.
+        self._done: dict[int, int] = {}
+        self._sent = 0
+        self._peak = 0
+        self._returned = 0
+
+    def send(self, events: Sequence[Any]) -> None:
+        """Keep a list that is being sent. It must not be changed afterwards."""
+        if not events:
+            return
+        self._lists.append(events)
+        self._sent += len(events)
+        self.length += len(events)
+        self._peak = max(self._peak, self.length)
+
+    def acknowledge(self, first: int, count: int) -> None:
+        """Forget the `count` events from number `first` on: they were handled.
+
+        Raises:
+            ValueError: some of them were not sent, or are forgotten already.
+        """
+        stop = first + count
+        if not self._first <= first < stop <= self._sent or first in self._done:
+            msg = f"events {first} to {stop - 1} are not kept: {self._first} to {self._sent - 1} are"
+            raise ValueError(msg)
+        self.length -= count
+        if first != self._first:
+            self._done[first] = stop
+            return
+        while stop in self._done:
+            stop = self._done.pop(stop)
+        self._first = stop
+        lists = self._lists
+        while lists and self._base + len(lists[0]) <= stop:
+            self._base += len(lists.popleft())
+
+    def take_back(self) -> list[Any]:
+        """Return, in order, what was not acknowledged, and forget it."""
+        events = [event for sent in self._lists for event in sent]
+        kept: list[Any] = []
+        at = self._first
+        for first in sorted(self._done):
+            kept += events[at - self._base : first - self._base]
+            at = self._done[first]
+        kept += events[at - self._base :]
+        self._lists.clear()
+        self._done.clear()
+        self._base = self._first = self._sent
+        self.length = 0
+        self._returned += len(kept)
+        return kept
+
+    def statistics(self) -> HandoverStatistics:
+        """Return a snapshot for the dashboard and for tests."""
+        return HandoverStatistics(
+            unacknowledged=self.length, peak=self._peak, sent=self._sent, returned=self._returned
+        )
