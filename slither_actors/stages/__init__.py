@@ -9,19 +9,27 @@ from slither_actors.core import (
     Discarded,
     FanOut,
     FanOutStatistics,
+    GraphEdge,
+    GraphStage,
     PartitionFanOut,
     Reask,
     RoundRobinFanOut,
+    StageGraph,
+    Stall,
     SubscriptionRefusedError,
     WeightedFanOut,
+    find_stalls,
 )
 from slither_actors.stages._consumer import Consumer
 from slither_actors.stages._control import DrainReport, complete, connected, drain, pause, resume, stop
 from slither_actors.stages._functions import ask, async_subscribe, cancel, sync_subscribe
+from slither_actors.stages._graph import graph
 from slither_actors.stages._infos import async_info, demand, estimate_buffered_count, sync_info
 from slither_actors.stages._iterable import IterableProducer, from_iterable
 from slither_actors.stages._producer import Producer
 from slither_actors.stages._producer_consumer import ProducerConsumer
+from slither_actors.stages._stall_watch import StallWatch
+from slither_actors.stages._stalls import stalls
 from slither_actors.stages._statistics import StageStatistics, statistics
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
@@ -36,13 +44,18 @@ __all__ = [
     "DrainReport",
     "FanOut",
     "FanOutStatistics",
+    "GraphEdge",
+    "GraphStage",
     "IterableProducer",
     "PartitionFanOut",
     "Producer",
     "ProducerConsumer",
     "Reask",
     "RoundRobinFanOut",
+    "StageGraph",
     "StageStatistics",
+    "Stall",
+    "StallWatch",
     "Subscription",
     "SubscriptionOptions",
     "SubscriptionRefusedError",
@@ -56,9 +69,12 @@ __all__ = [
     "demand",
     "drain",
     "estimate_buffered_count",
+    "find_stalls",
     "from_iterable",
+    "graph",
     "pause",
     "resume",
+    "stalls",
     "statistics",
     "stop",
     "sync_info",

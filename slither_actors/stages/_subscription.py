@@ -69,6 +69,7 @@ class Subscription:
     """
 
     __slots__ = (
+        "asked",
         "closed",
         "consumer",
         "consumer_put",
@@ -91,6 +92,8 @@ class Subscription:
         self.demand = SubscriptionDemand(options.max_demand, options.min_demand)
         self.manual = True
         """Whether the consumer asks by hand, with `ask`; so until it has said otherwise."""
+        self.asked = False
+        """Whether it has asked by hand."""
         self.closed = False
         """Whether the consumer knows that nothing more will come."""
         self.watch: Monitor | None = None

@@ -72,5 +72,9 @@ STAGE_BUFFER_OVERFLOW = _event(
     "slither.stage.buffer.overflow", "count", "stage, size, keep, partition, reason"
 )
 
+_STALL = "kind, stage, sentence, advice"
+STAGE_STALL_START = _event("slither.stage.stall.start", "system_time", _STALL)
+STAGE_STALL_STOP = _event("slither.stage.stall.stop", "duration", _STALL)
+
 EVENTS: Mapping[str, Signal] = MappingProxyType(_namespace)
 """Every event's signal by name."""

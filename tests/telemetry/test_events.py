@@ -29,6 +29,8 @@ NAMES = [
     "slither.pool.worker.exit",
     "slither.pool.worker.recycle",
     "slither.stage.buffer.overflow",
+    "slither.stage.stall.start",
+    "slither.stage.stall.stop",
 ]
 
 
