@@ -18,7 +18,7 @@ from slither_actors.actors._crash_report import CrashReport
 from slither_actors.actors._exits import BY_END, BY_KILL, Exits, end, release_once
 from slither_actors.actors._interrupts import calls_out, waits
 from slither_actors.actors._life import live_cells, zombie_cells
-from slither_actors.actors._mailbox import handled_while_suspended
+from slither_actors.actors._mailbox import asked_ahead, handled_while_suspended
 from slither_actors.actors._message import Message
 from slither_actors.actors._monitor import Monitor
 from slither_actors.actors._name_table import free_name
@@ -359,7 +359,13 @@ class Cell(Exits):
         logger.error("%s: who watches it could not be told of its end", self.describe(), exc_info=error)
 
     def _reject(self) -> None:
-        self.control.clear()
+        while self.control:
+            try:
+                message = self.control.pop(0)
+            except IndexError:
+                break
+            if message[0] in asked_ahead:
+                message[1].reject(self.reason)
         while self.inbox:
             try:
                 message = self.inbox.popleft()

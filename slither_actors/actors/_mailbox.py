@@ -20,10 +20,13 @@ from slither_actors.actors._scheduler import Scheduler
 if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
 
-__all__ = ["Mailbox", "handled_while_suspended"]
+__all__ = ["Mailbox", "asked_ahead", "handled_while_suspended"]
 
 handled_while_suspended: set[Callable[[Any, Any], object]] = set()
 """The functions of the messages that a suspended actor handles; to run one twice does nothing."""
+
+asked_ahead: set[Callable[[Any, Any], object]] = set()
+"""The functions of control messages that ask for something: an actor that ends calls ``argument.reject``."""
 
 
 class Mailbox:

@@ -238,6 +238,14 @@ class Scheduler(Threads):
                     return runner.thread.ident
         return None
 
+    def stalled_since(self, cell: Cell) -> float | None:
+        """Return when the monitor saw that the handler of `cell` does not return; None if it has not."""
+        with self.lock:
+            for runner in self.runners:
+                if runner.cell is cell and runner.stalled_since:
+                    return runner.stalled_since
+        return None
+
     def statistics(self) -> SchedulerStatistics:
         """Return what the scheduler holds and did."""
         with self.lock:

@@ -45,6 +45,10 @@ from slither_actors.core._partitions import Partitions, Resize
 from slither_actors.core._registrations import Registration, RegistrationPlace, Registrations
 from slither_actors.core._restart_backoff import Backoff, RestartBackoff
 from slither_actors.core._round_robin_fan_out import RoundRobinFanOut
+from slither_actors.core._stage_graph import GraphEdge, GraphStage, StageGraph
+from slither_actors.core._stall import Stall
+from slither_actors.core._stall_tracker import StallNews, StallTracker
+from slither_actors.core._stalls import find_stalls
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
 from slither_actors.core._task_window import TaskWindow
 from slither_actors.core._weighted_fan_out import WeightedFanOut
@@ -78,6 +82,8 @@ __all__ = [
     "FixedBatcher",
     "Handover",
     "HandoverStatistics",
+    "GraphEdge",
+    "GraphStage",
     "Histogram",
     "HistogramStatistics",
     "Keep",
@@ -101,17 +107,22 @@ __all__ = [
     "RestartPlan",
     "RestartStrategy",
     "RoundRobinFanOut",
+    "StageGraph",
+    "Stall",
+    "StallNews",
+    "StallTracker",
     "SubscriptionDemand",
     "SubscriptionRefusedError",
+    "TaskWindow",
     "WeightedBatcher",
     "WeightedFanOut",
-    "TaskWindow",
     "Window",
     "WindowStatistics",
     "auto_shutdown_due",
     "check_demand",
     "checked_fan_out",
     "comes_back",
+    "find_stalls",
     "is_abnormal",
     "may_retry",
     "missing_in_fan_out",

@@ -97,6 +97,7 @@ def ask(source: Subscription, count: int) -> None:
     if not isinstance(count, int) or count < 0:
         raise OptionError("count", f"is {count!r}; allowed is an integer of at least 0", where="ask")
     if count:
+        source.asked = True
         source.producer_put((_protocol.ask, (source, count)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, ContextVar
@@ -32,7 +33,7 @@ class Job(Unfinished):
     """
 
     __slots__ = (
-        "__weakref__", "basket", "call", "demand", "error", "finish", "force",
+        "__weakref__", "basket", "began", "call", "demand", "error", "finish", "force",
         "lane", "last", "name", "number", "over", "quota",
         "result", "stage", "task", "told", "what",
     )  # fmt: skip
@@ -66,6 +67,8 @@ class Job(Unfinished):
         """Called in the loop's thread at the end, instead of telling the stage."""
         self.result: Any = None
         self.error: BaseException | None = None
+        self.began = time.monotonic()
+        """When the stage made it, which starts it at once, or in its turn if it handles a message."""
         self.over = False
         """Whether the coroutine has ended. Written in the loop's thread."""
         self.basket: deque[Any] = deque()

@@ -110,6 +110,7 @@ class Subscription:
 
     __slots__ = (
         "_put",
+        "asked",
         "closed",
         "collector",
         "consumer",
@@ -136,6 +137,8 @@ class Subscription:
         self.demand = SubscriptionDemand(options.max_demand, options.min_demand)
         self.manual = True
         """Whether the consumer asks by hand, with `ask`; so until it has said otherwise."""
+        self.asked = False
+        """Whether it has asked by hand."""
         self.closed = False
         """Whether the consumer knows that nothing more will come."""
         self.leaving = False

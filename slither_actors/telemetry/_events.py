@@ -73,5 +73,9 @@ STAGE_BUFFER_OVERFLOW = _event(
 )
 STAGE_REDELIVERY = _event("slither.stage.redelivery", "count", "stage, consumer, reason, redelivered")
 
+_STALL = "kind, stage, sentence, advice"
+STAGE_STALL_START = _event("slither.stage.stall.start", "system_time", _STALL)
+STAGE_STALL_STOP = _event("slither.stage.stall.stop", "duration", _STALL)
+
 EVENTS: Mapping[str, Signal] = MappingProxyType(_namespace)
 """Every event's signal by name."""

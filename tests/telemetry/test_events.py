@@ -30,6 +30,8 @@ NAMES = [
     "slither.pool.worker.recycle",
     "slither.stage.buffer.overflow",
     "slither.stage.redelivery",
+    "slither.stage.stall.start",
+    "slither.stage.stall.stop",
 ]
 
 
