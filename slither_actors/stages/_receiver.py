@@ -151,9 +151,7 @@ class Receiver(BaseStage):
             if cause is None and subscription.closed and not self._awaits:
                 # As in GenStage: there is nobody left to ask. Coroutines keep their chunks, and with them
                 # what runs at one time.
-                unfinished = self._handle(events, subscription)
-                if unfinished is not None:
-                    unfinished.subscription = subscription
+                self._take_whole(subscription, events)
             elif cause is None:
                 self._take_in(subscription, events)
             elif cause is _IN_CHUNKS:
@@ -168,9 +166,7 @@ class Receiver(BaseStage):
     def _take_in(self, subscription: Subscription, events: Sequence[Any]) -> None:
         """Handle a list, chunk by chunk, and ask for more after each."""
         if subscription.manual:
-            unfinished = self._handle(events, subscription)
-            if unfinished is not None:
-                unfinished.subscription = subscription
+            self._take_whole(subscription, events)
             return
         ask = subscription.demand.take(len(events))
         if ask is None:
@@ -183,6 +179,12 @@ class Receiver(BaseStage):
             subscription.producer_put((_protocol.ask, (subscription, ask)))
 
     _receive = _take_in
+
+    def _take_whole(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        """Handle a list that nothing is asked for after."""
+        unfinished = self._handle(events, subscription)
+        if unfinished is not None:
+            unfinished.subscription = subscription
 
     def _receive_or_hold(self, subscription: Subscription, events: Sequence[Any]) -> None:
         if self._waiting or self._is_held():

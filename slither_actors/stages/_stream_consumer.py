@@ -37,7 +37,7 @@ class StreamConsumer(Consumer):
         if events:
             self._arrivals.put((subscription, events))
 
-    _receive = _take_in
+    _receive = _take_whole = _take_in
 
     def _leave(self, subscription: Subscription | None, kind: str, reason: Any) -> None:
         if subscription is None or self._draining:
