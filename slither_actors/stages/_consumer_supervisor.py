@@ -23,7 +23,7 @@ from slither_actors.errors import AbandonedError, OptionError, safe_text
 from slither_actors.stages import _protocol
 from slither_actors.stages._functions import ask as by_hand
 from slither_actors.stages._receiver import Receiver
-from slither_actors.stages._subscription import Subscription
+from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
 __all__ = ["ConsumerSupervisor", "ConsumerSupervisorRef"]
 
@@ -185,6 +185,15 @@ class ConsumerSupervisor(Receiver, DynamicSupervisor):
         if self.strategy != "one_for_one":
             problem = f"is {shown(self.strategy)}; allowed is 'one_for_one': no child depends on another"
             raise OptionError("strategy", problem)
+
+    @classmethod
+    def _check_subscribing(cls, options: SubscriptionOptions, where: str) -> None:
+        if options.delivery != "at_most_once":
+            problem = (
+                f"is {options.delivery!r}; a {cls.__name__} takes 'at_most_once': its part is done when "
+                "a child has started. Have the child restarted (restart='transient')"
+            )
+            raise OptionError("delivery", problem, where=where)
 
     def _welcome(self, role: str, subscription: Subscription, *allowed: str) -> str | None:
         """Ask for all at once, and from then on by hand."""

@@ -7,7 +7,8 @@ from typing import Any
 from slither_actors.actors import Ref
 from slither_actors.errors import OptionError, SubscriptionError
 from slither_actors.stages import _protocol
-from slither_actors.stages._receiver import Receiver, subscription_options
+from slither_actors.stages._options import subscription_options
+from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
 __all__ = ["ask", "async_resubscribe", "async_subscribe", "cancel", "sync_resubscribe", "sync_subscribe"]
@@ -30,16 +31,14 @@ def sync_subscribe(consumer: Ref, *, to: Any, timeout: float | None = 5.0, **opt
         SubscriptionError: `consumer` is no consumer.
         ActorExitError: `consumer` is dead.
     """
-    checked = subscription_options({"to": to, **options}, where="sync_subscribe")
-    _check_consumer(consumer)
+    checked = _checked(consumer, to, options, where="sync_subscribe")
     subscription: Subscription = consumer.run(_subscribe, checked, timeout)
     return subscription
 
 
 def async_subscribe(consumer: Ref, *, to: Any, **options: Any) -> None:
     """As `sync_subscribe`, without waiting for the consumer."""
-    checked = subscription_options({"to": to, **options}, where="async_subscribe")
-    _check_consumer(consumer)
+    checked = _checked(consumer, to, options, where="async_subscribe")
     consumer.send(_subscribe, checked)
 
 
@@ -67,7 +66,8 @@ def sync_resubscribe(
         timeout: seconds to wait for the consumer to take the request.
         **options: of the new one; none are taken over.
     """
-    checked = _checked(consumer, to, options, subscription, where="sync_resubscribe")
+    _check_subscription(subscription, where="sync_resubscribe")
+    checked = _checked(consumer, to, options, where="sync_resubscribe")
     made: Subscription = consumer.run(_resubscribe, (checked, subscription, reason), timeout)
     return made
 
@@ -76,16 +76,9 @@ def async_resubscribe(
     consumer: Ref, subscription: Subscription, *, to: Any, reason: Any = "normal", **options: Any
 ) -> None:
     """As `sync_resubscribe`, without waiting for the consumer."""
-    checked = _checked(consumer, to, options, subscription, where="async_resubscribe")
+    _check_subscription(subscription, where="async_resubscribe")
+    checked = _checked(consumer, to, options, where="async_resubscribe")
     consumer.send(_resubscribe, (checked, subscription, reason))
-
-
-def _checked(consumer: Ref, to: Any, options: Any, old: object, where: str) -> SubscriptionOptions:
-    if not isinstance(old, Subscription):
-        raise OptionError("subscription", f"is {old!r:.200}; allowed is a Subscription", where=where)
-    checked = subscription_options({"to": to, **options}, where=where)
-    _check_consumer(consumer)
-    return checked
 
 
 def ask(source: Subscription, count: int) -> None:
@@ -111,10 +104,19 @@ def cancel(source: Subscription, reason: Any = "normal") -> None:
     source.producer_put((_protocol.cancel, (source, reason)))
 
 
-def _check_consumer(consumer: Ref) -> None:
-    if not issubclass(consumer.actor_class, Receiver):
+def _checked(consumer: Ref, to: Any, given: Any, where: str) -> SubscriptionOptions:
+    options = subscription_options({"to": to, **given}, where=where)
+    kind = consumer.actor_class
+    if not issubclass(kind, Receiver):
         msg = f"{consumer} is no consumer and cannot subscribe"
         raise SubscriptionError(msg)
+    kind._check_subscribing(options, where)
+    return options
+
+
+def _check_subscription(given: object, where: str) -> None:
+    if not isinstance(given, Subscription):
+        raise OptionError("subscription", f"is {given!r:.200}; allowed is a Subscription", where=where)
 
 
 def _subscribe(consumer: Receiver, options: Any) -> Subscription:

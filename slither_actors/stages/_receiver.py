@@ -9,17 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.actors import NORMAL, Ref, is_abnormal
-from slither_actors.config import build
 from slither_actors.core import Collector
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
-from slither_actors.stages._emitter import Emitter
 from slither_actors.stages._job import Job
+from slither_actors.stages._options import subscription_options
 from slither_actors.stages._stage import BaseStage, refuse_coroutine
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 from slither_actors.stages._unfinished import Unfinished
 
-__all__ = ["Receiver", "subscription_options"]
+__all__ = ["Receiver"]
 
 logger = logging.getLogger("slither_actors.stages")
 
@@ -35,18 +34,6 @@ _IN_CHUNKS = ("chunks", None)
 
 _CUT = ("cut", None)
 """In the last place of an entry: these are chunks of a `Collector`."""
-
-_KNOWN = ("to", "max_demand", "min_demand", "cancel", "max_wait", "delivery")
-
-
-def subscription_options(given: Mapping[str, Any], *, where: str = "") -> SubscriptionOptions:
-    """Check subscription options; unknown ones go to the producer's fan-out."""
-    own = {name: value for name, value in given.items() if name in _KNOWN}
-    extra = {name: value for name, value in given.items() if name not in _KNOWN}
-    options = build(SubscriptionOptions, {**own, "extra": extra}, where=where)
-    if not issubclass(options.to.actor_class, Emitter):
-        raise OptionError("to", f"is {options.to}, which is no producer", where=where)
-    return options
 
 
 class Receiver(BaseStage):
@@ -102,7 +89,14 @@ class Receiver(BaseStage):
         if isinstance(entries, (str, Mapping)) or not isinstance(entries, Iterable):
             raise OptionError("subscribe_to", f"is {entries!r:.200}; allowed is a list of producers")
         mappings = [entry if isinstance(entry, Mapping) else {"to": entry} for entry in entries]
-        return [subscription_options(mapping, where=where) for mapping in mappings]
+        checked = [subscription_options(mapping, where=where) for mapping in mappings]
+        for options in checked:
+            self._check_subscribing(options, where)
+        return checked
+
+    @classmethod
+    def _check_subscribing(cls, options: SubscriptionOptions, where: str) -> None:
+        """Refuse what consumers of the class cannot do."""
 
     def _subscribe(
         self, options: SubscriptionOptions, replaces: tuple[Subscription, Any] | None = None

@@ -13,9 +13,9 @@ from slither_actors.config import has_hash
 from slither_actors.core import check_demand
 from slither_actors.errors import OptionError, StreamError
 from slither_actors.stages import _infos
+from slither_actors.stages._options import subscription_options
 from slither_actors.stages._producer import MODE, Mode, Producer
 from slither_actors.stages._reading import Reading, read, read_chunks
-from slither_actors.stages._receiver import subscription_options
 from slither_actors.stages._subscription import CANCEL_MODES, SubscriptionOptions
 
 if TYPE_CHECKING:

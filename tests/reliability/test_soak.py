@@ -8,10 +8,11 @@ the tree has to run again, and nothing else.
 from __future__ import annotations
 
 import gc
+import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -304,8 +305,19 @@ def test_a_storm_leaves_the_tree_as_it_was() -> None:
     assert all(world.outcomes.values())
 
 
+@pytest.fixture
+def unkept_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Records are made and thrown away: pytest would keep half an hour of them."""
+    logger, handler = logging.getLogger("slither_actors"), logging.NullHandler()
+    monkeypatch.setattr(logger, "propagate", False)
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(2400)
+@pytest.mark.usefixtures("unkept_log")
 def test_a_storm_of_half_an_hour_leaves_nothing() -> None:
     """As above, again and again; memory and objects do not grow."""
     chance = seeded()

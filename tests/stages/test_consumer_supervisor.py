@@ -890,3 +890,9 @@ def test_its_statistics_are_those_of_its_places(log: Log, feed: Ref) -> None:
     numbers = statistics(supervisor)
     assert list(numbers.asked_of.values()) == [3]
     assert (numbers.in_flight, numbers.waiting, numbers.kind) == (2, 0, "consumer")
+
+
+def test_a_child_is_what_its_event_is_handed_over_to(log: Log, feed: Ref) -> None:
+    """Handing over at least once would end with the start of the child: it is refused and said how else."""
+    with pytest.raises(OptionError, match="'delivery' is 'at_least_once'; a .* takes 'at_most_once'"):
+        sync_subscribe(supervise(jobs(log)), to=feed, delivery="at_least_once")
