@@ -25,7 +25,7 @@ from slither_actors.stages._emitter import Emitter
 from slither_actors.stages._lazy import LazyEmitter
 from slither_actors.stages._producer import Producer
 from slither_actors.stages._producer_consumer import ProducerConsumer
-from slither_actors.stages._receiver import _IN_CHUNKS
+from slither_actors.stages._receiver import CHUNKED
 from slither_actors.stages._stage import BaseStage
 from slither_actors.stages._statistics import kind_of_stage
 from slither_actors.stages._subscription import Subscription
@@ -126,7 +126,7 @@ def _look(
     asked: dict[Subscription, int] = {}
     in_flight: dict[Subscription, int] = {}
     for function, argument in inbox:
-        if function is _protocol.deliver:
+        if function is _protocol.deliver or function is _protocol.hand_over:
             in_flight[argument[0]] = in_flight.get(argument[0], 0) + len(argument[1])
         elif function is _protocol.ask:
             asked[argument[0]] = asked.get(argument[0], 0) + argument[1]
@@ -142,10 +142,13 @@ def _look(
 
 def _held_back(stage: Any) -> list[tuple[Subscription, int]]:
     entries = vars(stage)["_waiting"].copy() if "_waiting" in vars(stage) else ()
-    return [
-        (subscription, sum(len(chunk) for chunk, _ in events) if cause is _IN_CHUNKS else len(events))
+    held = [
+        (subscription, sum(len(chunk) for chunk, _ in events) if cause in CHUNKED else len(events))
         for subscription, events, cause in entries
+        if subscription is not None  # an info that waits behind the events, say
     ]
+    collecting = [each for each in vars(stage).get("_producers", frozenset()).copy() if each.collector]
+    return held + [(each, len(each.collector)) for each in collecting]
 
 
 def _record(

@@ -35,6 +35,9 @@ _IN_CHUNKS = ("chunks", None)
 _CUT = ("cut", None)
 """In the last place of an entry: these are chunks of a `Collector`."""
 
+CHUNKED = (_IN_CHUNKS, _CUT)
+"""The last places of entries whose events are in chunks."""
+
 
 class Receiver(BaseStage):
     """A stage that has producers. Not for users: see `Consumer` and `ProducerConsumer`."""
@@ -138,7 +141,7 @@ class Receiver(BaseStage):
         waiting = self._waiting
         while waiting and not self._is_over() and not self._is_held():
             subscription, events, cause = waiting[0]
-            are_events = cause is None or cause is _IN_CHUNKS or cause is _CUT
+            are_events = cause is None or cause in CHUNKED
             if not (self._is_wanted() if are_events else self._may_leave()):
                 return
             waiting.popleft()
@@ -403,6 +406,6 @@ class Receiver(BaseStage):
         for _, events, cause in tuple(self._waiting):
             if cause is None:
                 count += len(events)
-            elif cause is _IN_CHUNKS or cause is _CUT:
+            elif cause in CHUNKED:
                 count += sum(len(chunk) for chunk, _ in events)
         return count + sum(len(each.collector or ()) for each in tuple(self._producers))

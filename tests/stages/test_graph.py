@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from slither_actors.stages import (
     StageGraph,
     Subscription,
     ask,
+    async_info,
     async_subscribe,
     cancel,
     graph,
@@ -121,6 +123,37 @@ def test_the_numbers_add_up_while_nothing_moves() -> None:
     assert (second.demand, second.open, second.asked) == (4, 4, 7)
     assert [stage.state for stage in picture.stages] == ["suspended", "suspended", "idle"]
     assert picture.stage(middle.id).mailbox == 3
+
+
+@pytest.mark.parametrize("delivery", ["at_most_once", "at_least_once"])
+def test_events_that_are_collected_are_in_flight(delivery: str) -> None:
+    """In the consumer, and on their way to it."""
+    source, sink = still(limit=3), Sink.start()
+    sync_subscribe(sink, to=source, max_demand=10, min_demand=5, max_wait=1000, delivery=delivery)
+    settle(source, sink)
+    assert between(graph(sink, timeout=SECONDS), source, sink).in_flight == 3
+    with suspension(sink):
+        inside(source, lambda stage: stage.emit([3]))
+        assert between(graph(sink, timeout=SECONDS), source, sink).in_flight == 4
+
+
+@contextlib.contextmanager
+def suspension(ref: Ref) -> Iterator[None]:
+    """Have a stage handle nothing meanwhile."""
+    ref.suspend()
+    yield
+    ref.resume()
+
+
+def test_what_waits_behind_events_is_no_event() -> None:
+    """An info to a stage that holds events back."""
+    source, middle = still(limit=4), Middle.start()
+    sync_subscribe(middle, to=source, max_demand=4, min_demand=0)
+    settle(source, middle)
+    async_info(middle, "behind")
+    picture = graph(middle, timeout=SECONDS)
+    assert picture.complete
+    assert between(picture, source, middle).in_flight == 4
 
 
 def test_events_that_wait_in_a_stage_are_in_flight_and_those_in_its_buffer_are_not() -> None:
