@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.actors import _ancestry, _life
@@ -307,19 +307,22 @@ class Cell(Exits):
             links, self.links = self.links, None
             joiners, self.joiners = self.joiners, None
             _life.cells.pop(self.id, None)
-            broken = [_failure(monitor.forget) for monitor in (monitors or {}).values()]
+            # Most have none of these, and an empty comprehension is a call of a function, too.
+            broken = [_failure(monitor.forget) for monitor in monitors.values()] if monitors else ()
             for monitor in watching or ():
                 monitor.abolish()
-            signals = [(other, other.departs(self, reason)) for other in links or ()]
+            signals = [(other, other.departs(self, reason)) for other in links] if links else ()
             self.departed = None
             if self.name is not None:
                 free_name(self)
         for error in filter(None, broken):
             self._complain(error)
-        for fd in tuple(self.watches or ()):
-            self.scheduler.poller.unwatch(fd, self)
-        for timer in tuple(self.timers or ()):
-            timer.cancel()
+        if self.watches:
+            for fd in tuple(self.watches):
+                self.scheduler.poller.unwatch(fd, self)
+        if self.timers:
+            for timer in tuple(self.timers):
+                timer.cancel()
         try:
             if begun:
                 self.actor._on_dead()
@@ -330,16 +333,17 @@ class Cell(Exits):
         self,
         reason: Any,
         monitors: dict[int, Monitor] | None,
-        signals: list[tuple[Exits, Exit]],
+        signals: Sequence[tuple[Exits, Exit]],
         joiners: list[threading.Lock] | None,
     ) -> None:
         """Answer who waits and tell who watches."""
         answering, self.answering = self.answering, None
-        for request in tuple(self.deferred or ()):
-            request.reject(reason)
+        if self.deferred:
+            for request in tuple(self.deferred):
+                request.reject(reason)
         if answering is not None:
             self.actor._on_rejected((_asked, answering), reason)
-        for monitor in (monitors or {}).values():
+        for monitor in monitors.values() if monitors else ():
             error = _failure(monitor.deliver, self.ref, reason)
             if error is not None:
                 self._complain(error)

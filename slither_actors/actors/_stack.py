@@ -20,14 +20,13 @@ def refuse_without_room() -> None:
         RecursionError: there is not.
     """
     limit = sys.getrecursionlimit()
-    room = min(_ROOM, limit // 2)
     try:
-        sys._getframe(limit - room)
+        sys._getframe(limit - _ROOM if limit > 2 * _ROOM else limit // 2)
     except ValueError:
         return
     msg = (
-        f"fewer than {room} of the {limit} frames that Python allows are left on the stack: "
-        "actors that start others in init nest too deeply; let some start them in handle_continue, "
+        f"fewer than {min(_ROOM, limit // 2)} of the {limit} frames that Python allows are left on the "
+        "stack: actors that start others in init nest too deeply; let some start them in handle_continue, "
         "or raise sys.setrecursionlimit"
     )
     raise RecursionError(msg)
