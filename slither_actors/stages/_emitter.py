@@ -295,7 +295,7 @@ class Emitter(BaseStage):
     # -- control ------------------------------------------------------------------------------
 
     def _complete_from_outside(self, reason: Any) -> None:
-        if self._intake is not None and self._intake.held:
+        if self._intake is not None and self._intake.held and not self._intake.in_turn:
             self._intake.hold_more(_complete, reason)  # as in `_begin_drain`
         else:
             self.complete(reason)
@@ -321,7 +321,7 @@ class Emitter(BaseStage):
             self._demanded(demand)
 
     def _begin_drain(self, together: frozenset[Ref]) -> None:
-        if self._intake is not None and self._intake.held:
+        if self._intake is not None and self._intake.held and not self._intake.in_turn:
             # What those emit who were here first is to be taken as well.
             self._intake.hold_more(_drain, together)
         else:

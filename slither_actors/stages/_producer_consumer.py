@@ -118,5 +118,7 @@ class ProducerConsumer(LazyEmitter, Receiver):
         # What the last events became may still wait for demand. GenStage drops it here.
         if is_abnormal(reason):
             self.stop(reason)
-        else:
+        elif self._draining:
             self.complete(reason)
+        else:
+            self._complete_from_outside(reason)  # behind the messages that wait for room
