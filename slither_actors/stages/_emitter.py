@@ -101,7 +101,7 @@ class Emitter(BaseStage):
         if "_fan_out" not in self.__dict__:
             msg = f"{type(self).__name__} cannot emit in init; use continue_with and handle_continue"
             raise NotRunningError(msg)
-        ready = as_events(events)
+        ready = as_events(events, self, "emit")
         if not ready:
             return
         if self._coroutines is not None and current_job(self) is not None:

@@ -87,7 +87,7 @@ class ProducerConsumer(LazyEmitter, Receiver):
         return None
 
     def _handler_returned(self, returned: Any) -> None:
-        made = as_events(returned)
+        made = as_events(returned, self, "handle_events")
         if made:
             self._dispatch(made)
 
