@@ -12,6 +12,8 @@ import heapq
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from slither_actors.config import shown
+from slither_actors.core._demand import check_demand
 from slither_actors.core._fan_out import (
     NO_EVENTS,
     NO_OPTIONS,
@@ -20,6 +22,7 @@ from slither_actors.core._fan_out import (
     FanOutStatistics,
     SubscriptionRefusedError,
 )
+from slither_actors.errors import OptionError
 
 __all__ = ["DemandFanOut"]
 
@@ -58,7 +61,14 @@ class DemandFanOut(Generic[K]):
         `shuffle` (such as `random.shuffle`) is called once, before the first
         dispatch, to draw the order among consumers of equal demand, so that not
         every producer starts with the consumer that subscribed first.
+
+        Raises:
+            OptionError: `max_demand` is no integer of at least 1, or `shuffle` no function.
         """
+        if max_demand is not None:
+            check_demand(max_demand)
+        if shuffle is not None and not callable(shuffle):
+            raise OptionError("shuffle", f"is {shown(shuffle)}; allowed is a function of a list, or None")
         self.outbox: list[FanOutDecision] = []
         self._claims: dict[K, _Claim[K]] = {}
         self._only: _Claim[K] | None = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from slither_actors.config import shown
 from slither_actors.core._fan_out import (
     NO_EVENTS,
     NO_OPTIONS,
@@ -94,6 +95,8 @@ class PartitionFanOut(Generic[K]):
         names = partition_names(partitions)
         if hash is None and names != list(range(len(names))):
             raise OptionError("hash", "is required when partitions are not numbered from 0")
+        if hash is not None and not callable(hash):
+            raise OptionError("hash", f"is {shown(hash)}; allowed is a function of one event, or None")
         _check_limits(max_consumers, buffer_size, buffer_keep)
         self.outbox: list[FanOutDecision] = []
         self._hash = hash if hash is not None else hash_of(len(names))
@@ -265,7 +268,7 @@ class PartitionFanOut(Generic[K]):
             try:
                 choice = choose(event)
             except Exception as error:
-                error.add_note(f"raised by a PartitionFanOut's hash function, for the event {event!r:.200}")
+                error.add_note(f"raised by a PartitionFanOut's hash function, for the event {shown(event)}")
                 raise
             if choice is None:
                 dropped += 1
@@ -273,7 +276,7 @@ class PartitionFanOut(Generic[K]):
             try:
                 changed, name = choice
             except (TypeError, ValueError):
-                msg = f"the hash function must return (event, partition) or None, not {choice!r:.200}"
+                msg = f"the hash function must return (event, partition) or None, not {shown(choice)}"
                 raise TypeError(msg) from None
             try:
                 partition = find(name)

@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from slither_actors.actors import NO_REPLY, NORMAL, Failure, Request, Server
+from slither_actors.config import shown
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
 from slither_actors.stages._job import Job, current_job, without_job
@@ -218,7 +219,7 @@ def refuse_coroutine(stage: AsyncServer, name: str, returned: Any) -> None:
         if close is not None:
             close()  # else Python warns that it was never awaited
         msg = (
-            f"{type(stage).__name__}.{name} is no `async def` but returned {returned!r:.100}; define it in "
+            f"{type(stage).__name__}.{name} is no `async def` but returned {shown(returned)}; define it in "
             "the class with `async def`, or return its result"
         )
         raise TypeError(msg)

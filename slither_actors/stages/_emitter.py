@@ -101,7 +101,7 @@ class Emitter(BaseStage):
         if "_fan_out" not in self.__dict__:
             msg = f"{type(self).__name__} cannot emit in init; use continue_with and handle_continue"
             raise NotRunningError(msg)
-        ready = as_events(events)
+        ready = as_events(events, self, "emit")
         if not ready:
             return
         if self._coroutines is not None and current_job(self) is not None:
@@ -295,7 +295,7 @@ class Emitter(BaseStage):
     # -- control ------------------------------------------------------------------------------
 
     def _complete_from_outside(self, reason: Any) -> None:
-        if self._intake is not None and self._intake.held:
+        if self._intake is not None and self._intake.held and not self._intake.in_turn:
             self._intake.hold_more(_complete, reason)  # as in `_begin_drain`
         else:
             self.complete(reason)
@@ -321,7 +321,7 @@ class Emitter(BaseStage):
             self._demanded(demand)
 
     def _begin_drain(self, together: frozenset[Ref]) -> None:
-        if self._intake is not None and self._intake.held:
+        if self._intake is not None and self._intake.held and not self._intake.in_turn:
             # What those emit who were here first is to be taken as well.
             self._intake.hold_more(_drain, together)
         else:

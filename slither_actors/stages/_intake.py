@@ -36,6 +36,8 @@ class Intake:
         """Whether the buffer is full."""
         self.held: deque[tuple[Message, bool]] = deque()
         """The messages, and whether they count as the mailbox's."""
+        self.in_turn = False
+        """Whether what was kept runs now: it must not be put behind what came later, again and again."""
         self.times_closed = 0
         self._hooked = self._releasing = False
 
@@ -98,9 +100,11 @@ class Intake:
             self._unhook(stage)
             if counted:
                 stage._cell.inbox.leave()  # type: ignore[attr-defined]
+            self.in_turn = True
             try:
                 message[0](stage, message[1])
             finally:
+                self.in_turn = False
                 if self.held:
                     self._hook(stage)
         if not self.closed:

@@ -50,7 +50,7 @@ class LazyEmitter(Emitter):
         """Emit what a handler returned; return the iterator if not all of it is wanted yet."""
         if not isinstance(made, Iterator):
             refuse_coroutine(self, name, made)
-            events = as_events(made)
+            events = as_events(made, self, name)
             if events:
                 self._dispatch(events)
             return None

@@ -264,7 +264,7 @@ class Producer(LazyEmitter):
             self._fresh_demand += job.demand.for_the_next_call
         if self._is_over():
             return
-        made = as_events(job.result)
+        made = as_events(job.result, self, "handle_demand")
         if made:
             self._dispatch(made)
         self._call_over(job)

@@ -87,7 +87,7 @@ class ProducerConsumer(LazyEmitter, Receiver):
         return None
 
     def _handler_returned(self, returned: Any) -> None:
-        made = as_events(returned)
+        made = as_events(returned, self, "handle_events")
         if made:
             self._dispatch(made)
 
@@ -118,5 +118,7 @@ class ProducerConsumer(LazyEmitter, Receiver):
         # What the last events became may still wait for demand. GenStage drops it here.
         if is_abnormal(reason):
             self.stop(reason)
-        else:
+        elif self._draining:
             self.complete(reason)
+        else:
+            self._complete_from_outside(reason)  # behind the messages that wait for room

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.actors import NORMAL, Ref, is_abnormal
+from slither_actors.actors._exits import BY_KILL
 from slither_actors.core import Collector
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
@@ -197,6 +198,7 @@ class Receiver(BaseStage):
         self._take_chunks(subscription, chunks)
 
     def _take_chunks(self, subscription: Subscription, chunks: Sequence[_Chunk]) -> None:
+        cell = self._cell
         for at, (chunk, ask) in enumerate(chunks, 1):
             unfinished = self._handle(chunk, subscription)
             if unfinished is not None:
@@ -205,7 +207,8 @@ class Receiver(BaseStage):
                     self._waiting.appendleft((subscription, chunks[at:], _IN_CHUNKS))
                     return
                 continue
-            if self._is_over():
+            # `_is_over`, which would take longer.
+            if self._finishing or cell.ending is not None or cell.doom is BY_KILL:
                 return
             if ask and not subscription.closed:
                 subscription.producer_put((_protocol.ask, (subscription, ask)))

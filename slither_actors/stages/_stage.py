@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slither_actors.actors import Down, Monitor, Ref, Server
+from slither_actors.actors._exits import BY_KILL
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.stages._async_server import AsyncServer, refuse_coroutine
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
@@ -119,7 +120,9 @@ class BaseStage(AsyncServer):
 
     def _is_over(self) -> bool:
         """Whether the callbacks for demand and events must not be called any more."""
-        return self._finishing or self._cell.ending is not None
+        cell = self._cell
+        # A kill, for which nothing else of a list waits: what was not begun may be somebody else's by now.
+        return self._finishing or cell.ending is not None or cell.doom is BY_KILL
 
     def _watch_end(self, subscription: Subscription, ref: Ref, ended: _Ended) -> Monitor:
         watch = self.monitor(ref)

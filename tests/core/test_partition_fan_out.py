@@ -364,6 +364,23 @@ def test_a_hash_that_raises_says_so() -> None:
     assert caught.value.__notes__ == ["raised by a PartitionFanOut's hash function, for the event 1"]
 
 
+def test_an_event_that_cannot_be_shown_does_not_hide_what_the_hash_raised() -> None:
+    """The note has to do without it."""
+
+    class NotShown:
+        def __repr__(self) -> str:
+            raise RuntimeError("not shown")
+
+    def broken(event: Any) -> Any:
+        raise ValueError("broken")
+
+    fan_out = PartitionFanOut[str](1, broken)
+    fan_out.subscribe("a", {"partition": 0})
+    fan_out.ask("a", 1)
+    with pytest.raises(ValueError, match="broken"):
+        fan_out.dispatch([NotShown()])
+
+
 class PartitionMachine(RuleBasedStateMachine):
     """Against partitions that are lists, all of which are looked at for every number."""
 

@@ -363,6 +363,55 @@ def test_what_came_before_the_end_is_finished(end: str) -> None:
         drainer.join(SECONDS)
 
 
+@pytest.mark.parametrize("end", ["complete", "drain"])
+def test_an_end_does_not_wait_for_what_comes_after_it(end: str) -> None:
+    """Else it would never come while somebody goes on pushing."""
+    source, sink, subscription = full()
+    source.cast([3])
+    settle(source)
+    if end == "complete":
+        complete(source)
+    else:
+        drainer = threading.Thread(target=lambda: drain(source, timeout=SECONDS))
+        drainer.start()
+    until(lambda: statistics(source).held == 2)
+    for number in range(4, 1000):
+        source.cast([number])
+    settle(source)
+    ask(subscription, 2000)
+    assert ended(source) == "normal"
+    events = seen(sink, "events")
+    assert events == [*range(len(events))]
+    assert 4 <= len(events) < 500
+    if end == "drain":
+        drainer.join(SECONDS)
+
+
+def test_what_was_pushed_before_the_end_of_a_producer_is_finished() -> None:
+    """The end of a producer-consumer waits behind the messages that wait for room."""
+
+    class Side(Middle):
+        buffer_size = 2
+        buffer_keep = "block"
+
+        def handle_cast(self, message: Any) -> None:
+            self.emit(message)
+
+    source, middle, sink = Silent.start(), Side.start(), Sink.start(mode="manual")
+    subscription = sync_subscribe(sink, to=middle)
+    sync_subscribe(middle, to=source)
+    for start in (0, 2, 4):
+        middle.cast([start, start + 1])
+    settle(middle)
+    assert statistics(middle).held == 2
+    complete(source)
+    ended(source)
+    settle(middle)
+    ask(subscription, 6)
+    assert ended(middle) == "normal"
+    assert seen(sink, "events") == [*range(6)]
+
+
 # -- options and kinds ---------------------------------------------------------------------
 
 

@@ -11,7 +11,36 @@ import pytest
 
 from slither_actors.errors import OptionError
 from slither_actors.stages import Consumer, Subscription, _protocol, ask, async_subscribe, sync_subscribe
-from tests.stages.probes import SECONDS, Silent, Sink, Source, ended, inside, seen, settle
+from tests.stages.probes import SECONDS, Middle, Silent, Sink, Source, ended, inside, seen, settle
+
+
+@pytest.mark.parametrize("kind", [Sink, Middle])
+@pytest.mark.parametrize("delivery", ["at_most_once", "at_least_once"])
+def test_a_kill_does_not_wait_for_the_rest_of_a_list(kind: Any, delivery: str) -> None:
+    """No other chunk is begun: these events may have gone back, to somebody else."""
+    begun, held = threading.Event(), threading.Event()
+    batches: list[Sequence[Any]] = []
+
+    class Held(kind):  # type: ignore[misc]
+        def handle_events(self, events: Sequence[Any], source: Subscription) -> None:
+            batches.append(events)
+            begun.set()
+            held.wait(SECONDS)
+
+    source, stage, heir = Silent.start(), Held.start(), Sink.start()
+    options = {"max_demand": 6, "min_demand": 4, "delivery": delivery, "cancel": "temporary"}
+    if kind is Middle:
+        sync_subscribe(Sink.start(), to=stage, cancel="temporary")
+    sync_subscribe(stage, to=source, **options)
+    inside(source, lambda producer: producer.emit(range(6)))
+    assert begun.wait(SECONDS)
+    stage.kill()
+    held.set()
+    assert ended(stage) == "killed"
+    sync_subscribe(heir, to=source, **options)
+    settle(source, heir)
+    assert [list(batch) for batch in batches] == [[0, 1]]
+    assert seen(heir, "events")[-4:] == ([2, 3, 4, 5] if delivery == "at_least_once" else [])
 
 
 def test_the_first_ask_is_for_max_demand() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from slither_actors import telemetry
 from slither_actors.actors import Request
-from slither_actors.errors import OptionError, StartError
+from slither_actors.errors import ActorExitError, OptionError, StartError
 from slither_actors.stages import (
     DemandFanOut,
     PartitionFanOut,
@@ -94,9 +94,17 @@ def test_handle_demand_may_return_any_iterable(make: Callable[[list[int]], Any])
     assert seen(sink, "events") == [1, 2, 3]
 
 
-@pytest.mark.parametrize("returned", ["text", b"bytes", {"a": 1}, 5])
+class NotShown:
+    def __repr__(self) -> str:
+        raise RuntimeError("not shown")
+
+
+@pytest.mark.parametrize(
+    "returned",
+    ["text", b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), {"a": 1}, 5, NotShown()],
+)
 def test_handle_demand_must_not_return_what_is_hardly_meant(returned: Any) -> None:
-    """A text would be an event per character: a crash that shows what was returned."""
+    """A text would be an event per character: a crash that shows what was returned, and by which method."""
 
     class Wrong(Silent):
         def handle_demand(self, demand: int) -> Any:
@@ -104,7 +112,18 @@ def test_handle_demand_must_not_return_what_is_hardly_meant(returned: Any) -> No
 
     source, sink = Wrong.start(), Sink.start()
     sync_subscribe(sink, to=source)
-    assert "expected is an iterable of events" in str(ended(sink))
+    reason = str(ended(sink))
+    assert "Wrong.handle_demand returned " in reason
+    assert "expected is an iterable of events" in reason
+
+
+def test_emit_must_not_be_given_what_is_hardly_meant() -> None:
+    """The error says which stage emits it."""
+    source = Silent.start()
+    with pytest.raises(
+        ActorExitError, match="Silent.emit was given 'text'; expected is an iterable of events"
+    ):
+        inside(source, lambda stage: stage.emit("text"))
 
 
 def test_a_producer_without_handle_demand_says_so() -> None:
@@ -321,6 +340,13 @@ def test_an_overflow_that_drops_all_in_front_of_the_end_lets_it_end() -> None:
         ("dispatcher", PartitionFanOut, "option 'dispatcher' cannot be called: .*'partitions'"),
         ("dispatcher", dict, "option 'dispatcher' made {}"),
         ("dispatcher", functools.partial(PartitionFanOut, 0), "option 'partitions' is 0"),
+        ("dispatcher", functools.partial(PartitionFanOut, 2, 3), "option 'hash' is 3; allowed is a function"),
+        ("dispatcher", functools.partial(DemandFanOut, max_demand=0), "option 'max_demand' is 0"),
+        (
+            "dispatcher",
+            functools.partial(DemandFanOut, shuffle=1),
+            "option 'shuffle' is 1; allowed is a func",
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", [Silent, Middle])
