@@ -85,8 +85,9 @@ def ask(source: Subscription, count: int) -> None:
     """Ask for `count` more events on a manual subscription, from the consumer.
 
     Raises:
-        OptionError: `count` is negative or no integer.
+        OptionError: `count` is negative or no integer, or `source` is no subscription.
     """
+    _check_subscription(source, where="ask", option="source")
     if not isinstance(count, int) or count < 0:
         raise OptionError("count", f"is {count!r}; allowed is an integer of at least 0", where="ask")
     if count:
@@ -99,12 +100,18 @@ def cancel(source: Subscription, reason: Any = "normal") -> None:
 
     What the producer has sent before is still handled; of a subscription that hands over at least once, it is
     not: the producer takes it back.
+
+    Raises:
+        OptionError: `source` is no subscription.
     """
+    _check_subscription(source, where="cancel", option="source")
     source.leaving = source.handover is not None
     source.producer_put((_protocol.cancel, (source, reason)))
 
 
 def _checked(consumer: Ref, to: Any, given: Any, where: str) -> SubscriptionOptions:
+    if not isinstance(consumer, Ref):
+        raise OptionError("consumer", f"is {consumer!r:.200}; allowed is the ref of a consumer", where=where)
     options = subscription_options({"to": to, **given}, where=where)
     kind = consumer.actor_class
     if not issubclass(kind, Receiver):
@@ -114,9 +121,9 @@ def _checked(consumer: Ref, to: Any, given: Any, where: str) -> SubscriptionOpti
     return options
 
 
-def _check_subscription(given: object, where: str) -> None:
+def _check_subscription(given: object, where: str, option: str = "subscription") -> None:
     if not isinstance(given, Subscription):
-        raise OptionError("subscription", f"is {given!r:.200}; allowed is a Subscription", where=where)
+        raise OptionError(option, f"is {given!r:.200}; allowed is a Subscription", where=where)
 
 
 def _subscribe(consumer: Receiver, options: Any) -> Subscription:

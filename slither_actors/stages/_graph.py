@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import FunctionType
 from typing import Any, cast
@@ -14,14 +14,14 @@ from slither_actors.actors._interrupts import waits
 from slither_actors.actors._mailbox import asked_ahead
 from slither_actors.actors._runtime import current_cell
 from slither_actors.actors._scheduler import lock_timeout
-from slither_actors.config import wait_seconds
+from slither_actors.config import has_hash, wait_seconds
 from slither_actors.core import GraphEdge, StageGraph
 from slither_actors.errors import OptionError, safe_text
 from slither_actors.stages._look import Look, look, look_from_outside, subscriptions_of
 from slither_actors.stages._stage import BaseStage
 from slither_actors.stages._subscription import Subscription
 
-__all__ = ["graph"]
+__all__ = ["find_stage", "graph"]
 
 
 def graph(*stages: Ref | str, timeout: float = 1.0) -> StageGraph:
@@ -47,15 +47,33 @@ def graph(*stages: Ref | str, timeout: float = 1.0) -> StageGraph:
     return survey.picture()
 
 
-def _stage_ref(stage: Any) -> Ref:
+def find_stage(stage: Any, where: str) -> Ref | None:
+    """Return the ref of a stage that is given as its ref or name; None if nobody has the name.
+
+    Raises:
+        OptionError: it is neither, or somebody else's.
+    """
     found: Ref | None = stage
     if not isinstance(stage, Ref):
-        found = whereis(stage) if isinstance(stage, Hashable) else None
-    if found is None or not issubclass(found.actor_class, BaseStage):
-        raise OptionError(
-            "stages", f"has {safe_text(stage, repr)}; allowed are refs and names of stages", where="graph"
-        )
+        if stage is None or not has_hash(stage):
+            raise _no_stage(stage, where)
+        found = whereis(stage)
+    if found is not None and not issubclass(found.actor_class, BaseStage):
+        raise _no_stage(stage, where)
     return found
+
+
+def _stage_ref(stage: Any) -> Ref:
+    found = find_stage(stage, "graph")
+    if found is None:
+        raise _no_stage(stage, "graph")
+    return found
+
+
+def _no_stage(stage: Any, where: str) -> OptionError:
+    return OptionError(
+        "stages", f"has {safe_text(stage, repr)}; allowed are refs and names of stages", where=where
+    )
 
 
 class _Question:

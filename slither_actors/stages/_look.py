@@ -21,6 +21,7 @@ from slither_actors.core import BroadcastFanOut, CheckedFanOut, GraphStage, Part
 from slither_actors.core._stage_graph import StageState
 from slither_actors.errors import safe_text
 from slither_actors.stages import _protocol
+from slither_actors.stages._async_iterable import AsyncIterableProducer
 from slither_actors.stages._emitter import Emitter
 from slither_actors.stages._lazy import LazyEmitter
 from slither_actors.stages._producer import Producer
@@ -157,7 +158,8 @@ def _record(
     cell = ref._cell
     jobs = _jobs(stage)
     began = [job.began for job in jobs]
-    timed = [job.began for job in jobs if job.quota is None]
+    # Without a lane: what reads an async iterable, and lasts as long as that.
+    timed = [job.began for job in jobs if job.quota is None and job.lane is not None]
     record = GraphStage(
         id=ref.id,
         name=str(ref),
@@ -208,7 +210,13 @@ def _state(stage: Any, *, busy: bool) -> StageState:
 
 def _jobs(stage: Any) -> list[Any]:
     lanes = (stage._lane, stage._message_lane)
-    return [job for lane in lanes if lane is not None for job in lane._jobs.copy().values()]
+    jobs = [job for lane in lanes if lane is not None for job in lane._jobs.copy().values()]
+    if isinstance(stage, AsyncIterableProducer):
+        # It may be read from outside, before its `init` has run.
+        reading = vars(stage).get("_job")
+        if reading is not None and not reading.over and stage._owed > 0:
+            jobs.append(reading)
+    return jobs
 
 
 # -- demand ------------------------------------------------------------------------------

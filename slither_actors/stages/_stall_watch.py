@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 from slither_actors import telemetry
-from slither_actors.actors import Ref, Server, whereis
+from slither_actors.actors import Ref, Server
 from slither_actors.actors._request import Request
 from slither_actors.config import finite_seconds, wait_seconds
 from slither_actors.core import Stall, StallTracker
 from slither_actors.core._stalls import HANDLER_SECONDS
 from slither_actors.errors import OptionError
-from slither_actors.stages._graph import graph
+from slither_actors.stages._graph import find_stage, graph
 from slither_actors.telemetry._log import GuardedLog
 
 __all__ = ["StallWatch"]
@@ -58,6 +58,8 @@ class StallWatch(Server):
         finite_seconds.check("every", every, where)
         if every <= 0:
             raise OptionError("every", f"is {every!r}; allowed is a number of seconds above 0", where=where)
+        for stage in stages:
+            find_stage(stage, where)
         self._stages = stages
         self._timeout = timeout
         self._tracker = StallTracker(handler_seconds)
@@ -85,7 +87,7 @@ class StallWatch(Server):
             self._look_after(self._every)
 
     def _look(self) -> None:
-        found = [stage if isinstance(stage, Ref) else whereis(stage) for stage in self._stages]
+        found = [find_stage(stage, type(self).__name__) for stage in self._stages]
         alive = [ref for ref in found if ref is not None and ref.is_alive()]
         now, again = (graph(*alive, timeout=self._timeout / 2) for _ in range(2))
         news = self._tracker.look(now, again)

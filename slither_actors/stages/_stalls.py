@@ -6,6 +6,7 @@ from slither_actors.actors import Ref
 from slither_actors.config import wait_seconds
 from slither_actors.core import StageGraph, Stall, find_stalls
 from slither_actors.core._stalls import HANDLER_SECONDS
+from slither_actors.errors import OptionError
 from slither_actors.stages._graph import graph
 
 __all__ = ["stalls"]
@@ -34,6 +35,11 @@ def stalls(
         ExitPendingError: the caller is an actor that is to end.
     """
     wait_seconds.check("handler_seconds", handler_seconds, "stalls")
+    wait_seconds.check("timeout", timeout, "stalls")
+    if before is not None and not isinstance(before, StageGraph):
+        raise OptionError(
+            "before", f"is {before!r:.100}; allowed are a picture of `graph`, None", where="stalls"
+        )
     # Each picture has its share of the time.
     now = graph(*stages, timeout=timeout / 2)
     again = graph(*stages, timeout=timeout / 2)

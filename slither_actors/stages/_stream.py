@@ -16,6 +16,7 @@ from slither_actors.stages import _infos
 from slither_actors.stages._options import subscription_options
 from slither_actors.stages._producer import MODE, Mode, Producer
 from slither_actors.stages._reading import Reading, read, read_chunks
+from slither_actors.stages._stream_consumer import StreamConsumer
 from slither_actors.stages._subscription import CANCEL_MODES, SubscriptionOptions
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class _Finder:
         found = []
         for given in self._wanted:
             if _running(given["to"]) is not None:
-                found.append(subscription_options(given, where="stream"))
+                found.append(_options(given))
             elif given["cancel"] != "temporary":
                 raise StreamError(repr(given["to"]), "noproc")
         return found
@@ -216,8 +217,14 @@ def _checked(entry: Any) -> dict[str, Any]:
         check_demand(given.get("max_demand"), given.get("min_demand"), where="stream")
         CANCEL_MODES.check("cancel", given["cancel"], "stream")
     else:
-        subscription_options(given, where="stream")
+        _options(given)
     return given
+
+
+def _options(given: Mapping[str, Any]) -> SubscriptionOptions:
+    options = subscription_options(given, where="stream")
+    StreamConsumer._check_subscribing(options, "stream")
+    return options
 
 
 def _running(target: Any) -> Ref | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slither_actors.actors import Down, Ref
+from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
 from slither_actors.stages._arrivals import Arrivals, End
 from slither_actors.stages._consumer import Consumer
@@ -31,6 +32,18 @@ class StreamConsumer(Consumer):
 
     def _checked_producers(self) -> list[SubscriptionOptions]:
         return self._wanted
+
+    @classmethod
+    def _check_subscribing(cls, options: SubscriptionOptions, where: str) -> None:
+        # The reader takes what has come, in its own time: there is no handler whose end could be told.
+        if options.max_wait is not None:
+            raise OptionError("max_wait", f"is {options.max_wait!r}; a stream takes None", where=where)
+        if options.delivery != "at_most_once":
+            problem = (
+                f"is {options.delivery!r}; a stream takes 'at_most_once': nobody knows when its reader "
+                "has done with an event. Hand over to a Consumer instead"
+            )
+            raise OptionError("delivery", problem, where=where)
 
     def _take_in(self, subscription: Subscription, events: Sequence[Any]) -> None:
         # The reader counts them against the demand and asks again, when it has had them.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -23,13 +24,14 @@ from slither_actors.stages import (
     Subscription,
     ask,
     find_stalls,
+    from_async_iterable,
     graph,
     pause,
     stalls,
     sync_subscribe,
 )
 from slither_actors.stages import _stalls as stalls_module
-from tests.stages.probes import SECONDS, Middle, Silent, Sink, Source, inside, settle, until
+from tests.stages.probes import SECONDS, Middle, Silent, Sink, Source, inside, seen, settle, until
 
 
 class Stuck(Sink):
@@ -240,6 +242,10 @@ def test_options_are_checked() -> None:
         stalls(Source.start(), handler_seconds=-1)
     with pytest.raises(OptionError, match="timeout"):
         graph(Source.start(), timeout=None)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="stalls: option 'timeout' is -1;"):
+        stalls(Source.start(), timeout=-1)
+    with pytest.raises(OptionError, match="stalls: option 'before'"):
+        stalls(Source.start(), before=())  # type: ignore[arg-type]
     for options in ({"every": 0}, {"every": float("inf")}, {"timeout": "1"}, {"handler_seconds": None}):
         with pytest.raises(StartError) as failed:
             StallWatch.start(Source.start(), **options)
@@ -248,7 +254,48 @@ def test_options_are_checked() -> None:
         StallWatch.start()
 
 
+def test_a_producer_that_waits_for_the_next_element_is_at_work() -> None:
+    """While its elements come it owes none, however slowly; one whose iterator is silent does."""
+    more = asyncio.Event()
+
+    async def slow() -> AsyncIterator[int]:
+        for number in itertools.count():
+            await more.wait()
+            more.clear()
+            yield number
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        source, sink = from_async_iterable(slow(), loop=loop), Sink.start()
+        sync_subscribe(sink, to=source, max_demand=10)
+        settle(source)
+        until(lambda: graph(source, timeout=SECONDS).stage(source.id).state == "working")
+        before = graph(source, timeout=SECONDS)
+        assert before.stage(source.id).running == 1
+        loop.call_soon_threadsafe(more.set)
+        until(lambda: seen(sink, "events") == [0])
+        assert stalls(source, before=before, handler_seconds=0, timeout=SECONDS) == ()
+        before = graph(source, timeout=SECONDS)
+        (stall,) = stalls(source, before=before, handler_seconds=0, timeout=SECONDS)
+        assert (stall.kind, stall.stage) == ("owes", source.id)
+        source.stop()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(SECONDS)
+        loop.close()
+
+
 # -- the server ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [None, ["name"], Server], ids=["nothing", "a list", "no stage"])
+def test_a_watch_of_what_is_no_stage_does_not_start(wrong: Any) -> None:
+    """It would crash at each look, and its supervisor with it."""
+    given = Server.start() if wrong is Server else wrong
+    with pytest.raises(StartError, match="StallWatch: option 'stages' has"):
+        StallWatch.start(given)
 
 
 def test_the_watch_tells_each_stall_once_and_that_it_is_over(caplog: pytest.LogCaptureFixture) -> None:

@@ -96,6 +96,27 @@ def test_a_wrong_option_is_refused_at_the_call(
     assert "stream" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("max_wait", 0.1), ("delivery", "at_least_once")], ids=["max_wait", "delivery"]
+)
+def test_what_a_reader_cannot_do_is_refused(option: str, value: Any) -> None:
+    """At the call, when a name is looked up, and of a further subscription. Nothing crashes later."""
+    source = endless()
+    with pytest.raises(OptionError, match=f"stream: option '{option}'"):
+        stream({"to": source, option: value})
+    late = stream({"to": "late", option: value})
+    Source.start(5, name="late")
+    with pytest.raises(OptionError, match=f"stream: option '{option}'"):
+        next(late)
+    with stream(source) as events:
+        assert next(events) == 0
+        assert events.consumer is not None
+        with pytest.raises(OptionError, match=f"sync_subscribe: option '{option}'"):
+            sync_subscribe(events.consumer, to=source, **{option: value})
+        assert next(events) == 1
+    nothing_is_left(source)
+
+
 def test_a_stage_that_is_no_producer_is_refused() -> None:
     """The error names it."""
 

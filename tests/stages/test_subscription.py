@@ -8,7 +8,7 @@ import pytest
 
 from slither_actors.actors import Server
 from slither_actors.errors import ActorExitError, OptionError, StartError, SubscriptionError
-from slither_actors.stages import Subscription, async_subscribe, sync_subscribe
+from slither_actors.stages import Subscription, ask, async_subscribe, cancel, sync_subscribe
 from tests.stages.probes import Middle, Silent, Sink, inside, seen, settle
 
 WRONG = [
@@ -54,6 +54,17 @@ def test_an_entry_of_subscribe_to_needs_a_producer() -> None:
     """A mapping without `to` is an error."""
     with pytest.raises(StartError, match="option 'to' is required"):
         Sink.start(subscribe_to=[{"max_demand": 5}])
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "name"])
+def test_what_is_no_consumer_and_no_subscription_is_named(wrong: Any) -> None:
+    """A name in the place of the ref of the consumer, say."""
+    with pytest.raises(OptionError, match=f"sync_subscribe: option 'consumer' is {wrong!r}"):
+        sync_subscribe(wrong, to=Silent.start())
+    with pytest.raises(OptionError, match=f"cancel: option 'source' is {wrong!r}"):
+        cancel(wrong)
+    with pytest.raises(OptionError, match=f"ask: option 'source' is {wrong!r}"):
+        ask(wrong, 1)
 
 
 def test_only_producers_can_be_subscribed_to() -> None:
