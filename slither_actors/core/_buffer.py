@@ -30,6 +30,9 @@ Keep = Literal["first", "last", "error", "block"]
 
 _NOTHING: tuple[Any, ...] = ()
 
+_ENOUGH = 32
+"""Events that are worth a delivery of their own: to join as many costs more than to deliver them apart."""
+
 
 class _Info:
     """Marks an info among the lists of events."""
@@ -181,7 +184,7 @@ class Buffer:
         """Remove up to `count` of the oldest events; return ``(events, infos)``.
 
         It stops at an info: `infos` are to be delivered after `events`, and then
-        the rest may be taken. No events are returned only if there are none, or
+        the rest may be taken. Short lists of events are joined, a long one is returned by itself. No events are returned only if there are none, or
         none are wanted.
         """
         if count <= 0 or not self.length:
@@ -198,7 +201,7 @@ class Buffer:
         self._offset = 0
         self.length -= have
         events = first[offset:] if offset else first
-        if have < count and entries and type(entries[0]) is not _Info:
+        if have < count and have < _ENOUGH and entries and type(entries[0]) is not _Info:
             events = self._join(events, count - have)
         if entries and type(entries[0]) is _Info:
             return events, self._pop_infos()

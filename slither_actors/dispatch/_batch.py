@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from slither_actors.context import Context
+from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.errors import BatchError, ResultError
 from slither_actors.item import Item, take_ids
 
@@ -131,11 +132,11 @@ class Batch:
         return self._origin.reply_to
 
     @property
-    def outcomes(self) -> list[Item]:
+    def outcomes(self) -> Sequence[Item]:
         """The items with the results as their payloads."""
         results = self.results or []
         if self._items is None:
-            return list(map(Item, self._ids, results))
+            return LazyItems(self._ids, results)
         return [Item(i.id, r, i.meta, i.route) for i, r in zip(self._items, results, strict=True)]
 
     def succeed(self, results: list[Any]) -> None:

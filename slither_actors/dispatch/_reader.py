@@ -11,6 +11,7 @@ import attrs
 
 from slither_actors.actors import KILLED, NORMAL, Ref, blocking, interruptible
 from slither_actors.actors._interrupts import waits
+from slither_actors.actors._runtime import current_cell
 from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
 from slither_actors.errors import NotRunningError
 from slither_actors.item import Item
@@ -98,6 +99,17 @@ class Outlet:
             NotRunningError: the calling actor is part of another run, and that one is to end.
             ExitPendingError: the calling actor is to end itself.
         """
+        if current_cell() is None:  # nobody ends a plain thread's wait but its own run
+            while True:
+                if self._queue.empty():
+                    blocking()
+                got = self._queue.get()
+                if not isinstance(got, _Interrupt):
+                    return got
+        return self._get_in_actor()
+
+    @waits
+    def _get_in_actor(self) -> Arrival | Ended:
         run = enclosing_run()
         if run is not None:
             run.waits.add(self)
@@ -157,7 +169,7 @@ class Reader(Consumer):
         credit = self._credits.get(source)
         if credit is None:
             pay = partial(ask, source) if self._collect else partial(_ask_more, self.ref, source)
-            credit = self._credits[source] = Credit(self._demand // 2, pay)
+            credit = self._credits[source] = Credit(self._demand // 4, pay)
         self._take(events, credit)
 
     def take(self, argument: tuple[Ref, Sequence[Item]]) -> None:
