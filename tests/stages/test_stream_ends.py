@@ -212,16 +212,24 @@ def test_ctrl_c_ends_a_wait(chunks: bool) -> None:
     source = Silent.start()
 
     events = stream(source, chunks=chunks)
+    left = threading.Event()
 
     def interrupt() -> None:
         until(lambda: events._reading.arrivals.wake is not None)
-        # Python looks at signals before it waits, and not while it lets the others run for that.
-        threading.Event().wait(0.05)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        # Again, if need be: Python looks at signals before it waits for a lock, and one that comes
+        # after that and before the wait is seen at the end of the wait, or with the next signal.
+        while not left.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            left.wait(1.0)
 
-    threading.Thread(target=interrupt).start()
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     with pytest.raises(KeyboardInterrupt):
-        list(events)
+        try:
+            list(events)
+        finally:
+            left.set()
+    thread.join()
     nothing_is_left(source)
 
 
