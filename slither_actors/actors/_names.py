@@ -37,7 +37,7 @@ def via(name: object) -> tuple[KeyHolder, Any] | None:
     """Return registry and key if the name is one in a registry, as Elixir's ``{:via, Registry, …}``."""
     if isinstance(name, tuple) and len(name) == 2:
         holder = name[0]
-        # Not by isinstance: up to Python 3.11 that takes longer for a protocol than all the rest of a look-up.
+        # Not by isinstance, which takes longer for a protocol than all the rest up to Python 3.11.
         if not isinstance(holder, str) and hasattr(holder, "register_actor") and hasattr(holder, "whereis"):
             return name
     return None

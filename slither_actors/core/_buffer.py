@@ -184,7 +184,8 @@ class Buffer:
         """Remove up to `count` of the oldest events; return ``(events, infos)``.
 
         It stops at an info: `infos` are to be delivered after `events`, and then
-        the rest may be taken. Short lists of events are joined, a long one is returned by itself. No events are returned only if there are none, or
+        the rest may be taken. Short lists of events are joined, a long one is
+        returned by itself. No events are returned only if there are none, or
         none are wanted.
         """
         if count <= 0 or not self.length:

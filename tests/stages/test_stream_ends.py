@@ -222,13 +222,16 @@ def test_ctrl_c_ends_a_wait(chunks: bool) -> None:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             left.wait(1.0)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
+    def read() -> None:
         try:
             list(events)
         finally:
             left.set()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        read()
     thread.join()
     nothing_is_left(source)
 
