@@ -161,9 +161,11 @@ class ProducerSide(RuleBasedStateMachine):
 
     def buffered(self) -> list[int]:
         """What is in the buffer, which is put back as it was."""
-        events, _ = self.buffer.take(self.buffer.length)
-        self.buffer.store(list(events))
-        return list(events)
+        events: list[int] = []
+        while self.buffer.length:
+            events += self.buffer.take(self.buffer.length)[0]
+        self.buffer.store(events[:])
+        return events
 
     @invariant()
     def demand_is_neither_made_up_nor_forgotten(self) -> None:
