@@ -99,7 +99,8 @@ class SubscriptionRefusedError(SubscriptionError):
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
-        """The reason to cancel the subscription with: ``"already_subscribed"`` or ``"bad_options"``."""
+        """The reason to cancel the subscription with: ``"already_subscribed"`` or ``"bad_options"``. A stage
+        cancels with ``("bad_options", sentence)``, which names both stages and has the message."""
         super().__init__(message)
 
 

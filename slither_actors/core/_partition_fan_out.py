@@ -138,7 +138,10 @@ class PartitionFanOut(Generic[K]):
             )
         if self._max_consumers is not None and partition.consumers >= self._max_consumers:
             holders = ", ".join(repr(other) for other, its in self._by_key.items() if its is partition)
-            raise SubscriptionRefusedError("bad_options", f"partition {name!r} is taken by {holders}")
+            free = [each for each in self._partitions.values() if each.consumers < self._max_consumers]
+            what = f"option 'partition' is {name!r}, which is taken by {holders}; "
+            allowed = f"allowed are {', '.join(repr(each.name) for each in free)}" if free else "none is free"
+            raise SubscriptionRefusedError("bad_options", what + allowed)
         partition.sharing.subscribe(key)
         partition.consumers += 1
         self._by_key[key] = partition

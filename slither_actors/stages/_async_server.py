@@ -8,8 +8,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from slither_actors.actors import NO_REPLY, NORMAL, Failure, Request, Server
-from slither_actors.config import shown
-from slither_actors.errors import OptionError
+from slither_actors.config import flag, positive_int, shown, wait_seconds_or_none
 from slither_actors.stages import _protocol
 from slither_actors.stages._job import Job, current_job, without_job
 from slither_actors.stages._kinds import ASYNC_CALLBACKS, Kind, check_kinds, kind_of
@@ -108,18 +107,10 @@ class AsyncServer(Server):
         return self._handler_kind is Kind.STREAM
 
     def _check_options(self) -> None:
-        most, where = self.max_concurrency, type(self).__name__
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise OptionError(
-                "max_concurrency", f"is {most!r}; allowed is an integer of at least 1", where=where
-            )
-        if not isinstance(self.ordered, bool):
-            raise OptionError("ordered", f"is {self.ordered!r}; allowed are True, False", where=where)
-        seconds = self.cancel_timeout
-        if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
-            raise OptionError(
-                "cancel_timeout", f"is {seconds!r}; allowed are seconds of at least 0, None", where=where
-            )
+        where = type(self).__name__
+        positive_int.check("max_concurrency", self.max_concurrency, where)
+        flag.check("ordered", self.ordered, where)
+        wait_seconds_or_none.check("cancel_timeout", self.cancel_timeout, where)
 
     # -- jobs ----------------------------------------------------------------------------
 

@@ -12,24 +12,19 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from slither_actors import telemetry
 from slither_actors.actors import Ref
 from slither_actors.core import (
     Buffer,
-    Deliver,
-    DeliverInfo,
     DemandFanOut,
-    DemandMismatch,
-    Discarded,
     FanOut,
     Keep,
-    Reask,
     SubscriptionRefusedError,
     checked_fan_out,
     missing_in_fan_out,
 )
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.stages import _protocol
+from slither_actors.stages._decisions import perform, tell_discarded
 from slither_actors.stages._events import SEQUENCES, as_events
 from slither_actors.stages._give_back import acknowledged, end_if_acknowledged, give_back
 from slither_actors.stages._intake import Intake
@@ -156,8 +151,15 @@ class Emitter(BaseStage):
             self._fan_out.subscribe(subscription, options, consumer=subscription.consumer)
         except SubscriptionRefusedError as error:
             logger.error("%s refused %r: %s", self._cell.describe(), subscription, error)
-            self.handle_cancel(("cancel", error.reason), subscription)
-            self._refuse(subscription, error.reason)
+            reason: Any = error.reason
+            if reason == "bad_options":
+                # For the consumer, which may end with it.
+                reason = (
+                    reason,
+                    f"{subscription.consumer} cannot subscribe to {subscription.producer}: {error}",
+                )
+            self.handle_cancel(("cancel", reason), subscription)
+            self._refuse(subscription, reason)
             return
         self._consumers.add(subscription)
         subscription.producer_watch = self._watch_end(
@@ -165,7 +167,7 @@ class Emitter(BaseStage):
         )
         self._perform()
 
-    def _refuse(self, subscription: Subscription, reason: str) -> None:
+    def _refuse(self, subscription: Subscription, reason: Any) -> None:
         subscription.consumer_put((_protocol.cancelled, (subscription, reason)))
 
     def _asked(self, subscription: Subscription, count: int) -> None:
@@ -249,20 +251,8 @@ class Emitter(BaseStage):
         if self._intake is not None:
             self._intake.look(self)
 
-    def _tell_discarded(self, count: int, of: Discarded | None = None) -> None:
-        """Log and signal events that were dropped from the buffer, or `of` a partition."""
-        what = "from its buffer" if of is None else f"of partition {of.partition!r} ({of.reason})"
-        if telemetry.STAGE_BUFFER_OVERFLOW.receivers:
-            metadata: dict[str, Any] = {"stage": self._cell.describe()}
-            if of is None:
-                metadata |= {"size": self._buffer.size, "keep": self._buffer.keep}
-            else:
-                metadata |= {"size": of.size, "keep": of.keep, "partition": of.partition, "reason": of.reason}
-            telemetry.emit(
-                telemetry.STAGE_BUFFER_OVERFLOW, self.ref, measurements={"count": count}, metadata=metadata
-            )
-        if self.format_discarded(count):
-            logger.warning("%s has discarded %d events %s", self._cell.describe(), count, what)
+    _tell_discarded = tell_discarded
+    _perform = perform
 
     def _finish(self, reason: Any) -> None:
         """Runs right after the callback that called `complete`."""
@@ -351,45 +341,6 @@ class Emitter(BaseStage):
                 self._intake.end(self)
         finally:
             super()._end_unfinished(killed=killed)
-
-    # -- decisions of the fan-out -----------------------------------------------------------------
-
-    def _perform(self) -> None:
-        """Do what the fan-out decided besides its return values."""
-        outbox = self._fan_out.outbox
-        if not outbox:
-            return
-        decisions = outbox[:]
-        outbox.clear()
-        # By repr: the hash function may have named what cannot be a key.
-        lost: dict[tuple[str, str], tuple[Discarded, int]] = {}
-        for decision in decisions:
-            if isinstance(decision, Deliver):
-                subscription: Subscription = decision.key
-                subscription.consumer_put((_protocol.deliver, (subscription, decision.events)))
-            elif isinstance(decision, DeliverInfo):
-                self._deliver_info(decision.message)
-            elif isinstance(decision, Reask):
-                self.ref.send(_protocol.reask, (decision.key, decision.count))
-            elif isinstance(decision, DemandMismatch):
-                self._warn_of_mismatch(decision)
-            elif isinstance(decision, Discarded):
-                first, count = lost.get(which := (repr(decision.partition), decision.reason), (decision, 0))
-                lost[which] = first, count + decision.count
-        for discarded, count in lost.values():
-            # "none": the hash function has dropped them on purpose.
-            if discarded.reason != "none":
-                self._tell_discarded(count, discarded)
-
-    def _warn_of_mismatch(self, mismatch: DemandMismatch[Subscription]) -> None:
-        # Once per subscription, and not for a consumer that has nobody to share with.
-        if mismatch.key.mismatched or len(self._consumers) < 2:
-            return
-        mismatch.key.mismatched = True
-        logger.warning(
-            "%s expects asks of at most %d events, %r asked for %d and gets more than its share",
-            self._cell.describe(), mismatch.expected, mismatch.key, mismatch.asked,
-        )  # fmt: skip
 
 
 def _finish(stage: Emitter, reason: Any) -> None:

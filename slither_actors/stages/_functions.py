@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slither_actors.actors import Ref
+from slither_actors.config import integer
 from slither_actors.errors import OptionError, SubscriptionError
 from slither_actors.stages import _protocol
 from slither_actors.stages._options import subscription_options
@@ -12,6 +13,8 @@ from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._subscription import Subscription, SubscriptionOptions
 
 __all__ = ["ask", "async_resubscribe", "async_subscribe", "cancel", "sync_resubscribe", "sync_subscribe"]
+
+_COUNT = integer(0)
 
 
 def sync_subscribe(consumer: Ref, *, to: Any, timeout: float | None = 5.0, **options: Any) -> Subscription:
@@ -88,8 +91,7 @@ def ask(source: Subscription, count: int) -> None:
         OptionError: `count` is negative or no integer, or `source` is no subscription.
     """
     _check_subscription(source, where="ask", option="source")
-    if not isinstance(count, int) or count < 0:
-        raise OptionError("count", f"is {count!r}; allowed is an integer of at least 0", where="ask")
+    _COUNT.check("count", count, "ask")
     if count:
         source.asked = True
         source.producer_put((_protocol.ask, (source, count)))

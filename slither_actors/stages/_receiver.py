@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.actors import NORMAL, Ref, is_abnormal
 from slither_actors.actors._exits import BY_KILL
-from slither_actors.core import Collector
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
+from slither_actors.stages._collecting import end_collecting, flush_collected, gather
 from slither_actors.stages._job import Job
 from slither_actors.stages._options import subscription_options
 from slither_actors.stages._stage import BaseStage, refuse_coroutine
@@ -250,20 +249,8 @@ class Receiver(BaseStage):
 
     # -- events that are collected or acknowledged --------------------------------------------
 
-    def _gather(self, subscription: Subscription, events: Sequence[Any]) -> None:
-        """Take a list of a subscription that has a `Collector`."""
-        collector = subscription.collector
-        if collector is None or subscription.leaving:
-            return  # the producer takes them back
-        if subscription.manual:
-            self._take_or_hold(subscription, [collector.put_uncut(events)])
-            return
-        chunks = collector.put(events, time.monotonic())
-        if subscription.demand.excess:
-            logger.error("%s received %d events in excess", self._cell.describe(), subscription.demand.excess)
-        self._take_or_hold(subscription, chunks)
-        if subscription.timer is None and len(collector):
-            self._wait_for_more(subscription, collector)
+    _gather = gather
+    _flush_collected = flush_collected
 
     def _take_or_hold(self, subscription: Subscription, chunks: Iterable[_Chunk]) -> None:
         for chunk in chunks:
@@ -284,41 +271,6 @@ class Receiver(BaseStage):
         else:
             unfinished.subscription, unfinished.chunk = subscription, (first, len(events))
 
-    def _wait_for_more(self, subscription: Subscription, collector: Collector) -> None:
-        """Set the timer, which is left to run when a chunk gets full before: one is cheaper than many."""
-        due_in = collector.due_in(time.monotonic())
-        if due_in is not None:
-            subscription.timer = self.run_after(due_in, Receiver._waited, subscription)
-
-    def _waited(self, subscription: Subscription) -> None:
-        subscription.timer = None
-        collector = subscription.collector
-        if collector is None or subscription.closed or self._is_over():
-            return
-        if collector.due_in(time.monotonic()) == 0:
-            self._take_or_hold(subscription, collector.flush())
-        else:
-            self._wait_for_more(subscription, collector)
-
-    def _flush_collected(self) -> None:
-        """Handle what is collected now, whether it is due or not."""
-        for subscription in tuple(self._producers):
-            if subscription.collector is not None:
-                self._take_or_hold(subscription, subscription.collector.flush())
-
-    def _end_collecting(self, subscription: Subscription, collector: Collector, kind: str) -> None:
-        if subscription.timer is not None:
-            subscription.timer.cancel()
-            subscription.timer = None
-        if kind == "cancel" and subscription.handover is not None:
-            # The producer has taken them back.
-            collector.drop()
-            kept = [entry for entry in self._waiting if entry[0] is not subscription]
-            self._waiting.clear()
-            self._waiting += kept
-        else:
-            self._take_or_hold(subscription, collector.flush())
-
     # -- the end of a producer ---------------------------------------------------------------
 
     def _source_ended(self, subscription: Subscription, kind: str, reason: Any) -> None:
@@ -329,7 +281,7 @@ class Receiver(BaseStage):
         self._unwatch_end(subscription.watch)
         self._producers.discard(subscription)
         if subscription.collector is not None:
-            self._end_collecting(subscription, subscription.collector, kind)
+            end_collecting(self, subscription, subscription.collector, kind)
         self._source_left(subscription, kind, reason)
         if subscription.leaving:
             self._go_on()  # what is left may have waited for what was dropped

@@ -139,7 +139,7 @@ def test_a_hash_that_returns_something_else_is_an_error() -> None:
         ({}, "'partition' is required; allowed are 'odd', 'even'"),
         ({"partition": "third"}, "is 'third'; allowed are 'odd', 'even'"),
         ({"partition": ["odd"]}, "allowed are"),
-        ({"partition": "odd"}, "'odd' is taken by 'odd'"),
+        ({"partition": "odd"}, "'odd', which is taken by 'odd'; allowed are 'even'"),
     ],
 )
 def test_a_wrong_partition_is_refused(options: dict[str, Any], message: str) -> None:
@@ -218,7 +218,7 @@ def test_a_partition_takes_as_many_consumers_as_it_is_told() -> None:
     fan_out: PartitionFanOut[str] = PartitionFanOut(1, max_consumers=2)
     for key in ("a", "b"):
         fan_out.subscribe(key, {"partition": 0})
-    with pytest.raises(SubscriptionRefusedError, match="partition 0 is taken by 'a', 'b'"):
+    with pytest.raises(SubscriptionRefusedError, match="0, which is taken by 'a', 'b'"):
         fan_out.subscribe("c", {"partition": 0})
     fan_out.cancel("a")
     fan_out.subscribe("c", {"partition": 0})

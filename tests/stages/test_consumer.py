@@ -242,7 +242,7 @@ def test_asking_for_nothing_sends_nothing() -> None:
     assert seen(source, "demands") == []
 
 
-@pytest.mark.parametrize("count", [-1, 1.5, None])
+@pytest.mark.parametrize("count", [-1, 1.5, None, True, False])
 def test_asking_for_no_number_is_an_error_at_the_call(count: Any) -> None:
     """The producer never sees it."""
     source, sink = Silent.start(), Sink.start(mode="manual")

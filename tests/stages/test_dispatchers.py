@@ -148,7 +148,7 @@ def test_a_bad_selector_is_refused_and_the_producer_lives(caplog: pytest.LogCapt
     """The consumer ends with the reason, and the log says what is allowed."""
     source, sink = Silent.start(dispatcher=BroadcastFanOut), Sink.start()
     sync_subscribe(sink, to=source, selector=5)
-    assert ended(sink) == "bad_options"
+    assert ended(sink)[0] == "bad_options"
     settle(source)
     assert source.is_alive()
     assert "option 'selector' is 5; allowed is a function of one event" in caplog.text
@@ -207,7 +207,7 @@ def test_events_of_a_partition_that_does_not_ask_are_queued_up_to_the_demand_of_
         ({}, "option 'partition' is required; allowed are 0, 1"),
         ({"partition": 2}, "option 'partition' is 2; allowed are 0, 1"),
         ({"partition": [1]}, r"option 'partition' is \[1\]"),
-        ({"partition": 0}, "partition 0 is taken"),
+        ({"partition": 0}, "option 'partition' is 0, which is taken by <Subscription of .*; allowed are 1"),
     ],
 )
 def test_a_bad_partition_is_refused_and_the_producer_lives(
@@ -218,10 +218,14 @@ def test_a_bad_partition_is_refused_and_the_producer_lives(
     subscription = sync_subscribe(good, to=source, partition=0)
     settle(source)
     sync_subscribe(bad, to=source, **options)
-    assert ended(bad) == "bad_options"
+    word, sentence = reason = ended(bad)
+    assert word == "bad_options"
+    assert re.match(
+        f"{re.escape(str(bad))} cannot subscribe to {re.escape(str(source))}: {message}", sentence
+    )
     assert caplog.records
     settle(source)
-    assert seen(source, "left") == [("cancel", "bad_options")]
+    assert seen(source, "left") == [("cancel", reason)]
     ask(subscription, 2)
     settle(source)
     assert seen(good, "events") == [0]

@@ -212,7 +212,14 @@ def test_results_are_emitted_as_they_come_if_the_stage_says_so(gate: Gate) -> No
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("max_concurrency", 0), ("ordered", 1), ("cancel_timeout", -1), ("max_concurrency", True)],
+    [
+        ("max_concurrency", 0),
+        ("ordered", 1),
+        ("cancel_timeout", -1),
+        ("max_concurrency", True),
+        ("cancel_timeout", True),
+        ("cancel_timeout", float("nan")),
+    ],  # fmt: skip
 )
 def test_a_wrong_option_fails_the_start(gate: Gate, option: str, value: Any) -> None:
     """With its name and what is allowed."""

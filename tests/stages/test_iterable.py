@@ -163,7 +163,7 @@ def test_with_on_cancel_stop_a_refused_consumer_is_no_last_one() -> None:
     source = from_iterable([1], on_cancel="stop", dispatcher=functools.partial(PartitionFanOut, 2))
     sink = Sink.start()
     sync_subscribe(sink, to=source)
-    assert ended(sink) == "bad_options"
+    assert ended(sink)[0] == "bad_options"
     settle(source)
     assert source.is_alive()
 
