@@ -210,6 +210,10 @@ class Actor(pykka.Actor):
             if not name.startswith("_") and name not in _OF_PYKKA
         }
 
+    def _runs_here(self) -> bool:
+        """Whether code of the actor asks in another thread than its own, and must not wait for it."""
+        return False
+
     def _on_rejected(self, message: Message, reason: Any) -> None:
         """Answer a message that will never be handled: an argument of the library's with a `reject`."""
         function, argument = message

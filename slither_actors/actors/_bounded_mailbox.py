@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from slither_actors.actors._actor import Actor
     from slither_actors.actors._scheduler import Scheduler
 
-__all__ = ["BoundedCell", "is_bounded"]
+__all__ = ["BoundedCell", "Box", "is_bounded"]
 
 logger = GuardedLog("slither_actors.actors")
 
@@ -43,7 +43,7 @@ def is_bounded(message: Message) -> bool:
     return function in _BOUNDED
 
 
-class _Box(deque[Message]):
+class Box(deque[Message]):
     """The messages, and how many of them are bounded. Usable from any thread."""
 
     def __init__(self) -> None:
@@ -84,6 +84,11 @@ class _Box(deque[Message]):
         taken, self._taken = self._taken, False
         return taken
 
+    def enter(self) -> None:
+        """Count a message that the actor has taken out and does not handle yet, until `leave`."""
+        with self.changed:
+            self.bounded += 1
+
     def leave(self) -> None:
         """Count a message no more that was kept."""
         with self.changed:
@@ -119,7 +124,7 @@ class BoundedCell(Cell):
 
     __slots__ = ("_overflow", "dropped", "size")
 
-    inbox: _Box
+    inbox: Box
 
     def __init__(self, actor: Actor, scheduler: Scheduler, parent: Cell | None) -> None:
         super().__init__(actor, scheduler, parent)
@@ -128,7 +133,7 @@ class BoundedCell(Cell):
         check_class(kind)
         assert kind.mailbox_size is not None
         self.size, self._overflow = kind.mailbox_size, kind.mailbox_overflow
-        self.inbox = _Box()
+        self.inbox = Box()
         self._append = self.inbox.append
         self.dropped = 0
 
@@ -163,7 +168,7 @@ class BoundedCell(Cell):
                         refused = oldest
                         box.add(message)
                     break
-            if self._overflow == "raise" or _runtime.current_cell() is self:
+            if self._overflow == "raise" or _runtime.current_cell() is self or self.actor._runs_here():
                 raise self._error()
             self._wait_for_room()
         # Outside the lock: an answer and a log handler run other people's code.

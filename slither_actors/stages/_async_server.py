@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from slither_actors.actors import NO_REPLY, NORMAL, Failure, Request, Server
+from slither_actors.actors._bounded_mailbox import Box
 from slither_actors.config import flag, positive_int, shown, wait_seconds_or_none
 from slither_actors.stages import _protocol
 from slither_actors.stages._job import Job, current_job, without_job
@@ -86,7 +87,10 @@ class AsyncServer(Server):
             from slither_actors.stages import _lanes  # noqa: PLC0415 - asyncio takes its time to import
 
             self._coroutines = _lanes.Coroutines(self, self._start_context)
-            self._message_lane = _lanes.MessageLane(self._coroutines)
+            inbox = self._cell.inbox
+            self._message_lane = _lanes.MessageLane(
+                self._coroutines, inbox if isinstance(inbox, Box) else None
+            )
         super()._begin(args, kwargs)
 
     def _open_lane(self) -> None:
@@ -196,7 +200,12 @@ class AsyncServer(Server):
     def _end_unfinished(self, *, killed: bool) -> None:
         """End the calls that are not over: before `terminate`, if it runs, and once more at the very end."""
         if self._coroutines is not None:
+            if killed and self._message_lane is not None:
+                self._message_lane.forget()
             self._coroutines.close(self.cancel_timeout, killed=killed)
+
+    def _runs_here(self) -> bool:
+        return self._has_coroutines and current_job(self) is not None
 
 
 def refuse_coroutine(stage: AsyncServer, name: str, returned: Any) -> None:

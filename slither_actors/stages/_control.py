@@ -72,8 +72,10 @@ def resume(ref: Ref, timeout: float | None = 5.0) -> None:
 def complete(ref: Ref, reason: Any = NORMAL) -> None:
     """Have a producer or producer-consumer end once its consumers have taken what it has emitted.
 
-    As its own `complete`: neither demand nor events reach its callbacks any more. What waits in front of a
-    producer-consumer is lost; `drain` finishes it. Does not wait; a dead stage is left alone.
+    As its own `complete`, behind the messages that were sent to it before, also behind those that its
+    coroutines handle: neither demand nor events reach its callbacks any more. What waits in front of a
+    producer-consumer is lost; `drain` finishes it. Does not wait; a dead stage is left alone. A coroutine
+    that does not end holds the end up, until a `drain` or `stop` has reached its deadline.
 
     Raises:
         OptionError: `ref` is a consumer, or no stage.

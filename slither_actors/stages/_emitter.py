@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from slither_actors.actors import Ref
@@ -287,6 +288,9 @@ class Emitter(BaseStage):
     def _complete_from_outside(self, reason: Any) -> None:
         if self._intake is not None and self._intake.held and not self._intake.in_turn:
             self._intake.hold_more(_complete, reason)  # as in `_begin_drain`
+        elif self._message_lane is not None and not self._message_lane.is_idle:
+            # What its coroutines emit who were here first is to be taken as well.
+            self._message_lane.put_behind(partial(self.complete, reason))
         else:
             self.complete(reason)
 

@@ -9,6 +9,8 @@ not end stops the lane, and nothing piles up behind it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from slither_actors.core import Ordering, Window
 from slither_actors.stages._coroutines import Coroutines, Quota
@@ -97,11 +99,17 @@ class Lane:
 
 
 class MessageLane(Lane):
-    """The jobs of a stage that handle messages: one at a time, in the order of their arrival."""
+    """The jobs of a stage that handle messages: one at a time, in the order of their arrival.
 
-    def __init__(self, coroutines: Coroutines) -> None:
+    Those that wait are in no mailbox any more. They count as the mailbox's, if that has a bound, or it would
+    be none for a stage that takes its messages out faster than it handles them.
+    """
+
+    def __init__(self, coroutines: Coroutines, box: Any = None) -> None:
+        """Take the mailbox, if it has a bound."""
         super().__init__(coroutines, 1, ordered=True)
-        self._waiting: deque[Job] = deque()
+        self._box = box
+        self._waiting: deque[Job | Callable[[], object]] = deque()
         self._held = False
 
     def hold(self, held: bool) -> None:
@@ -117,11 +125,33 @@ class MessageLane(Lane):
     def start(self, job: Job) -> None:
         """Start a job, now or in its turn."""
         self._waiting.append(job)
+        if self._box is not None:
+            self._box.enter()
         self._start_next()
 
+    def put_behind(self, function: Callable[[], object]) -> None:
+        """Call a function when all jobs that are here now have ended; it may be called now."""
+        self._waiting.append(function)
+        self._start_next()
+
+    def forget(self) -> None:
+        """The stage has ended: let those go who wait for room in its mailbox."""
+        if self._box is not None:
+            self._box.forget()
+
     def _start_next(self) -> None:
-        if self._waiting and self.has_room and not self._held:
-            super().start(self._waiting.popleft())
+        while self._waiting and self.has_room:
+            first = self._waiting[0]
+            if not isinstance(first, Job):
+                self._waiting.popleft()
+                first()
+                continue
+            if self._held:
+                return
+            self._waiting.popleft()
+            if self._box is not None:
+                self._box.leave()
+            super().start(first)
 
     def ended(self, job: Job) -> None:
         """Finish a job, and start the next."""

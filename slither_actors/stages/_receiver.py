@@ -246,6 +246,8 @@ class Receiver(BaseStage):
 
     def _lane_moved(self) -> None:
         self._go_on()
+        if self._draining:
+            self._look_if_drained()
 
     # -- events that are collected or acknowledged --------------------------------------------
 
@@ -344,7 +346,9 @@ class Receiver(BaseStage):
             self._reached(kind, what)
 
     def _look_if_drained(self) -> None:
-        if not self._producers and not self._waiting:
+        if self._producers or self._waiting:
+            return
+        if self._message_lane is None or self._message_lane.is_idle:
             self._end_with_source(NORMAL)
 
     def _count_asked_of(self) -> dict[Subscription, int]:

@@ -257,6 +257,128 @@ def test_a_paused_producer_can_be_completed() -> None:
     assert seen(sink, "events") == [1]
 
 
+class Casting(Silent):
+    """Emits, in a coroutine, what is cast to it."""
+
+    def init(self, gate: Gate, **options: Any) -> None:
+        self.gate = gate
+        super().init(**options)
+
+    async def handle_cast(self, message: Any) -> None:
+        await self.gate.wait(message)
+        self.emit([message])
+
+    async def handle_info(self, message: Any) -> None:
+        await self.handle_cast(message)
+
+
+def test_complete_comes_behind_the_coroutines_of_the_messages_before_it() -> None:
+    """What they emit was pushed before the end; what is pushed after it is lost with the stage."""
+    gate = Gate()
+    source, sink = Casting.start(gate), Sink.start()
+    sync_subscribe(sink, to=source)
+    settle(sink, source)
+    source.cast(1)
+    source.info(2)
+    complete(source, ("shutdown", "enough"))
+    complete(source)
+    source.cast(3)
+    gate.await_waiting(1)
+    settle(source, sink)
+    assert not statistics(source).completing
+    gate.open(1)
+    gate.await_waiting(2)
+    settle(source, sink)
+    assert not statistics(source).completing
+    gate.open(2)
+    assert ended(source) == ended(sink) == ("shutdown", "enough")
+    assert seen(sink, "events") == [1, 2]
+    assert 3 not in gate.waiting
+
+
+def test_the_end_of_a_producer_comes_behind_the_coroutines_of_a_producer_consumer() -> None:
+    """It completes it, as `complete` does."""
+    gate = Gate()
+
+    class Pushed(Middle):
+        async def handle_cast(self, message: Any) -> None:
+            await gate.wait(message)
+            self.emit([message])
+
+    source, middle, sink = Source.start(2), Pushed.start(), Sink.start()
+    sync_subscribe(sink, to=middle)
+    middle.cast("pushed")
+    gate.await_waiting("pushed")
+    sync_subscribe(middle, to=source)
+    ended(source)
+    settle(middle, sink)
+    gate.open()
+    assert ended(sink) == ended(middle) == "normal"
+    assert seen(sink, "events") == [0, 1, "pushed"]
+
+
+def test_what_waits_for_a_coroutine_ends_at_the_deadline_of_a_stop() -> None:
+    """`complete` itself waits for nothing."""
+    gate = Gate()
+    source = Casting.start(gate)
+    source.cast(1)
+    gate.await_waiting(1)
+    complete(source)
+    settle(source)
+    assert source.is_alive()
+    assert stop(source, timeout=SECONDS) == ()
+    assert gate.cancelled == [1]
+    source = Casting.start(gate)
+    source.cast(2)
+    gate.await_waiting(2)
+    complete(source)
+    assert drain(source, timeout=0.05).killed == {source: 0}
+
+
+def test_a_full_buffer_that_blocks_completes_behind_the_coroutines_that_wait_for_room() -> None:
+    """They are started when there is room, one after the other, and the end comes behind them."""
+    gate = Gate()
+    gate.open()
+    source, sink = Casting.start(gate, buffer_size=1, buffer_keep="block"), Sink.start(mode="manual")
+    subscription = sync_subscribe(sink, to=source)
+    settle(sink, source)
+    source.suspend()
+    for number in range(4):
+        source.cast(number)
+    complete(source)
+    source.resume()
+    until(lambda: statistics(source).buffered == 1)
+    settle(source)
+    assert not statistics(source).completing
+    ask(subscription, 100)
+    assert ended(source) == "normal"
+    settle(sink)
+    assert seen(sink, "events") == [0, 1, 2, 3]
+
+
+def test_a_drained_consumer_waits_for_the_coroutines_of_its_messages() -> None:
+    """Their effects were asked for before the end."""
+    gate, done = Gate(), []
+
+    class Slow(Sink):
+        async def handle_cast(self, message: Any) -> None:
+            await gate.wait(message)
+            done.append(message)
+
+    sink = Slow.start()
+    sink.cast(1)
+    sink.cast(2)
+    gate.await_waiting(1)
+    reports: list[Any] = []
+    drainer = threading.Thread(target=lambda: reports.append(drain(sink, timeout=SECONDS)))
+    drainer.start()
+    until(lambda: inside(sink, lambda stage: stage._draining))
+    gate.open()
+    drainer.join(SECONDS)
+    assert reports[0].ended == {sink: "normal"}
+    assert done == [1, 2]
+
+
 def test_a_consumer_cannot_be_completed() -> None:
     """It has nobody to complete for; a dead producer is left alone."""
     with pytest.raises(OptionError, match="no producer"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from slither_actors.actors import Crash, Failure, Ref, Request
-from slither_actors.errors import ActorExitError, OptionError, StartError
+from slither_actors.errors import ActorExitError, MailboxFullError, OptionError, StartError
 from slither_actors.stages import (
     Consumer,
     Producer,
@@ -227,6 +227,80 @@ def test_a_wrong_option_fails_the_start(gate: Gate, option: str, value: Any) -> 
         AsyncSink.start(gate=gate, **{option: value})
     assert isinstance(raised.value.__cause__, OptionError)
     assert option in str(raised.value.__cause__)
+
+
+# -- messages -----------------------------------------------------------------------
+
+
+class Slowly(Consumer):
+    """Handles its messages in coroutines, which wait for the test."""
+
+    def init(self, gate: Gate) -> None:
+        self.gate = gate
+        self.done: list[Any] = []
+
+    async def handle_cast(self, message: Any) -> None:  # type: ignore[override]
+        await self.gate.wait(message)
+        self.done.append(message)
+        if message == "itself":
+            for number in range(4):
+                self.ref.cast(number)
+
+
+@pytest.mark.parametrize("policy", ["raise", "drop_new", "drop_old", "block"])
+def test_messages_that_wait_for_their_coroutine_count_as_the_mailboxs(gate: Gate, policy: str) -> None:
+    """The one at work does not, as in any other actor; what was taken out is not dropped."""
+    kind = type("Bounded", (Slowly,), {"mailbox_size": 2, "mailbox_overflow": policy})
+    ref = kind.start(gate)
+    for number in range(3):
+        ref.cast(number)
+        settle(ref)
+    gate.await_waiting(0)
+    assert ref._cell.inbox.bounded == 2
+    sender = threading.Thread(target=ref.cast, args=(3,))
+    if policy == "raise":
+        with pytest.raises(MailboxFullError):
+            ref.cast(3)
+    elif policy == "block":
+        sender.start()
+        assert not ref.join(0.05)
+        assert sender.is_alive()
+    else:
+        ref.cast(3)
+    settle(ref)
+    assert ref._cell.inbox.bounded == 2
+    gate.open()
+    expected = 4 if policy == "block" else 3
+    until(lambda: inside(ref, lambda stage: stage.done) == [*range(expected)])
+    assert ref._cell.inbox.bounded == 0
+    if policy == "block":
+        sender.join(SECONDS)
+
+
+def test_who_waits_for_room_behind_coroutines_hears_of_the_end(gate: Gate) -> None:
+    """There is nothing in the mailbox whose leaving would tell."""
+    kind = type("Bounded", (Slowly,), {"mailbox_size": 1, "mailbox_overflow": "block"})
+    ref = kind.start(gate)
+    ref.cast(0)
+    gate.await_waiting(0)
+    ref.cast(1)
+    settle(ref)
+    sender = threading.Thread(target=ref.cast, args=(2,))
+    sender.start()
+    assert not ref.join(0.05)
+    ref.kill()
+    sender.join(SECONDS)
+    assert not sender.is_alive()
+
+
+def test_a_coroutine_does_not_wait_for_room_in_its_own_mailbox(gate: Gate) -> None:
+    """It would hold up the event loop, and with it itself: it gets an error, as a plain handler does."""
+    kind = type("Bounded", (Slowly,), {"mailbox_size": 2, "mailbox_overflow": "block"})
+    ref = kind.start(gate)
+    ref.cast("itself")
+    gate.await_waiting("itself")
+    gate.open()
+    assert isinstance(ended(ref).exception, MailboxFullError)
 
 
 # -- async generators ---------------------------------------------------------------
