@@ -25,7 +25,7 @@ from slither_actors.core._fan_out import (
     Reask,
     SubscriptionRefusedError,
 )
-from slither_actors.core._handover import Handover, HandoverStatistics
+from slither_actors.core._handover import Deliveries, Handover, HandoverStatistics
 from slither_actors.core._histogram import Histogram, HistogramStatistics
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.core._key_table import KeyPlace, KeySlot, KeyTable
@@ -73,6 +73,7 @@ __all__ = [
     "Collector",
     "Deliver",
     "DeliverInfo",
+    "Deliveries",
     "DemandFanOut",
     "DemandMismatch",
     "Discarded",

@@ -16,6 +16,7 @@ from typing import Any
 from slither_actors.actors import Ref
 from slither_actors.core import (
     Buffer,
+    Deliveries,
     DemandFanOut,
     FanOut,
     Keep,
@@ -80,6 +81,12 @@ class Emitter(BaseStage):
 
     _redelivered = 0
     """Events that consumers now gone had not acknowledged, and that were to be dispatched again."""
+
+    _deliveries: Deliveries | None = None
+    """Counts what has come back, once something has that may not come back any number of times."""
+
+    _undeliverable = 0
+    """Events dropped because they had come back too often."""
 
     _last: _Finish | None = None
     """The end, which waits until everything is acknowledged."""

@@ -12,7 +12,7 @@ from slither_actors.stages._subscription import SubscriptionOptions
 
 __all__ = ["subscription_options"]
 
-_KNOWN = ("to", "max_demand", "min_demand", "cancel", "max_wait", "delivery")
+_KNOWN = ("to", "max_demand", "min_demand", "cancel", "max_wait", "delivery", "max_deliveries")
 
 
 def subscription_options(given: Mapping[str, Any], *, where: str = "") -> SubscriptionOptions:

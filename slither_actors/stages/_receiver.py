@@ -267,6 +267,7 @@ class Receiver(BaseStage):
         if subscription.leaving:
             return
         events, first = chunk
+        subscription.begun = first + len(events)
         unfinished = self._handle(events, subscription)
         if unfinished is None:
             subscription.handled(first, len(events))

@@ -72,6 +72,10 @@ class StageStatistics:
     redelivered: int
     """Events that came back since the start, and were dispatched again."""
 
+    undeliverable: int
+    """Events dropped since the start because they were handed over `max_deliveries` times, and each time the
+    consumer ended in the middle of handling them."""
+
     waiting: int
     """Events that came and are not handled yet: there is no demand for what they become, the stage is
     paused, or all coroutines that it may have are at work. At most `max_demand` of each producer."""
@@ -127,7 +131,7 @@ def statistics_of(stage: BaseStage) -> StageStatistics:
         "mode": None, "paused": stage._on_hold, "completing": stage._finishing,
         "asked_by": {}, "owed": 0, "asked_of": {}, "unmet": 0,
         "buffered": 0, "buffer": None, "fan_out": None, "logged": 0, "discarded": 0,
-        "unacknowledged": 0, "redelivered": 0,
+        "unacknowledged": 0, "redelivered": 0, "undeliverable": 0,
         "waiting": 0, "in_flight": 0, "unfinished": 0,
         "blocked": False, "held": 0, "times_blocked": 0,
     }  # fmt: skip
@@ -155,6 +159,7 @@ def _of_emitter(stage: Emitter) -> dict[str, Any]:
         "discarded": buffer.discarded + fan_out.discarded,
         "unacknowledged": sum(each.handover.length for each in tuple(stage._consumers) if each.handover),
         "redelivered": stage._redelivered,
+        "undeliverable": stage._undeliverable,
         "blocked": intake is not None and intake.closed,
         "held": 0 if intake is None else len(intake.held),
         "times_blocked": 0 if intake is None else intake.times_closed,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from slither_actors.actors import Named, Ref, is_abnormal, whereis
-from slither_actors.config import one_of, period_seconds
+from slither_actors.config import integer, one_of, period_seconds
 from slither_actors.core import Collector, Handover, SubscriptionDemand, check_demand
 from slither_actors.errors import OptionError
 from slither_actors.stages import _protocol
@@ -69,12 +69,20 @@ class SubscriptionOptions:
     """``"at_least_once"``: the producer keeps what it has sent until the consumer has handled it, and
     takes it back if the consumer is gone before."""
 
+    max_deliveries: int | None = attrs.field(default=None, validator=integer(1, none=True))
+    """At least once: how often an event may be handed over that its consumer ends with, in the middle of
+    handling it. After that many times the producer drops it, counts it and tells of it. None is no limit: it
+    is handed over until it is handled."""
+
     extra: Mapping[str, Any] = attrs.field(factory=dict)
     """Options of the producer's fan-out: ``partition``, ``selector``."""
 
     def __attrs_post_init__(self) -> None:
         """Check the demands together."""
         check_demand(self.max_demand, self.min_demand)
+        if self.max_deliveries is not None and self.delivery != "at_least_once":
+            problem = f"is {self.max_deliveries}, but delivery={self.delivery!r} hands over once"
+            raise OptionError("max_deliveries", f"{problem}; it goes with delivery='at_least_once'")
 
     def ends_with(self, reason: Any) -> bool:
         """Whether the consumer ends when the producer ended with `reason`."""
@@ -111,6 +119,7 @@ class Subscription:
     __slots__ = (
         "_put",
         "asked",
+        "begun",
         "closed",
         "collector",
         "consumer",
@@ -151,6 +160,9 @@ class Subscription:
         """Whether the producer has warned of asks larger than it expects."""
         self.handover = Handover() if options.delivery == "at_least_once" else None
         """What was sent and is not handled, at least once."""
+        self.begun = 0
+        """The number behind the last event that a handler was called with, if they are acknowledged. Read by
+        the producer once the consumer handles no more."""
         self.collector: Collector | None = None
         """Cuts what comes, if it is collected or acknowledged."""
         self.timer: Timer | None = None

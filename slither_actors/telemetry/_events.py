@@ -72,6 +72,9 @@ STAGE_BUFFER_OVERFLOW = _event(
     "slither.stage.buffer.overflow", "count", "stage, size, keep, partition, reason"
 )
 STAGE_REDELIVERY = _event("slither.stage.redelivery", "count", "stage, consumer, reason, redelivered")
+STAGE_UNDELIVERABLE = _event(
+    "slither.stage.undeliverable", "count", "stage, consumer, reason, max_deliveries, events"
+)
 
 _STALL = "kind, stage, sentence, advice"
 STAGE_STALL_START = _event("slither.stage.stall.start", "system_time", _STALL)

@@ -16,6 +16,7 @@ from slither_actors.core import (
     Buffer,
     Collector,
     Deliver,
+    Deliveries,
     DemandFanOut,
     FanOut,
     Handover,
@@ -157,6 +158,41 @@ def test_only_what_is_kept_can_be_acknowledged(first: int, count: int) -> None:
         handover.acknowledge(first, count)
 
 
+def test_events_that_a_handler_had_begun_with_come_back_first() -> None:
+    """Those acknowledged ahead of their turn are not among them."""
+    handover = Handover()
+    handover.send(range(4))
+    handover.send([4, 5, 6])
+    handover.acknowledge(0, 1)
+    handover.acknowledge(2, 2)
+    assert [handover.begun(stop) for stop in range(8)] == [0, 0, 1, 1, 1, 2, 3, 4]
+    assert handover.kept(1, 5) == [1, 2, 3, 4, 5]
+    assert handover.take_back() == [1, 4, 5, 6]
+    assert handover.begun(7) == 0
+
+
+def test_an_event_comes_back_so_often_and_no_more() -> None:
+    """Handled, it is forgotten; the same object twice in one list has come back once."""
+    poison, good = object(), object()
+    deliveries = Deliveries()
+    assert deliveries.came_back([poison, good, poison], 2) == ([poison, good, poison], [])
+    deliveries.forget([good])
+    assert deliveries.came_back([good, poison], 2) == ([good], [poison])
+    assert len(deliveries) == 1
+    assert deliveries.came_back([poison], 1) == ([], [poison])
+    assert deliveries.came_back([poison], 2) == ([poison], [])
+
+
+def test_no_more_than_so_many_events_are_counted() -> None:
+    """Some may have gone in ways that nobody tells of: the oldest are forgotten."""
+    deliveries = Deliveries()
+    events = [object() for _ in range(10_001)]
+    deliveries.came_back(events[:-1], 2)
+    deliveries.came_back(events[-1:], 2)
+    assert len(deliveries) == 10_000
+    assert deliveries.came_back([events[0], events[-1]], 2) == ([events[0]], [events[-1]])
+
+
 def test_events_put_back_are_in_front_and_cost_no_others() -> None:
     """The buffer may hold more than its size until they are taken; a store drops no more than it stores."""
     buffer = Buffer(3, "last")
@@ -189,9 +225,12 @@ class Taker:
         self.sent: list[int] = []
         self.done: set[int] = set()
         """The numbers of those that it has handled."""
+        self.begun = 0
+        """The number behind the last event that it has begun with."""
 
     def finish(self, place: int) -> Sequence[int]:
         events, first = self.chunks.pop(place)
+        self.begun = max(self.begun, first + len(events))
         self.upstream.append(("ack", first, len(events)))
         self.done |= set(range(first, first + len(events)))
         ask = self.collector.handled(len(events))
@@ -208,8 +247,12 @@ class HandoverMachine(RuleBasedStateMachine):
     def make_fan_out(self) -> FanOut[Any]:
         raise NotImplementedError
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(most=st.sampled_from([None, 1, 3]))
+    def start(self, most: int | None) -> None:
+        self.most = most
+        self.deliveries = Deliveries()
+        self.tries: Counter[int] = Counter()
+        self.spent: list[int] = []
         self.now = 0.0
         self.fan_out = self.make_fan_out()
         self.buffer = Buffer(None)
@@ -255,7 +298,9 @@ class HandoverMachine(RuleBasedStateMachine):
         if kind == "ask":
             self.meet(self.fan_out.ask(key, number, self.buffer.length))
         else:
-            self.takers[key].handover.acknowledge(number, count)
+            handover = self.takers[key].handover
+            self.deliveries.forget(handover.kept(number, count))
+            handover.acknowledge(number, count)
 
     # -- what happens --------------------------------------------------------
 
@@ -325,14 +370,27 @@ class HandoverMachine(RuleBasedStateMachine):
         while self.takers[key].upstream:
             self.hear(key)  # the news of the end comes behind them
         taker = self.takers.pop(key)
+        for _, first in taker.chunks[: data.draw(st.integers(0, len(taker.chunks)))]:
+            taker.begun = max(taker.begun, first + 1)  # a chunk that it dies in
+        begun = taker.handover.begun(taker.begun)
         kept = taker.handover.take_back()
         assert kept == [event for number, event in enumerate(taker.sent) if number not in taker.done]
+        if self.most is not None:
+            kept = self.limit(kept, begun, self.most)
         demand, events, dropped = self.fan_out.give_back(key, kept, self.buffer.length)
         assert dropped == self.dropped(kept)
         self.perform()
         if events:
             self.buffer.put_back(self.dispatch(events))
         self.meet(demand)
+
+    def limit(self, kept: list[int], begun: int, most: int) -> list[int]:
+        again, spent = self.deliveries.came_back(kept[:begun], most)
+        self.tries.update(kept[:begun])
+        assert spent == [event for event in kept[:begun] if self.tries[event] == most]
+        assert sorted(again + spent) == sorted(kept[:begun])
+        self.spent += spent
+        return again + kept[begun:]
 
     def dropped(self, events: Sequence[int]) -> int:
         return 0
@@ -362,7 +420,7 @@ class HandoverMachine(RuleBasedStateMachine):
         self.check_the_end()
 
     def check_the_end(self) -> None:
-        assert self.handled == Counter(range(self.emitted))
+        assert self.handled + Counter(self.spent) == Counter(range(self.emitted))
 
     # -- what always holds ---------------------------------------------------
 
@@ -381,6 +439,11 @@ class HandoverMachine(RuleBasedStateMachine):
             assert taker.demand.outstanding <= taker.demand.max_demand
             # An acknowledgement is ahead of the ask that follows from it.
             assert taker.handover.length <= taker.demand.max_demand
+
+    @invariant()
+    def what_has_come_back_too_often_is_not_sent_again(self) -> None:
+        assert self.most is not None or not self.spent
+        assert not self.tries or max(self.tries.values()) <= (self.most or 0)
 
     @invariant()
     def nothing_was_handled_twice(self) -> None:
@@ -451,6 +514,9 @@ class BroadcastHandover(HandoverMachine):
 
     def dropped(self, events: Sequence[int]) -> int:
         return len(events)
+
+    def limit(self, kept: list[int], begun: int, most: int) -> list[int]:
+        return kept  # nothing is handed over again
 
     def check_the_end(self) -> None:
         for taker in self.takers.values():

@@ -507,3 +507,101 @@ def test_restarts_of_killed_consumers_lose_nothing(kind: str, max_wait: float | 
     # One chunk is at work at a time: that of each kill may be handled again.
     begun = Counter(event for chunk in ledger.begun for event in chunk)
     assert sum(begun.values()) - actor.next <= 20 * kills
+
+
+# -- events that come back again and again --------------------------------------------------
+
+
+def crash(source: Ref, times: int, at: Any, **options: Any) -> None:
+    """Have so many consumers die of the event `at`, one after the other."""
+    for _ in range(times):
+        sink = Crashing.start(at=at)
+        subscribe(sink, source, **options)
+        ended(sink)
+        settle(source)
+
+
+def test_an_event_that_ends_every_consumer_is_dropped_after_so_many(caplog: pytest.LogCaptureFixture) -> None:
+    """It is counted and told, with the event; those behind it had no part in it and are handled."""
+    lost: list[Any] = []
+
+    def note(_: str, __: Any, measurements: dict[str, Any], metadata: dict[str, Any]) -> None:
+        lost.append((measurements["count"], metadata["events"], metadata["max_deliveries"]))
+
+    options = {"max_demand": 4, "min_demand": 3, "max_deliveries": 3}
+    source, heir = Silent.start(), Sink.start()
+    inside(source, lambda stage: stage.emit(["a", "poison", "b", "c"]))
+    with telemetry.attach("slither.stage.undeliverable", note):
+        crash(source, 2, "poison", **options)
+        numbers = statistics(source)
+        assert (lost, numbers.undeliverable, numbers.redelivered, numbers.buffered) == ([], 0, 6, 3)
+        crash(source, 1, "poison", **options)
+    assert lost == [(1, ("poison",), 3)]
+    numbers = statistics(source)
+    assert (numbers.undeliverable, numbers.redelivered, numbers.buffered) == (1, 8, 2)
+    assert "drops 1 events that were handed over 3 times (max_deliveries)" in caplog.text
+    assert "RuntimeError: poison: ['poison']" in caplog.text
+    subscribe(heir, source, **options)
+    settle(source, heir)
+    assert seen(heir, "events") == ["b", "c"]
+    assert len(inside(source, lambda stage: stage._deliveries)) == 0
+
+
+def test_without_a_limit_it_comes_back_any_number_of_times() -> None:
+    """As the word says; that is the default."""
+    source = Silent.start()
+    inside(source, lambda stage: stage.emit(["poison"]))
+    crash(source, 8, "poison")
+    assert statistics(source).undeliverable == 0
+    assert inside(source, lambda stage: stage._deliveries) is None
+    assert statistics(source).buffered == 1
+
+
+def test_an_event_that_was_handled_in_the_end_is_counted_no_more() -> None:
+    """The same object may come again, and has all its deliveries then."""
+    source, sink = Silent.start(), Sink.start()
+    event = object()
+    inside(source, lambda stage: stage.emit([event]))
+    crash(source, 1, event, max_deliveries=2)
+    subscribe(sink, source, max_deliveries=2)
+    settle(source, sink, source)
+    assert seen(sink, "events") == [event]
+    sink.stop()
+    settle(source)
+    inside(source, lambda stage: stage.emit([event]))
+    crash(source, 1, event, max_deliveries=2)
+    assert statistics(source).undeliverable == 0
+
+
+@pytest.mark.parametrize("kind", FAN_OUTS)
+def test_every_fan_out_counts(kind: str) -> None:
+    """By the events, wherever they go meanwhile."""
+    source = Silent.start(dispatcher=FAN_OUTS[kind])
+    extra = {"partition": 0} if kind == "partition" else {}
+    # Not in the buffer: a partition takes its events from there only when it asks.
+    other = Sink.start(mode="manual")
+    subscribe(other, source, **extra)
+    inside(source, lambda stage: stage.emit(range(1000, 1006)))
+    crash(source, 2, 1002, max_demand=6, min_demand=5, max_deliveries=2, **extra)
+    assert statistics(source).undeliverable == 1
+    heir = Sink.start()
+    subscribe(heir, source, **extra)
+    settle(source, heir)
+    assert seen(heir, "events") == [1003, 1004, 1005]
+
+
+def test_a_producer_whose_last_event_is_undeliverable_ends() -> None:
+    """Nothing is left to be acknowledged."""
+    source = Source.start(3)
+    crash(source, 2, 2, max_demand=2, min_demand=1, max_deliveries=2)
+    assert ended(source) == "normal"
+
+
+def test_a_limit_without_acknowledgements_is_refused() -> None:
+    """There is nothing to count."""
+    source, sink = Silent.start(), Sink.start()
+    with pytest.raises(OptionError, match="max_deliveries.* is 3, but delivery='at_most_once'"):
+        sync_subscribe(sink, to=source, max_deliveries=3)
+    for wrong in (0, True, 1.5):
+        with pytest.raises(OptionError, match="max_deliveries"):
+            subscribe(sink, source, max_deliveries=wrong)

@@ -30,6 +30,7 @@ NAMES = [
     "slither.pool.worker.recycle",
     "slither.stage.buffer.overflow",
     "slither.stage.redelivery",
+    "slither.stage.undeliverable",
     "slither.stage.stall.start",
     "slither.stage.stall.stop",
 ]
