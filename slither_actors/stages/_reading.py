@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
+import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 from slither_actors.actors import Crash, Ref
@@ -53,6 +54,10 @@ class Reading:
         self._source: Subscription | None = None
         self._ask = 0
         """To be asked for when the reader wants another chunk."""
+        self.turn = threading.Lock()
+        """Held by the thread that waits for the next chunk. Nobody waits for it."""
+        self.events: Iterator[Any] = iter(())
+        """What is left of the chunk that is read event by event. Threads that take turns share it."""
         self.taken = 0
         """Events handed to the reader."""
 
@@ -94,6 +99,7 @@ class Reading:
     def close(self) -> None:
         """End the reading and, without waiting for it, the consumer. May run in a finalizer."""
         self.arrivals.close()
+        self.events = iter(())
         consumer = self.arrivals.consumer
         if consumer is not None and not consumer._cell.dead:
             # Not `consumer.stop`: an actor that was abandoned is to leave nothing behind, either.
@@ -143,24 +149,63 @@ class Reading:
 
 @calls_out
 def read_chunks(reading: Reading) -> Generator[Sequence[Any], None, None]:
-    """Yield the chunks of a reading, and end it when the generator is closed, dropped or left."""
+    """Yield the chunks of a reading, and end it when the generator is closed, dropped or left.
+
+    Raises:
+        RuntimeError: another thread waits for the next one; the reading goes on.
+    """
     arrivals = reading.arrivals
+    reads = True
     try:
-        while True:
-            chunk = reading.next_chunk()
-            if chunk is News.NOTHING:
-                arrivals.wait()
-            elif chunk is News.OVER:
+        while not arrivals.closed:
+            reads = reading.turn.acquire(False)
+            if not reads:
+                raise _read_elsewhere()
+            try:
+                while (chunk := reading.next_chunk()) is News.NOTHING:
+                    arrivals.wait()
+            finally:
+                reading.turn.release()
+            if chunk is News.OVER:
                 return
-            else:
-                yield chunk
+            yield chunk
     finally:
-        reading.close()
+        if reads:
+            reading.close()
 
 
 @calls_out
 def read(reading: Reading) -> Generator[Any, None, None]:
-    """Yield the events of a reading."""
-    with contextlib.closing(read_chunks(reading)) as chunks:
-        for chunk in chunks:
-            yield from chunk
+    """Yield the events of a reading; otherwise as `read_chunks`."""
+    arrivals = reading.arrivals
+    events = reading.events
+    reads = True
+    try:
+        while True:
+            yield from events
+            if arrivals.closed:
+                return
+            reads = reading.turn.acquire(False)
+            if not reads:
+                raise _read_elsewhere()
+            try:
+                if reading.events is events:
+                    while (chunk := reading.next_chunk()) is News.NOTHING:
+                        arrivals.wait()
+                    if chunk is News.OVER:
+                        return
+                    reading.events = iter(chunk)
+                events = reading.events
+            finally:
+                reading.turn.release()
+    finally:
+        if reads:
+            reading.close()
+
+
+def _read_elsewhere() -> RuntimeError:
+    return RuntimeError(
+        "the stream is being read by another thread, which waits for the next event. A stream is for one "
+        "reader: give each thread a `stages.stream(...)` of its own, among which the producer shares its "
+        "events out, or have one thread read and put the events into a `queue.Queue`"
+    )

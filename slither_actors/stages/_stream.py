@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -56,18 +57,28 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
     def __init__(self, finder: _Finder, *, chunks: bool) -> None:
         self._reading = Reading(finder)
         self._chunks = chunks
-        self._iterator: Generator[Any, None, None] | None = None
+        self._iterators: dict[int, Generator[Any, None, None]] = {}
+        """By the thread that reads: one that two threads shared would fail with an error of Python's."""
         self._reader: AsyncReader | None = None
 
     # -- reading -----------------------------------------------------------------------
 
     def __iter__(self) -> Generator[Any, None, None]:
-        """Return the generator of the events, the same one each time. It alone is all that a loop holds."""
+        """Return the generator of the events, the same one each time. It alone is all that a loop holds.
+
+        Another thread has another one, which goes on where this one was left.
+        """
         if self._reader is not None:
             raise _read_otherwise("async for", "for")
-        if self._iterator is None:
-            self._iterator = (read_chunks if self._chunks else read)(self._reading)
-        return self._iterator
+        thread = threading.get_ident()
+        iterator = self._iterators.get(thread)
+        # One that was refused because another thread waits has ended, and the stream has not.
+        if iterator is None or (
+            getattr(iterator, "gi_frame", None) is None and not self._reading.arrivals.closed
+        ):
+            iterator = (read_chunks if self._chunks else read)(self._reading)
+            self._iterators[thread] = iterator
+        return iterator
 
     def __next__(self) -> Any:
         """Return the next event, or chunk. In an actor, the other actors go on meanwhile.
@@ -76,12 +87,13 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             StopIteration: all producers have ended in order, or the stream was closed.
             StreamError: a producer ended, and the stream with it.
             ExitPendingError: the actor that reads is to end.
+            RuntimeError: another thread waits for the next event.
         """
         return next(iter(self))
 
     def __aiter__(self) -> AsyncReader:
         """Return the async iterator over the events, the same one each time."""
-        if self._iterator is not None:
+        if self._iterators:
             raise _read_otherwise("for", "async for")
         if self._reader is None:
             from slither_actors.stages._async_stream import (  # noqa: PLC0415 - asyncio takes its time to import
@@ -104,9 +116,9 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         the loop may have what is left of the chunk.
         """
         self._reading.end_here()
-        if self._iterator is not None:
+        for iterator in tuple(self._iterators.values()):
             with contextlib.suppress(ValueError):  # another thread is in it, and finds it closed
-                self._iterator.close()
+                iterator.close()
 
     async def aclose(self) -> None:
         """As `close`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import signal
@@ -286,9 +287,47 @@ def test_a_second_thread_that_reads_gets_an_error() -> None:
     """And the first one every event."""
     source = Silent.start()
     events, thread, got = waiting_reader(source)
-    with pytest.raises(ValueError, match="already executing"):
-        next(events)
+    for read in (next, list, next):
+        with pytest.raises(RuntimeError, match="read by another thread.*one reader: give each thread"):
+            read(events)
     inside(source, lambda stage: stage.emit([1, 2]))
     source.stop()
     thread.join(SECONDS)
     assert got == [1, 2, "end"]
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+def test_threads_may_take_turns(chunks: bool) -> None:
+    """Each goes on where the other one left, also in the middle of a chunk; the end is the end for all."""
+    got: list[Any] = []
+
+    def take(count: int) -> None:
+        got.extend(itertools.islice(events, count))
+
+    events = stream({"to": from_iterable(range(40)), "max_demand": 4, "min_demand": 2}, chunks=chunks)
+    for _ in range(30):
+        for each in (threading.Thread(target=take, args=(1,)), threading.Thread(target=take, args=(2,))):
+            each.start()
+            each.join(SECONDS)
+        take(1)
+    assert (list(itertools.chain(*got)) if chunks else got) == [*range(40)]
+    assert list(events) == []
+
+
+def test_threads_that_read_at_one_time_lose_no_event() -> None:
+    """Each event reaches one of them, or they get the error."""
+    got: list[Any] = []
+
+    def take() -> None:
+        while not events.statistics().closed:
+            with contextlib.suppress(RuntimeError):
+                for event in events:
+                    got.append(event)
+
+    events = stream({"to": from_iterable(range(3000)), "max_demand": 20})
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(SECONDS)
+    assert sorted(got) == [*range(3000)]
