@@ -12,11 +12,10 @@ import attrs
 from slither_actors.actors import NORMAL, Ref, _runtime
 from slither_actors.config import wait_seconds_or_none
 from slither_actors.errors import CallCycleError, OptionError
-from slither_actors.stages import _protocol
 from slither_actors.stages._emitter import Emitter
+from slither_actors.stages._losses import kill_and_count
 from slither_actors.stages._receiver import Receiver
 from slither_actors.stages._stage import BaseStage
-from slither_actors.stages._statistics import statistics_of
 
 __all__ = ["DrainReport", "complete", "connected", "drain", "pause", "resume", "stop"]
 
@@ -32,8 +31,9 @@ class DrainReport:
 
     killed: Mapping[Ref, int]
     """Those that still lived at the deadline, and how many events were lost in each: in its buffer, its
-    fan-out and its mailbox, waiting, or in a coroutine. One that is in the middle of ``handle_events`` has
-    begun with a list that is not counted."""
+    fan-out and its mailbox, waiting, or in a coroutine or generator that had not ended. All stand still while
+    they are counted, so the number is exact. Not in it: the chunk of a ``handle_events`` that does not
+    return, and what comes back to a producer that lives (``delivery="at_least_once"``)."""
 
     @property
     def lost(self) -> int:
@@ -117,7 +117,8 @@ def drain(*refs: Ref, timeout: float | None) -> DrainReport:
     Args:
         *refs: the stages. Those that are dead already count as ended.
         timeout: seconds for all of them together; None is no limit. Then those that are left are killed,
-            and what is lost with them is counted and logged.
+            and what is lost with them is counted and logged. Handlers that are at work then have up to a
+            quarter of a second more to return.
 
     Raises:
         OptionError: one is no stage.
@@ -130,9 +131,7 @@ def drain(*refs: Ref, timeout: float | None) -> DrainReport:
     for ref in sorted(refs, key=lambda ref: not issubclass(ref.actor_class, Receiver)):
         ref.send(_begin_drain, together)
     left = [ref for ref in together if not _join(ref, deadline)]
-    killed = {ref: _count_lost(ref) for ref in left if ref.is_alive()}
-    for ref in killed:
-        ref.kill()
+    killed = kill_and_count(left)
     for ref, count in killed.items():
         logger.warning("%s was not drained in time and was killed; %d events are lost", ref, count)
     ended = {ref: ref.exit_reason for ref in refs if ref not in killed}
@@ -173,22 +172,6 @@ def _deadline(timeout: float | None) -> float | None:
 
 def _join(ref: Ref, deadline: float | None) -> bool:
     return ref.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-
-
-def _count_lost(ref: Ref) -> int:
-    """The events in a stage that does not end, and so need not answer: read from outside."""
-    cell = ref._cell
-    arriving = sum(
-        len(argument[1])
-        for function, argument in cell.inbox.copy()
-        if function in (_protocol.deliver, _protocol.hand_over)
-    )
-    for _ in range(3):
-        try:
-            return arriving + statistics_of(cell.actor).inside  # type: ignore[arg-type]
-        except RuntimeError:  # it changes at this moment
-            continue
-    return arriving
 
 
 def _check(ref: Ref, kind: type, where: str) -> None:

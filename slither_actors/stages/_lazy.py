@@ -20,11 +20,13 @@ _STROKE = 1024
 class Lazy(Unfinished):
     """An iterator that a handler has returned."""
 
-    __slots__ = ("demand", "iterator")
+    __slots__ = ("demand", "iterator", "size")
 
     def __init__(self, iterator: Iterator[Any], demand: OpenDemand | None) -> None:
         super().__init__()
         self.iterator = iterator
+        self.size = 0
+        """The events that it is made of, in a producer-consumer."""
         self.demand = demand
         """None in a producer-consumer, which counts its demand for all calls."""
 

@@ -81,7 +81,10 @@ class ProducerConsumer(LazyEmitter, Receiver):
     def _handle_plainly(self, events: Sequence[Any], subscription: Subscription) -> Unfinished | None:
         made = self.handle_events(events, subscription)
         if type(made) is not list and type(made) not in SEQUENCES:
-            return None if made is None else self._emit_made("handle_events", made)
+            lazy = None if made is None else self._emit_made("handle_events", made)
+            if lazy is not None:
+                lazy.size = len(events)
+            return lazy
         if made:
             self._dispatch(made)  # type: ignore[arg-type]
         return None

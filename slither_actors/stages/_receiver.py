@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from slither_actors.actors import NORMAL, Ref, is_abnormal
@@ -52,6 +53,9 @@ class Receiver(BaseStage):
 
     _waiting: deque[_Entry]
 
+    _cutting: tuple[Subscription, Iterator[_Chunk]] | None
+    """The list of several chunks that came last, and what is not begun of it."""
+
     _may_hold = False
     """Whether events may have to wait for something else than demand: a class that sets it is asked by
     `_is_held` for each list."""
@@ -81,6 +85,7 @@ class Receiver(BaseStage):
     def _open(self) -> None:
         self._producers = set()
         self._waiting = deque()
+        self._cutting = None
         self._may_hold = self._may_hold  # found faster than that of the class
         for options in self._checked_producers():
             self._subscribe(options)
@@ -198,12 +203,16 @@ class Receiver(BaseStage):
 
     def _take_chunks(self, subscription: Subscription, chunks: Sequence[_Chunk]) -> None:
         cell = self._cell
-        for at, (chunk, ask) in enumerate(chunks, 1):
+        left = iter(chunks)
+        self._cutting = subscription, left
+        for chunk, ask in left:
             unfinished = self._handle(chunk, subscription)
             if unfinished is not None:
                 unfinished.subscription, unfinished.ask = subscription, ask
-                if at < len(chunks) and (self._is_held() or not self._is_wanted()):
-                    self._waiting.appendleft((subscription, chunks[at:], _IN_CHUNKS))
+                if self._is_held() or not self._is_wanted():
+                    rest = [*left]
+                    if rest:
+                        self._waiting.appendleft((subscription, rest, _IN_CHUNKS))
                     return
                 continue
             # `_is_over`, which would take longer.
@@ -255,7 +264,9 @@ class Receiver(BaseStage):
     _flush_collected = flush_collected
 
     def _take_or_hold(self, subscription: Subscription, chunks: Iterable[_Chunk]) -> None:
-        for chunk in chunks:
+        left = iter(chunks)
+        self._cutting = subscription, left
+        for chunk in left:
             if self._is_over():
                 return
             if self._waiting or self._is_held() or not self._is_wanted():
@@ -362,10 +373,17 @@ class Receiver(BaseStage):
 
     def _count_waiting(self) -> int:
         """Events that came and are not handled yet."""
-        count = 0
-        for _, events, cause in tuple(self._waiting):
+        return sum(count for _, count in self._each_waiting())
+
+    def _each_waiting(self) -> Iterator[tuple[Subscription, int]]:
+        """Yield how many events of a subscription wait in one place. From any thread."""
+        for subscription, events, cause in tuple(self._waiting):
             if cause is None:
-                count += len(events)
+                yield subscription, len(events)
             elif cause in CHUNKED:
-                count += sum(len(chunk) for chunk, _ in events)
-        return count + sum(len(each.collector or ()) for each in tuple(self._producers))
+                yield subscription, sum(len(chunk) for chunk, _ in events)
+        for each in tuple(self._producers):
+            yield each, len(each.collector or ())
+        if self._cutting is not None:
+            source, left = self._cutting
+            yield source, sum(len(chunk) for chunk, _ in copy(left))

@@ -81,7 +81,7 @@ class StageStatistics:
     paused, or all coroutines that it may have are at work. At most `max_demand` of each producer."""
 
     in_flight: int
-    """Events in coroutines, or children of a `ConsumerSupervisor`, that have not ended."""
+    """Events in coroutines, generators, or children of a `ConsumerSupervisor`, that have not ended."""
 
     unfinished: int
     """Calls of handlers that are not over: coroutines, and generators that are not read to their end."""
@@ -171,7 +171,10 @@ def _in_flight(stage: BaseStage) -> tuple[int, int]:
     events = sum(len(job.what[0]) for job in jobs if job.name == "handle_events")
     if isinstance(stage, Receiver):
         events += stage._count_in_children()
-    return events, len(jobs) + (isinstance(stage, LazyEmitter) and stage._lazy is not None)
+    lazy = stage._lazy if isinstance(stage, LazyEmitter) else None
+    if lazy is not None:
+        events += lazy.size
+    return events, len(jobs) + (lazy is not None)
 
 
 def _statistics(stage: BaseStage, _: object) -> StageStatistics:
