@@ -73,12 +73,20 @@ class FunctionExecutor(Executor):
     Args:
         function: a callable that workers can import, or ``"module:function"``.
         pool: name of the pool.
+        writable: whether it may write into the arrays that it gets, which are then its own copies.
+            Otherwise they are read-only, and large ones are not copied in the worker.
     """
 
     keeps_time = True
 
-    def __init__(self, function: str | Callable[..., Sequence[Any]], *, pool: str = "default") -> None:
-        self.target = Target(function)
+    def __init__(
+        self,
+        function: str | Callable[..., Sequence[Any]],
+        *,
+        pool: str = "default",
+        writable: bool = False,
+    ) -> None:
+        self.target = Target(function, writable=writable)
         self.pool = pool
 
     @property

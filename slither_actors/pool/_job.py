@@ -10,6 +10,7 @@ import attrs
 from slither_actors.actors import Ref
 from slither_actors.context import Context
 from slither_actors.errors import PoolStoppedError, SlitherError
+from slither_actors.pool._segments import Segment
 from slither_actors.pool._target import Target
 
 __all__ = ["Job"]
@@ -65,6 +66,9 @@ class Job:
 
     returned: bool = attrs.field(default=False, init=False)
     """Whether the outcome was sent."""
+
+    segment: Segment | None = attrs.field(default=None, init=False)
+    """The shared memory that it has while a worker has it; the lane's."""
 
     ref: int = attrs.field(default=0, init=False)
     """The reference on the wire, 0 while it is queued; the pool's."""

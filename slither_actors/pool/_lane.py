@@ -10,6 +10,7 @@ import enum
 import math
 import time
 from collections.abc import Callable
+from pickle import PickleBuffer
 from typing import Final
 
 import attrs
@@ -20,6 +21,8 @@ from slither_actors.pool import _wire as wire
 from slither_actors.pool._job import Job
 from slither_actors.pool._payloads import dumps, dumps_batch
 from slither_actors.pool._process import WorkerProcess
+from slither_actors.pool._segments import Segment, Segments, send_segment
+from slither_actors.pool._sharing import pack_batch
 
 __all__ = ["Definitions", "Doom", "Lane", "OutOfStepError"]
 
@@ -98,6 +101,7 @@ class Lane:
 
     pool: str
     slot: Slot
+    segments: Segments
     process: WorkerProcess | None = attrs.field(default=None, init=False)
     jobs: dict[int, Job] = attrs.field(factory=dict, init=False)
     """By reference, those in `slot.outstanding`."""
@@ -133,6 +137,9 @@ class Lane:
     so until the worker says that it skipped it no second batch goes into the pipe."""
 
     reader: wire.FrameReader = attrs.field(factory=wire.FrameReader, init=False)
+    shares: bool = attrs.field(default=True, init=False)
+    """Whether the worker can map segments; one that is out of descriptors cannot."""
+
     _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
     _targets: Definitions = attrs.field(factory=Definitions, init=False)
     _contexts: Definitions = attrs.field(factory=Definitions, init=False)
@@ -145,6 +152,7 @@ class Lane:
         self.process = process
         self.doom = self.doomed_ref = self.ready_at = self.revoked = None
         self.closed = self.writing = False
+        self.shares = True
         self.problem = ""
         self.reader = wire.FrameReader()
         self._writer = wire.FrameWriter(process.sock)
@@ -197,13 +205,16 @@ class Lane:
                 if found is not None
                 else self._define(self._contexts, job.context, b"c" + _dump_context(job.context))
             )
-        body = dumps_batch(target, context, job.payloads, job.description)
+        buffers: list[PickleBuffer] = []
+        kind, body = wire.RUN, dumps_batch(target, context, job.payloads, job.description, buffers)
+        if buffers or job.target.room or len(body) >= self.segments.threshold:
+            kind, body = pack_batch(self, job, ref, body, buffers)
         self.slot.assign(ref)
         self.jobs[ref] = job
         job.ref, job.slot, job.worker_pid = ref, self.slot.number, self.pid
         if len(self.slot.outstanding) == 1:
             self.begin(job)
-        self.write(wire.RUN, ref, body)
+        self.write(kind, ref, body)
 
     def begin(self, job: Job) -> None:
         """The batch's turn has come in the worker: its clock starts."""
@@ -242,7 +253,7 @@ class Lane:
             return None
         self.revoked = ref
         self.slot.withdraw(ref)
-        return _reset(self.jobs.pop(ref))
+        return self._reset(self.jobs.pop(ref))
 
     def withdraw(self, ref: int) -> Job:
         """The worker says that it skipped a batch, which did not run."""
@@ -252,7 +263,7 @@ class Lane:
             self.begin(self.jobs[outstanding[0]])
         else:
             self._set_due(math.inf)
-        return _reset(self.jobs.pop(ref))
+        return self._reset(self.jobs.pop(ref))
 
     def abandon(self) -> None:
         """Kill the worker, and mark the batches that it had begun, also one that was thought to wait."""
@@ -270,10 +281,19 @@ class Lane:
         """The worker is gone: return the lost batch, those given back, and the pause until the next one."""
         death = self.slot.die(begun, useful=useful)
         lost = None if death.lost is None else self.jobs.pop(death.lost)
-        back = [_reset(self.jobs.pop(ref)) for ref in death.given_back]
+        self.segments.lane_gone(self)
+        back = [self._reset(self.jobs.pop(ref)) for ref in death.given_back]
         self.process = self._writer = None
         self.due = math.inf
         return lost, back, death.delay
+
+    def _reset(self, job: Job) -> Job:
+        """Make a job that no worker has begun as it was."""
+        job.ref, job.slot, job.worker_pid, job.started = 0, -1, 0, False
+        if job.segment is not None:
+            self.segments.give_back(job.segment)
+            job.segment = None
+        return job
 
     def _set_due(self, due: float) -> None:
         if not self.closed:
@@ -288,6 +308,19 @@ class Lane:
             self.closed = True
             if self.doom is None:
                 self.due = time.monotonic() + _EXIT_GRACE
+
+    # -- shared memory ----------------------------------------------------------------
+
+    def introduce(self, segment: Segment) -> bool:
+        """Send a segment's descriptor to the worker; False if it cannot have it."""
+        process = self.process
+        if process is None or process.segment_sock is None or not self.shares:
+            return False
+        return send_segment(process.segment_sock, segment)
+
+    def forget(self, segment: Segment) -> None:
+        """Have the worker let go of a segment that it was sent."""
+        self.write(wire.FORGET, segment.id)
 
     # -- the wire -------------------------------------------------------------------
 
@@ -344,11 +377,6 @@ class Lane:
             self.writing = not self._writer.flush()
         except OSError:
             self.end()
-
-
-def _reset(job: Job) -> Job:
-    job.ref, job.slot, job.worker_pid, job.started = 0, -1, 0, False
-    return job
 
 
 def _dump_context(context: Context) -> bytes:

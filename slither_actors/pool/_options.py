@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.config import one_of, positive_int, positive_seconds
+from slither_actors.config import integer, one_of, positive_int, positive_seconds
 from slither_actors.pool._process import START_METHODS, default_start_method
 from slither_actors.pool._target import Target
 
@@ -43,6 +43,13 @@ class PoolOptions:
 
     stop_timeout: float = attrs.field(default=2.0, validator=positive_seconds)
     """How long idle workers may take to end when the pool stops; then they are killed."""
+
+    segment_threshold: int | None = attrs.field(default=2**18, validator=integer(1, none=True))
+    """From how many bytes of buffers (or of pickle) in one batch on they go through shared memory
+    instead of the socket. None: never."""
+
+    max_segment_bytes: int = attrs.field(default=2**29, validator=integer(0))
+    """The most shared memory that the pool has; what it has no room for goes through the socket."""
 
     max_failed_starts: int = attrs.field(default=5, validator=positive_int)
     """Workers in a row that end before they are of use, after which waiting batches fail."""

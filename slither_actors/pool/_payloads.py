@@ -12,16 +12,25 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final
 
 import attrs
 
 from slither_actors.errors import BatchError, PayloadError, RemoteError, ResultError, TargetError, safe_text
-from slither_actors.pool._wire import MAX_BODY
+from slither_actors.pool._wire import MAX_BODY, WireError
 
-__all__ = ["ErrorRecord", "PROTOCOL", "dumps", "dumps_batch", "explain_pickle", "loads"]
+__all__ = [
+    "ErrorRecord",
+    "PROTOCOL",
+    "bounded",
+    "dumps",
+    "dumps_batch",
+    "dumps_results",
+    "explain_pickle",
+    "loads",
+]
 
 PROTOCOL: Final = 5
 
@@ -39,55 +48,77 @@ def dumps(value: Any, name: str) -> bytes:
             part that cannot, starting with `name`.
     """
     try:
-        data: bytes | None = pickle.dumps(value, PROTOCOL)
+        data = pickle.dumps(value, PROTOCOL)
     except BaseException as error:
-        data = _cloudpickle_dumps(value)
-        if data is None:
+        found = _cloudpickle_dumps(value)
+        if found is None:
             raise PayloadError(explain_pickle(value, name, error)) from error
-    return _bounded(data, name)
+        data = found
+    return bounded(data, name)
 
 
-def dumps_batch(target: int, context: int, payloads: list[Any], description: str) -> bytes:
-    """Pickle the body of a batch: two indices and the payloads.
+def dumps_batch(
+    target: int, context: int, payloads: list[Any], description: str, buffers: list[pickle.PickleBuffer]
+) -> bytes:
+    """Pickle the body of a batch: two indices and the payloads. What they have of buffers goes to `buffers`.
 
     Raises:
         PayloadError: a payload cannot be pickled; the message has its place in the batch.
     """
     body = (target, context, payloads)
     try:
-        data: bytes | None = pickle.dumps(body, PROTOCOL)
+        return pickle.dumps(body, PROTOCOL, buffer_callback=buffers.append)
     except BaseException as error:
-        data = _cloudpickle_dumps(body)
+        data = _cloudpickle_dumps(body, buffers)
         if data is None:
             raise PayloadError(f"{description}: {explain_pickle(payloads, 'payload', error)}") from error
-    return _bounded(data, description)
+        return data
 
 
-def _bounded(data: bytes | None, name: str) -> bytes:
-    assert data is not None
+def dumps_results(results: list[Any], buffers: list[pickle.PickleBuffer]) -> bytes:
+    """Pickle the results of a batch. What they have of buffers goes to `buffers`.
+
+    Raises:
+        PayloadError: a result cannot be pickled; the message has its place in the batch.
+    """
+    try:
+        return pickle.dumps(results, PROTOCOL, buffer_callback=buffers.append)
+    except BaseException as error:
+        data = _cloudpickle_dumps(results, buffers)
+        if data is None:
+            raise PayloadError(explain_pickle(results, "result", error)) from error
+        return data
+
+
+def bounded(data: bytes, name: str) -> bytes:
+    """Return the body of a frame, if it is not too long for one."""
     if len(data) > MAX_BODY:
         raise PayloadError(f"{name}: {len(data):,} bytes pickled; the limit is {MAX_BODY:,}")
     return data
 
 
-def _cloudpickle_dumps(value: Any) -> bytes | None:
+def _cloudpickle_dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes | None:
+    if buffers is not None:
+        buffers.clear()  # of the attempt that failed
     try:
         import cloudpickle  # noqa: PLC0415 - an optional extra
 
-        data: bytes = cloudpickle.dumps(value, PROTOCOL)
+        data: bytes = cloudpickle.dumps(
+            value, PROTOCOL, buffer_callback=None if buffers is None else buffers.append
+        )
     except BaseException:  # noqa: BLE001 - absent, or as bad as pickle: the first error is told
         return None
     return data
 
 
-def loads(data: bytes | bytearray | memoryview, what: str, where: str) -> Any:
-    """Unpickle.
+def loads(data: bytes | bytearray | memoryview, what: str, where: str, buffers: Iterable[Any] = ()) -> Any:
+    """Unpickle; `buffers` are those that were taken out, in their order.
 
     Raises:
         PayloadError: that failed; the message says `what` and `where`.
     """
     try:
-        return pickle.loads(data)  # from our own worker, or our own driver
+        return pickle.loads(data, buffers=buffers)  # from our own worker, or our own driver
     except BaseException as error:
         text = f"{what} cannot be unpickled in the {where}: {_type_name(error)}: {safe_text(error)}"
         if isinstance(error, AttributeError) and "__main__" in text:
@@ -230,8 +261,20 @@ class ErrorRecord:
 
     @classmethod
     def loads(cls, data: bytes | bytearray) -> ErrorRecord:
-        """Undo `dumps`."""
-        return cls(*pickle.loads(data))  # strings and bytes of our own making
+        """Undo `dumps`.
+
+        Raises:
+            WireError: it is something else.
+        """
+        try:
+            record = cls(*pickle.loads(data))  # strings and bytes of our own making
+        except BaseException as error:
+            raise WireError(f"no record of an error: {type(error).__name__}: {safe_text(error)}") from error
+        if not all(
+            isinstance(each, str) for each in (record.type_name, record.message, record.traceback_text)
+        ):
+            raise WireError("no record of an error")
+        return record
 
     def to_error(self) -> BatchError:
         """Make the exception that the other side raises."""

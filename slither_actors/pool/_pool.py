@@ -43,6 +43,8 @@ from slither_actors.pool._payloads import PROTOCOL, ErrorRecord, loads
 from slither_actors.pool._placement import Placement
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._resources import Resources
+from slither_actors.pool._segments import Segments
+from slither_actors.pool._sharing import unpack_results
 from slither_actors.pool._signals import tell_exit, tell_start
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
 
@@ -87,7 +89,8 @@ class Pool(Server):
         self.options = config.build(PoolOptions, options, where=f"pool {pool!r}")
         self._calls = calls
         self._init_hook = None if self.options.init is None else self.options.init.dumps()
-        self._lanes = [Lane(pool, Slot(number)) for number in range(self.options.workers)]
+        segments = self._segments = Segments(self.options.segment_threshold, self.options.max_segment_bytes)
+        self._lanes = [Lane(pool, Slot(number), segments) for number in range(self.options.workers)]
         self._sockets: dict[int, Lane] = {}
         self._stderrs: dict[int, Lane] = {}
         self._sentinels: dict[int, Lane] = {}
@@ -97,7 +100,7 @@ class Pool(Server):
         self._timer_due = math.inf
         self._problem = ""
         self._crashes = self._timeouts = 0
-        self._resources = Resources()
+        self._resources = Resources(segments)
         self._free = weakref.finalize(self, self._resources.close)
         self._free.atexit = False  # the runtime stops us before, in its own order
         try:
@@ -215,7 +218,7 @@ class Pool(Server):
     def _read(self, lane: Lane) -> bool:
         try:
             more = lane.read(self._on_frame)
-        except OutOfStepError as error:
+        except (OutOfStepError, wire.WireError) as error:
             self._break(lane, str(error))
             return False
         if lane.closed:
@@ -223,12 +226,13 @@ class Pool(Server):
         return more
 
     def _on_frame(self, lane: Lane, kind: int, ref: int, body: bytes | bytearray) -> None:
-        if kind == wire.DONE or kind == wire.FAILED:  # noqa: PLR1714 - faster, and this is the hot path
+        # Not "in": this is the hot path.
+        if kind == wire.DONE or kind == wire.FAILED or kind == wire.DONE_ENVELOPE:  # noqa: PLR1714
             job = lane.finish(ref)
             if lane.due < self._timer_due:
                 self._arm(lane.due)
             self._fill(lane)
-            _deliver(job, kind, body)
+            self._deliver(job, kind, body)
         elif kind == wire.CALL:
             self._on_call(lane, ref, body)
         elif kind == wire.SKIPPED:
@@ -237,6 +241,8 @@ class Pool(Server):
             if ref in lane.jobs:  # both sides saw the other's word: it did not run after all
                 self._placement.give_back([lane.withdraw(ref)])
             self._fill(lane)
+        elif kind == wire.LOST_SEGMENT:
+            self._segments.lose(ref, lane)
         elif kind == wire.READY:
             self._on_ready(lane)
         elif kind == wire.START_FAILED:
@@ -244,6 +250,25 @@ class Pool(Server):
         else:
             msg = f"it sent a frame of the unknown kind {kind}"
             raise OutOfStepError(msg)
+
+    def _deliver(self, job: Job, kind: int, body: bytes | bytearray) -> None:
+        """Send a job back with what the worker said about it."""
+        try:
+            if kind == wire.FAILED:
+                job.fail(ErrorRecord.loads(body).to_error())
+            elif kind == wire.DONE and job.segment is None and len(body) < self._segments.threshold:
+                job.succeed(loads(body, f"{job.description}: the results", "driver"))
+            else:
+                job.succeed(unpack_results(self._segments, job, kind, body))
+        except PayloadError as error:
+            job.fail(error)
+        except wire.WireError as error:
+            job.fail(PayloadError(f"{job.description}: worker {job.worker_pid} sent no results: {error}"))
+            raise
+        finally:
+            if job.segment is not None:
+                self._segments.release(job.segment)
+                job.segment = None
 
     def _on_writable(self, fd: int) -> None:
         lane = self._sockets.get(fd)
@@ -315,6 +340,8 @@ class Pool(Server):
             self.ref.send(Pool._start_worker, lane)
 
     def _on_ready(self, lane: Lane) -> None:
+        if lane.slot.state is not SlotState.STARTING:
+            raise OutOfStepError("it said a second time that it was ready")
         lane.slot.ready()
         lane.due = math.inf
         lane.ready_at = time.monotonic()
@@ -469,17 +496,5 @@ class Pool(Server):
             restarts=sum(max(0, slot.workers - 1) for slot in slots),
             timeouts=self._timeouts,
             stolen=self._placement.stolen,
+            segments=self._segments.statistics(),
         )
-
-
-def _deliver(job: Job, kind: int, body: bytes | bytearray) -> None:
-    """Send a job back with what the worker said about it."""
-    if kind == wire.FAILED:
-        job.fail(ErrorRecord.loads(body).to_error())
-        return
-    try:
-        results = loads(body, f"{job.description}: the results", "driver")
-    except PayloadError as error:
-        job.fail(error)
-        return
-    job.succeed(results)

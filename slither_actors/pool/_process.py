@@ -30,6 +30,7 @@ from typing import Any, Final
 from slither_actors.pool import _worker
 from slither_actors.pool._board import Board
 from slither_actors.pool._guard import guard
+from slither_actors.pool._segments import AVAILABLE
 from slither_actors.pool._stderr import StderrTail
 
 __all__ = ["START_METHODS", "WorkerProcess", "default_start_method"]
@@ -101,8 +102,10 @@ class WorkerProcess:
     `close` may be called at any time, from anywhere, more than once.
     """
 
-    def __init__(self, pool: str, slot: int, method: str) -> None:
+    def __init__(self, pool: str, slot: int, method: str, *, segments: bool = AVAILABLE) -> None:
         """Start the process; it takes frames at once and says READY when it runs.
+
+        With `segments` it can be sent shared memory.
 
         Raises:
             OSError: out of descriptors, processes or memory.
@@ -113,6 +116,8 @@ class WorkerProcess:
         self.started_at = time.monotonic()
         self.sock: socket.socket | None = None
         self.board: Board | None = None
+        self.segment_sock: socket.socket | None = None
+        """Only descriptors of shared memory go through it."""
         self.stderr_fd = -1
         self.sentinel = -1
         self._pidfd = -1
@@ -127,10 +132,17 @@ class WorkerProcess:
             theirs.callback(os.close, stderr_write)
             self.board = Board.create()
             theirs.callback(self.board.close_fd)
+            worker_segments = None
+            if segments:
+                self.segment_sock, worker_segments = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                self.segment_sock.setblocking(False)
+                theirs.callback(worker_segments.close)
             name = _NameWithPrelude(f"slither worker {pool}/{slot}")
             name.stderr = stderr_write
             process = context.Process(
-                target=_worker.main, args=(worker_end, _Inherited(self.board.fd)), name=name
+                target=_worker.main,
+                args=(worker_end, _Inherited(self.board.fd), worker_segments),
+                name=name,
             )
             if method == "forkserver":
                 _prepare_fork_server(context)
@@ -212,8 +224,9 @@ class WorkerProcess:
 
     def _close_descriptors(self) -> None:
         self.sentinel = -1
-        if self.sock is not None:
-            self.sock.close()
+        for sock in (self.sock, self.segment_sock):
+            if sock is not None:
+                sock.close()
         for name in ("stderr_fd", "_pidfd"):
             fd = getattr(self, name)
             setattr(self, name, -1)

@@ -6,6 +6,7 @@ import logging
 
 from slither_actors.pool._guard import guard
 from slither_actors.pool._process import WorkerProcess
+from slither_actors.pool._segments import Segments
 
 __all__ = ["Resources"]
 
@@ -13,9 +14,10 @@ logger = logging.getLogger("slither_actors.pool")
 
 
 class Resources:
-    """The worker processes of one pool, and its hold of the guard."""
+    """The worker processes and the shared memory of one pool, and its hold of the guard."""
 
-    def __init__(self) -> None:
+    def __init__(self, segments: Segments) -> None:
+        self.segments = segments
         self.processes: set[WorkerProcess] = set()
         guard.hold()
 
@@ -27,4 +29,5 @@ class Resources:
         for process in processes:
             if not process.close():
                 logger.error("worker %d was killed and does not end", process.pid)
+        self.segments.close()
         guard.drop()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from slither_actors.pool._segments import SegmentStatistics
+
 if TYPE_CHECKING:
     from slither_actors.pool._lane import Lane
 
@@ -73,6 +75,9 @@ class PoolStatistics:
 
     timeouts: int
     """Batches that ran longer than they might."""
+
+    segments: SegmentStatistics
+    """The shared memory through which large payloads and results go."""
 
     stolen: int
     """Batches taken back from behind a slow one and given to an idle worker."""

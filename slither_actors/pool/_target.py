@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from slither_actors.config import flag
 from slither_actors.errors import OptionError, PayloadError, TargetError, safe_text
 from slither_actors.pool._payloads import PROTOCOL, dumps, explain_pickle
 
@@ -29,9 +30,9 @@ class Target:
     target and use it for all batches.
     """
 
-    __slots__ = ("_data", "name", "spec")
+    __slots__ = ("_data", "name", "room", "spec", "writable")
 
-    def __init__(self, spec: str | Callable[..., Any]) -> None:
+    def __init__(self, spec: str | Callable[..., Any], *, writable: bool = False) -> None:
         if isinstance(spec, str):
             if not _NAME.fullmatch(spec):
                 raise OptionError("function", f'is {spec!r}; allowed are a callable and "module:function"')
@@ -41,6 +42,10 @@ class Target:
         else:
             raise OptionError("function", f'is {spec!r:.200}; allowed are a callable and "module:function"')
         self.spec = spec
+        self.writable = flag.check("writable", writable, self.name)
+        """Whether the function gets arrays of its own, into which it may write."""
+        self.room: int | None = None
+        """How many bytes its results take in shared memory, as far as is known; written by pools."""
         self._data: bytes | None = None
 
     @classmethod

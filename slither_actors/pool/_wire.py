@@ -20,14 +20,18 @@ __all__ = [
     "CALL",
     "DEFINE",
     "DONE",
+    "DONE_ENVELOPE",
     "FAILED",
+    "FORGET",
     "INIT",
     "KIND_NAMES",
+    "LOST_SEGMENT",
     "MAX_BODY",
     "READY",
     "REPLY",
     "REPLY_FAILED",
     "RUN",
+    "RUN_ENVELOPE",
     "SKIPPED",
     "START_FAILED",
     "STOP",
@@ -51,6 +55,10 @@ REPLY_FAILED: Final = 5
 """The error that a call back raises."""
 STOP: Final = 6
 """End after what is running."""
+RUN_ENVELOPE: Final = 12
+"""As RUN, with buffers beside the pickle; see `_envelope`."""
+FORGET: Final = 13
+"""The segment of this id is not used any more."""
 
 # worker to driver
 READY: Final = 16
@@ -65,6 +73,10 @@ SKIPPED: Final = 20
 """A batch was revoked before it started; it did not run."""
 CALL: Final = 21
 """A call back: name, positional arguments, keywords."""
+DONE_ENVELOPE: Final = 28
+"""As DONE, with buffers beside the pickle; see `_envelope`."""
+LOST_SEGMENT: Final = 29
+"""The worker could not map the segment of this id."""
 
 KIND_NAMES: Final = {
     INIT: "INIT",
@@ -73,12 +85,16 @@ KIND_NAMES: Final = {
     REPLY: "REPLY",
     REPLY_FAILED: "REPLY_FAILED",
     STOP: "STOP",
+    RUN_ENVELOPE: "RUN_ENVELOPE",
+    FORGET: "FORGET",
     READY: "READY",
     START_FAILED: "START_FAILED",
     DONE: "DONE",
     FAILED: "FAILED",
     SKIPPED: "SKIPPED",
     CALL: "CALL",
+    DONE_ENVELOPE: "DONE_ENVELOPE",
+    LOST_SEGMENT: "LOST_SEGMENT",
 }
 
 HEADER: Final = struct.Struct("<IIQ")

@@ -31,7 +31,9 @@ from slither_actors.context import Context
 from slither_actors.errors import ForkedRuntimeError, NotRunningError, ResultError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
+from slither_actors.pool._mapped import MappedSegments, SegmentError
 from slither_actors.pool._payloads import ErrorRecord, dumps, loads
+from slither_actors.pool._sharing import open_batch, pack_results
 from slither_actors.pool._target import Function, resolve, run_hook
 
 __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
@@ -45,7 +47,7 @@ _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 _current: Worker | None = None
 
 
-def main(sock: socket.socket, board_fd: int) -> None:
+def main(sock: socket.socket, board_fd: int, segment_sock: socket.socket | None = None) -> None:
     """Body of the process; returns when the driver says stop."""
     global _current  # noqa: PLW0603
     board = Board(board_fd)
@@ -53,7 +55,7 @@ def main(sock: socket.socket, board_fd: int) -> None:
     devnull = os.open(os.devnull, os.O_RDONLY)
     os.dup2(devnull, 0)
     os.close(devnull)
-    _current = Worker(sock, board)
+    _current = Worker(sock, board, segment_sock)
     os.register_at_fork(
         before=_hold_signals, after_in_parent=_release_signals, after_in_child=_current.after_fork_in_child
     )
@@ -79,13 +81,14 @@ def current_worker() -> Worker:
 class Worker:
     """This process as its user's code sees it: which batch runs, and the way back to the driver."""
 
-    def __init__(self, sock: socket.socket, board: Board) -> None:
+    def __init__(self, sock: socket.socket, board: Board, segment_sock: socket.socket | None = None) -> None:
         self.pool = ""
         self.slot = -1
         self.context: Context | None = None
         """The context of the batch that runs."""
         self._sock = sock
         self._board = board
+        self._mapped = MappedSegments(segment_sock)
         self._reader = wire.FrameReader()
         self._waiting: deque[wire.Frame] = deque()
         # Held by whoever reads the socket: the loop between batches, or one call back at a time.
@@ -147,6 +150,10 @@ class Worker:
                 self._run(ref, body)
             elif kind == wire.DEFINE:
                 self._define(ref, body)
+            elif kind == wire.RUN_ENVELOPE:
+                self._run(ref, body, kind)
+            elif kind == wire.FORGET:
+                self._forget(ref)
             elif kind == wire.INIT:
                 if not self._initialize(body):
                     return
@@ -196,15 +203,21 @@ class Worker:
                 context = attrs.evolve(context, views=WorkerViews(self))
             self._contexts[index] = context
 
-    def _run(self, ref: int, body: bytes | bytearray) -> None:
+    def _forget(self, segment: int) -> None:
+        try:
+            self._mapped.forget(segment)
+        except EOFError:
+            _leave()
+
+    def _run(self, ref: int, body: bytes | bytearray, form: int = wire.RUN) -> None:
         board = self._board
         if not board.begin(ref):
             board.end()
             self._send(wire.SKIPPED, ref)
             return
-        kind, held = wire.DONE, None
+        held = None
         try:
-            answer, held = self._work(ref, body)
+            kind, answer, held = self._work(ref, body, form)
         except BaseException as error:  # noqa: BLE001 - a SystemExit of the user's code ends the batch, not us
             kind, answer = wire.FAILED, ErrorRecord.of(error, own_files=_OWN_FILES).dumps()
         if self._forked:  # the user's code forked and the child came back with us
@@ -213,10 +226,17 @@ class Worker:
         self._send(kind, ref, answer)
         board.end()
         del held  # what a destructor does here is nobody's batch
+        if self._mapped.in_use:
+            self._mapped.give_back()
 
-    def _work(self, ref: int, body: bytes | bytearray) -> tuple[bytes, object]:
-        """Run the batch; return the pickled results, and what to keep alive until they are sent."""
-        target_index, context_index, payloads = loads(body, "the payloads", "worker")
+    def _work(self, ref: int, body: bytes | bytearray, form: int) -> tuple[int, bytes, object]:
+        """Run the batch; return the kind and the body of the answer, and what to keep until it is sent."""
+        segment, room = 0, None
+        if form == wire.RUN:
+            batch = loads(body, "the payloads", "worker")
+        else:
+            batch, segment, room = self._open(body)
+        target_index, context_index, payloads = batch
         known = self._functions.get(target_index)
         if known is None:
             known = self._load(ref, target_index)
@@ -233,7 +253,16 @@ class Worker:
             msg = f"{name} returned {len(results)} results for {count} payloads"
             raise ResultError(msg)
         self._note_peak()
-        return dumps(results, "result"), (payloads, results)
+        return *pack_results(results, segment, room), (payloads, results)
+
+    def _open(self, body: bytes | bytearray) -> tuple[Any, int, memoryview | None]:
+        try:
+            return open_batch(body, self._mapped)
+        except EOFError:
+            _leave()
+        except SegmentError as error:
+            self._send(wire.LOST_SEGMENT, error.segment)
+            raise
 
     def _load(self, ref: int, index: int) -> tuple[str, Function]:
         # An import may take long; the board says so, since it is not the batch that is slow.
@@ -253,6 +282,7 @@ class Worker:
         self._forked = True
         with contextlib.suppress(OSError):
             self._sock.close()
+            self._mapped.close()
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -308,4 +338,6 @@ def _leave() -> NoReturn:
     os._exit(_LOST_DRIVER)
 
 
-_OWN_FILES: Final = frozenset({__file__, resolve.__code__.co_filename, dumps.__code__.co_filename})
+_OWN_FILES: Final = frozenset(
+    {each.__code__.co_filename for each in (main, resolve, dumps, pack_results, MappedSegments.use)}
+)

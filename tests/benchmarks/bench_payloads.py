@@ -1,0 +1,232 @@
+"""Arrays of 8 MB there and back, ``a * 2.0`` in two worker processes, here and in other libraries.
+
+    python -m tests.benchmarks.bench_payloads [--megabytes 8] [--count 60] [--rounds 3] [--thresholds]
+
+Needs numpy; without it there is nothing to measure. Everybody starts two
+processes by forkserver before the clock runs, and has the same window. The
+rounds go around all contenders; the best one counts. Gigabytes are counted in
+one direction. ``held`` keeps all results to the end, as ``dispatch.run`` does;
+the others drop each one when they have it.
+
+``--thresholds`` measures where shared memory begins to pay, and
+``--stages`` where the time of one array goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import multiprocessing
+import pickle
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from typing import Any
+
+from slither_actors import Application, dispatch
+from slither_actors.pool import PoolOptions
+from tests.benchmarks.functions import double, double_all
+
+WORKERS = 2
+MAX_IN_FLIGHT = 4
+
+Measured = Callable[[Any, int], int]
+"""Takes the array and how often to send it, returns how many results there were."""
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[dict[str, Measured]]:
+    pools: Any = {"default": {"workers": WORKERS}, "socket": {"workers": WORKERS, "segment_threshold": None}}
+    options: Any = {"batch_size": 1, "max_in_flight": MAX_IN_FLIGHT}
+
+    def stream(pool: str) -> Measured:
+        def measured(array: Any, count: int) -> int:
+            results = dispatch.stream(
+                (array for _ in range(count)), executor=double_all, pool=pool, **options
+            )
+            return sum(1 for _ in results)
+
+        return measured
+
+    with Application(pools=pools):
+        yield {
+            "dispatch.stream": stream("default"),
+            "dispatch.run (held)": lambda array, count: len(
+                dispatch.run([array] * count, executor=double_all, **options)
+            ),
+            "dispatch.stream, socket": stream("socket"),
+        }
+
+
+@contextlib.contextmanager
+def pool_imap() -> Iterator[dict[str, Measured]]:
+    with multiprocessing.get_context("forkserver").Pool(WORKERS) as pool:
+        yield {
+            "Pool.imap": lambda array, count: sum(
+                1 for _ in pool.imap(double, (array for _ in range(count)))
+            )
+        }
+
+
+@contextlib.contextmanager
+def futures() -> Iterator[dict[str, Measured]]:
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
+
+        def windowed(array: Any, count: int) -> int:
+            window: deque[Any] = deque()
+            done = 0
+            for _ in range(count):
+                if len(window) == MAX_IN_FLIGHT:
+                    window.popleft().result()
+                    done += 1
+                window.append(pool.submit(double, array))
+            return done + sum(1 for each in window if each.result() is not None)
+
+        yield {"ProcessPoolExecutor": windowed}
+
+
+@contextlib.contextmanager
+def joblib() -> Iterator[dict[str, Measured]]:
+    from joblib import Parallel, delayed  # type: ignore[import-not-found]
+
+    with Parallel(n_jobs=WORKERS, return_as="generator") as parallel:
+        yield {
+            "joblib": lambda array, count: sum(1 for _ in parallel(delayed(double)(array) for _ in range(count)))
+        }
+
+
+@contextlib.contextmanager
+def ray() -> Iterator[dict[str, Measured]]:
+    import ray as library
+
+    library.init(num_cpus=WORKERS, log_to_driver=False, include_dashboard=False)
+    remote = library.remote(double)
+
+    def windowed(array: Any, count: int) -> int:
+        window: deque[Any] = deque()
+        for _ in range(count):
+            if len(window) == MAX_IN_FLIGHT:
+                library.get(window.popleft())
+            window.append(remote.remote(array))
+        return count - len(window) + len(library.get(list(window)))
+
+    try:
+        yield {"ray": windowed}
+    finally:
+        library.shutdown()
+
+
+def measure(contenders: dict[str, Measured], array: Any, count: int, rounds: int) -> dict[str, float]:
+    """Gigabytes a second of each contender, in its best round."""
+    best = dict.fromkeys(contenders, 0.0)
+    for function in contenders.values():
+        function(array, max(2 * WORKERS, count // 10))
+    for _ in range(rounds):
+        for name, function in contenders.items():
+            gc.collect()
+            began = time.perf_counter()
+            done = function(array, count)
+            took = time.perf_counter() - began
+            if done != count:
+                msg = f"{name} gave {done} results for {count} arrays"
+                raise RuntimeError(msg)
+            best[name] = max(best[name], count * array.nbytes / took / 1e9)
+    return best
+
+
+def table(best: dict[str, float], title: str) -> None:
+    """Print one line each, with our speed in terms of theirs."""
+    print(f"\n{title}\n{'':26} {'GB/s':>8} {'ours is':>9}")
+    for name, speed in sorted(best.items(), key=lambda entry: -entry[1]):
+        print(f"{name:26} {speed:8.2f} {best['dispatch.stream'] / speed:8.2f}x")
+
+
+def thresholds() -> None:
+    """Print the time of one batch through a segment in terms of that through the socket, by size."""
+    import numpy as np
+
+    pools: Any = {
+        "shared": {"workers": 1, "segment_threshold": 1},
+        "socket": {"workers": 1, "segment_threshold": None},
+    }
+    print(f"\nthreshold: {PoolOptions(workers=1).segment_threshold:,} bytes\n{'bytes':>12} {'shared/socket':>14}")
+    with Application(pools=pools):
+        for size in (2**power for power in range(12, 24)):
+            array = np.ones(size // 8)
+            count = max(40, min(600, 2**24 // size))
+            best = dict.fromkeys(pools, float("inf"))
+            for round_ in range(5):
+                for pool in pools:
+                    began = time.perf_counter()
+                    for _ in dispatch.stream(
+                        (array for _ in range(count)),
+                        executor=double_all, pool=pool, batch_size=1, max_in_flight=2,
+                    ):  # fmt: skip
+                        pass
+                    if round_:
+                        best[pool] = min(best[pool], time.perf_counter() - began)
+            print(f"{size:12,} {best['shared'] / best['socket']:14.2f}")
+
+
+def stages(array: Any, rounds: int = 30) -> None:
+    """Print what the single steps of one array take, in one process."""
+    fresh: list[Any] = []
+    segment = bytearray(array.nbytes)
+    view = memoryview(segment)
+    raw = memoryview(array).cast("B")
+
+    def copy_in() -> None:
+        view[:] = raw
+
+    steps: dict[str, Callable[[], object]] = {
+        "copy into the segment": copy_in,
+        "a * 2.0": lambda: array * 2.0,
+        "copy out, memory reused": lambda: bytearray(view),
+        "copy out, memory fresh": lambda: fresh.append(bytearray(view)),
+        "pickle in band": lambda: pickle.loads(pickle.dumps(array, 5)),
+    }
+    print(f"\nsteps for {array.nbytes / 1e6:g} MB (median)")
+    for name, step in steps.items():
+        times = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - began)
+        print(f"{name:26} {sorted(times)[rounds // 2] * 1e3:8.2f} ms")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--megabytes", type=float, default=8)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--thresholds", action="store_true")
+    parser.add_argument("--stages", action="store_true")
+    options = parser.parse_args()
+    if not find_spec("numpy"):
+        print("numpy is not installed: nothing is measured", file=sys.stderr)
+        return
+    import numpy as np
+
+    array = np.ones(int(options.megabytes * 1e6) // 8)
+    if options.thresholds:
+        thresholds()
+    if options.stages:
+        stages(array)
+    peers = [maker for maker in (joblib, ray) if find_spec(maker.__name__)]
+    with contextlib.ExitStack() as stack:
+        contenders: dict[str, Measured] = {}
+        for maker in (ours, pool_imap, futures, *peers):
+            contenders |= stack.enter_context(maker())
+        best = measure(contenders, array, options.count, options.rounds)
+        table(best, f"{options.count} arrays of {options.megabytes:g} MB, a * 2.0")
+
+
+if __name__ == "__main__":
+    main()
