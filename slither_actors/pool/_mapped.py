@@ -15,13 +15,12 @@ import sys
 import weakref
 from typing import Final
 
-from slither_actors.errors import PayloadError
 from slither_actors.pool._segments import FREE, KEPT, MESSAGE, WORD, map_segment
 
 __all__ = ["MappedSegments", "SegmentError"]
 
 
-class SegmentError(PayloadError):
+class SegmentError(Exception):
     """This process could not map a segment; its batch fails, and no others come."""
 
     def __init__(self, segment: int, reason: str) -> None:

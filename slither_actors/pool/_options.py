@@ -44,7 +44,7 @@ class PoolOptions:
     stop_timeout: float = attrs.field(default=2.0, validator=positive_seconds)
     """How long idle workers may take to end when the pool stops; then they are killed."""
 
-    segment_threshold: int | None = attrs.field(default=2**18, validator=integer(1, none=True))
+    segment_threshold: int | None = attrs.field(default=2**16, validator=integer(1, none=True))
     """From how many bytes of buffers (or of pickle) in one batch on they go through shared memory
     instead of the socket. None: never."""
 

@@ -28,7 +28,7 @@ from typing import Any, Final, NoReturn
 import attrs
 
 from slither_actors.context import Context
-from slither_actors.errors import ForkedRuntimeError, NotRunningError, ResultError
+from slither_actors.errors import ForkedRuntimeError, NotRunningError, PayloadError, ResultError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
 from slither_actors.pool._mapped import MappedSegments, SegmentError
@@ -262,7 +262,7 @@ class Worker:
             _leave()
         except SegmentError as error:
             self._send(wire.LOST_SEGMENT, error.segment)
-            raise
+            raise PayloadError(str(error)) from None
 
     def _load(self, ref: int, index: int) -> tuple[str, Function]:
         # An import may take long; the board says so, since it is not the batch that is slow.

@@ -66,9 +66,7 @@ def ours() -> Iterator[dict[str, Measured]]:
 def pool_imap() -> Iterator[dict[str, Measured]]:
     with multiprocessing.get_context("forkserver").Pool(WORKERS) as pool:
         yield {
-            "Pool.imap": lambda array, count: sum(
-                1 for _ in pool.imap(double, (array for _ in range(count)))
-            )
+            "Pool.imap": lambda array, count: sum(1 for _ in pool.imap(double, (array for _ in range(count))))
         }
 
 
@@ -96,7 +94,9 @@ def joblib() -> Iterator[dict[str, Measured]]:
 
     with Parallel(n_jobs=WORKERS, return_as="generator") as parallel:
         yield {
-            "joblib": lambda array, count: sum(1 for _ in parallel(delayed(double)(array) for _ in range(count)))
+            "joblib": lambda array, count: sum(
+                1 for _ in parallel(delayed(double)(array) for _ in range(count))
+            )
         }
 
 
@@ -154,7 +154,9 @@ def thresholds() -> None:
         "shared": {"workers": 1, "segment_threshold": 1},
         "socket": {"workers": 1, "segment_threshold": None},
     }
-    print(f"\nthreshold: {PoolOptions(workers=1).segment_threshold:,} bytes\n{'bytes':>12} {'shared/socket':>14}")
+    print(
+        f"\nthreshold: {PoolOptions(workers=1).segment_threshold:,} bytes\n{'bytes':>12} {'shared/socket':>14}"
+    )
     with Application(pools=pools):
         for size in (2**power for power in range(12, 24)):
             array = np.ones(size // 8)
