@@ -19,7 +19,7 @@ from slither_actors.context import Context
 from slither_actors.core._slot import Slot, SlotState
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._job import Job
-from slither_actors.pool._payloads import dumps, dumps_batch
+from slither_actors.pool._payloads import dumps, dumps_batch, main_can_be_imported
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._segments import Segment, Segments, send_segment
 from slither_actors.pool._sharing import pack_batch
@@ -143,6 +143,7 @@ class Lane:
     _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
     _targets: Definitions = attrs.field(factory=Definitions, init=False)
     _contexts: Definitions = attrs.field(factory=Definitions, init=False)
+    _main_by_value: bool = attrs.field(default=False, init=False)
 
     # -- the worker ---------------------------------------------------------------
 
@@ -157,6 +158,7 @@ class Lane:
         self.reader = wire.FrameReader()
         self._writer = wire.FrameWriter(process.sock)
         self._targets, self._contexts = Definitions(), Definitions()
+        self._main_by_value = not main_can_be_imported()
 
     @property
     def pid(self) -> int:
@@ -206,7 +208,12 @@ class Lane:
                 else self._define(self._contexts, job.context, b"c" + _dump_context(job.context))
             )
         buffers: list[PickleBuffer] = []
-        kind, body = wire.RUN, dumps_batch(target, context, job.payloads, job.description, buffers)
+        kind, body = (
+            wire.RUN,
+            dumps_batch(
+                target, context, job.payloads, job.description, buffers, main_by_value=self._main_by_value
+            ),
+        )
         if buffers or job.target.room or len(body) >= self.segments.threshold:
             kind, body = pack_batch(self, job, ref, body, buffers)
         self.slot.assign(ref)
@@ -232,7 +239,8 @@ class Lane:
         try:
             following = self.slot.finish(ref)
         except ValueError as error:
-            raise OutOfStepError(str(error)) from error
+            msg = f"it answered a batch that it was not running: {error}"
+            raise OutOfStepError(msg) from error
         job = self.jobs.pop(ref)
         now = time.monotonic()
         took = now - self.begun_at

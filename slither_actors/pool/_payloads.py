@@ -11,14 +11,17 @@ exception that is known to be odd (a two-argument ``__init__``, a lock in an att
 from __future__ import annotations
 
 import pickle
+import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 import attrs
 
 from slither_actors.errors import BatchError, PayloadError, RemoteError, ResultError, TargetError, safe_text
+from slither_actors.pool._culprit import PROTOCOL, explain_pickle, type_name
 from slither_actors.pool._wire import MAX_BODY, WireError
 
 __all__ = [
@@ -27,21 +30,18 @@ __all__ = [
     "bounded",
     "dumps",
     "dumps_batch",
+    "dumps_main",
     "dumps_results",
     "explain_pickle",
     "loads",
+    "main_can_be_imported",
 ]
-
-PROTOCOL: Final = 5
-
-_MAX_PROBES: Final = 2_000
-_MAX_DEPTH: Final = 20
 
 
 def dumps(value: Any, name: str) -> bytes:
     """Pickle `value`.
 
-    A lambda or a class of ``__main__`` goes through cloudpickle where that is installed.
+    A lambda or a local class goes through cloudpickle where that is installed.
 
     Raises:
         PayloadError: it cannot be pickled; the message has the path to the
@@ -49,30 +49,37 @@ def dumps(value: Any, name: str) -> bytes:
     """
     try:
         data = pickle.dumps(value, PROTOCOL)
-    except BaseException as error:
-        found = _cloudpickle_dumps(value)
-        if found is None:
-            raise PayloadError(explain_pickle(value, name, error)) from error
-        data = found
+    except BaseException as error:  # noqa: BLE001 - user code runs in here
+        data = _dumps_by_value(value, (value, name), error, None)
     return bounded(data, name)
 
 
 def dumps_batch(
-    target: int, context: int, payloads: list[Any], description: str, buffers: list[pickle.PickleBuffer]
+    target: int,
+    context: int,
+    payloads: list[Any],
+    description: str,
+    buffers: list[pickle.PickleBuffer],
+    *,
+    main_by_value: bool = False,
 ) -> bytes:
     """Pickle the body of a batch: two indices and the payloads. What they have of buffers goes to `buffers`.
+
+    With `main_by_value` the workers have no such ``__main__``: what is of it is pickled by value.
 
     Raises:
         PayloadError: a payload cannot be pickled; the message has its place in the batch.
     """
     body = (target, context, payloads)
     try:
-        return pickle.dumps(body, PROTOCOL, buffer_callback=buffers.append)
-    except BaseException as error:
-        data = _cloudpickle_dumps(body, buffers)
-        if data is None:
-            raise PayloadError(f"{description}: {explain_pickle(payloads, 'payload', error)}") from error
-        return data
+        data = pickle.dumps(body, PROTOCOL, buffer_callback=buffers.append)
+        if main_by_value and b"__main__" in data:
+            data = dumps_main(body, description, buffers)
+    except PayloadError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code runs in here
+        data = _dumps_by_value(body, (payloads, f"{description}: payload"), error, buffers)
+    return data
 
 
 def dumps_results(results: list[Any], buffers: list[pickle.PickleBuffer]) -> bytes:
@@ -83,21 +90,33 @@ def dumps_results(results: list[Any], buffers: list[pickle.PickleBuffer]) -> byt
     """
     try:
         return pickle.dumps(results, PROTOCOL, buffer_callback=buffers.append)
-    except BaseException as error:
-        data = _cloudpickle_dumps(results, buffers)
-        if data is None:
-            raise PayloadError(explain_pickle(results, "result", error)) from error
-        return data
+    except BaseException as error:  # noqa: BLE001 - user code runs in here
+        return _dumps_by_value(results, (results, "result"), error, buffers)
 
 
-def bounded(data: bytes, name: str) -> bytes:
-    """Return the body of a frame, if it is not too long for one."""
-    if len(data) > MAX_BODY:
-        raise PayloadError(f"{name}: {len(data):,} bytes pickled; the limit is {MAX_BODY:,}")
-    return data
+def dumps_main(value: Any, name: str, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
+    """Pickle by value what pickle would look up in a ``__main__`` that workers do not have.
+
+    Raises:
+        PayloadError: cloudpickle is not installed, or fails.
+    """
+    try:
+        import cloudpickle  # noqa: PLC0415, F401 - an optional extra
+    except ImportError:
+        raise PayloadError(
+            f"{name}: workers cannot import the __main__ of an interactive session; "
+            "pip install slither-actors[cloudpickle], or move it to a module"
+        ) from None
+    return _dumps_by_value(value, (value, name), None, buffers)
 
 
-def _cloudpickle_dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes | None:
+def _dumps_by_value(
+    value: Any,
+    told: tuple[Any, str],
+    error: BaseException | None,
+    buffers: list[pickle.PickleBuffer] | None,
+) -> bytes:
+    """Try cloudpickle, after pickle failed with `error`. `told` is what an error is about, and its name."""
     if buffers is not None:
         buffers.clear()  # of the attempt that failed
     try:
@@ -106,8 +125,26 @@ def _cloudpickle_dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = N
         data: bytes = cloudpickle.dumps(
             value, PROTOCOL, buffer_callback=None if buffers is None else buffers.append
         )
-    except BaseException:  # noqa: BLE001 - absent, or as bad as pickle: the first error is told
-        return None
+    except ImportError:
+        raise PayloadError(explain_pickle(*told, error)) from error
+    except BaseException as second:
+        raise PayloadError(explain_pickle(*told, error, by_value=second)) from second
+    return data
+
+
+def main_can_be_imported() -> bool:
+    """Whether workers find what is defined in this program's ``__main__``: it is a module, or a file."""
+    main = sys.modules["__main__"]
+    if getattr(getattr(main, "__spec__", None), "name", None) is not None:
+        return True
+    path = getattr(main, "__file__", None)
+    return path is not None and Path(path).is_file()
+
+
+def bounded(data: bytes, name: str) -> bytes:
+    """Return the body of a frame, if it is not too long for one."""
+    if len(data) > MAX_BODY:
+        raise PayloadError(f"{name}: {len(data):,} bytes pickled; the limit is {MAX_BODY:,}")
     return data
 
 
@@ -120,99 +157,13 @@ def loads(data: bytes | bytearray | memoryview, what: str, where: str, buffers: 
     try:
         return pickle.loads(data, buffers=buffers)  # from our own worker, or our own driver
     except BaseException as error:
-        text = f"{what} cannot be unpickled in the {where}: {_type_name(error)}: {safe_text(error)}"
+        text = f"{what} cannot be unpickled in the {where}: {type_name(error)}: {safe_text(error)}"
         if isinstance(error, AttributeError) and "__main__" in text:
             text += " (the other side has no such name: define it in a module that both can import)"
         raise PayloadError(text) from error
 
 
-# -- finding the culprit -------------------------------------------------------
-
-
-class _Discard:
-    """A file that forgets; probing needs no copy of the pickle."""
-
-    def write(self, data: bytes) -> int:
-        return len(data)
-
-
-def explain_pickle(value: Any, name: str, error: BaseException | None = None) -> str:
-    """Name the part that cannot be pickled: ``result[3].lock: cannot pickle '_thread.lock' object``."""
-    failure = error if error is not None else _probe(value)
-    if failure is None:
-        return f"{name}: can be pickled"
-    path, found = name, failure
-    culprit = value
-    probes, seen = _MAX_PROBES, {id(value)}
-    for _ in range(_MAX_DEPTH):
-        for step, part in _parts(culprit):
-            probes -= 1
-            if probes < 0 or id(part) in seen:
-                continue
-            part_error = _probe(part)
-            if part_error is not None:
-                seen.add(id(part))
-                path, culprit, found = path + step, part, part_error
-                break
-        else:
-            break
-    return f"{path}: {_reason(culprit, found)}"
-
-
-def _probe(value: Any) -> BaseException | None:
-    try:
-        pickle.Pickler(_Discard(), PROTOCOL).dump(value)
-    except BaseException as error:  # noqa: BLE001 - user code runs in here
-        return error
-    return None
-
-
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the parts that pickle would go into, each with how one writes it."""
-    if isinstance(value, dict):
-        for key, part in list(value.items()):
-            yield f".<key {safe_text(key, repr)[:80]}>", key
-            yield f"[{safe_text(key, repr)[:80]}]", part
-    elif isinstance(value, (list, tuple)):
-        for index, part in enumerate(value):
-            yield f"[{index}]", part
-    elif isinstance(value, (set, frozenset)):
-        for part in value:
-            yield ".<member>", part
-    yield from _attributes(value)
-
-
-def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, type) or callable(value) and hasattr(value, "__code__"):
-        return  # pickled by name: what is inside does not matter
-    own: dict[str, Any] = dict(getattr(value, "__dict__", None) or {})
-    for cls in type(value).__mro__:
-        slots = cls.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            try:
-                own.setdefault(name, getattr(value, name))
-            except Exception:  # noqa: BLE001, S112 - an empty slot, or a property that raises
-                continue
-    for name, part in own.items():
-        yield f".{name}", part
-    if isinstance(value, BaseException):
-        yield ".args", value.args
-
-
-def _reason(culprit: Any, error: BaseException) -> str:
-    text = safe_text(error) or type(error).__name__
-    if not isinstance(error, (TypeError, AttributeError, pickle.PicklingError)):
-        text = f"pickling {type(culprit).__qualname__} raised {_type_name(error)}: {text}"
-    if callable(culprit) and ("<lambda>" in text or "<locals>" in text):
-        text += "; lambdas and nested functions need cloudpickle: pip install slither-actors[cloudpickle]"
-    return text
-
-
 # -- exceptions that travel ------------------------------------------------------
-
-
-def _type_name(error: BaseException) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
 _OWN: Final[Mapping[str, type[BatchError]]] = {
@@ -246,7 +197,7 @@ class ErrorRecord:
             tb = tb.tb_next
         own = type(error).__name__ if type(error) in _OWN.values() else None
         return cls(
-            type_name=_type_name(error),
+            type_name=type_name(error),
             message=safe_text(error),
             traceback_text=_format(error, tb),
             original=None if own else _survivor(error),
@@ -302,7 +253,7 @@ def _format(error: BaseException, tb: TracebackType | None) -> str:
     try:
         return "".join(traceback.format_exception(type(error), error, tb))
     except BaseException as broken:  # noqa: BLE001 - out of memory, or an exception that cannot be shown
-        return f"{_type_name(error)}: the traceback could not be formatted: {type(broken).__name__}\n"
+        return f"{type_name(error)}: the traceback could not be formatted: {type(broken).__name__}\n"
 
 
 def _survivor(error: BaseException) -> bytes | None:

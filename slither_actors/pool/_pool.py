@@ -245,10 +245,10 @@ class Pool(Server):
             self._segments.lose(ref, lane)
         elif kind == wire.READY:
             self._on_ready(lane)
-        elif kind == wire.START_FAILED:
+        elif kind == wire.START_FAILED and lane.slot.state is SlotState.STARTING:
             lane.problem = f"its init hook failed: {ErrorRecord.loads(body).to_error()}"
         else:
-            msg = f"it sent a frame of the unknown kind {kind}"
+            msg = f"it sent a {wire.KIND_NAMES.get(kind, kind)} frame, which is not its turn"
             raise OutOfStepError(msg)
 
     def _deliver(self, job: Job, kind: int, body: bytes | bytearray) -> None:

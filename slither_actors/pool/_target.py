@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pickle
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from slither_actors.config import flag
-from slither_actors.errors import OptionError, PayloadError, TargetError, safe_text
-from slither_actors.pool._payloads import PROTOCOL, dumps, explain_pickle
+from slither_actors.errors import OptionError, TargetError, safe_text
+from slither_actors.pool._payloads import PROTOCOL, dumps, dumps_main, main_can_be_imported
 
 __all__ = ["Function", "Target", "adapt", "resolve", "run_hook"]
 
@@ -72,34 +73,18 @@ class Target:
 
 
 def _describe(function: Callable[..., Any]) -> str:
+    if isinstance(function, functools.partial):
+        return f"partial of {_describe(function.func)}"
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{getattr(named, '__module__', '?')}:{named.__qualname__}"
 
 
 def _dump_callable(function: Callable[..., Any], name: str) -> bytes:
-    if getattr(function, "__module__", None) != "__main__" or _main_can_be_imported():
-        return dumps(function, f"function {name}")
-    # By name it would pickle, and then not be found: workers have no such __main__.
-    try:
-        import cloudpickle  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        raise PayloadError(
-            f"function {name}: workers cannot import the __main__ of an interactive session; "
-            "pip install slither-actors[cloudpickle], or move the function to a module"
-        ) from None
-    try:
-        data: bytes = cloudpickle.dumps(function, PROTOCOL)
-    except BaseException as error:
-        raise PayloadError(explain_pickle(function, f"function {name}", error)) from error
+    data = dumps(function, f"function {name}")
+    if b"__main__" in data and not main_can_be_imported():
+        # By name it was pickled, and would then not be found: workers have no such __main__.
+        data = dumps_main(function, f"function {name}")
     return data
-
-
-def _main_can_be_imported() -> bool:
-    main = sys.modules["__main__"]
-    if getattr(getattr(main, "__spec__", None), "name", None) is not None:
-        return True
-    path = getattr(main, "__file__", None)
-    return path is not None and Path(path).is_file()
 
 
 # -- in the worker -----------------------------------------------------------------

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
+from itertools import repeat
 from typing import Any
 
 from slither_actors import Application, dispatch
@@ -45,9 +46,7 @@ def ours() -> Iterator[dict[str, Measured]]:
 
     def stream(pool: str) -> Measured:
         def measured(array: Any, count: int) -> int:
-            results = dispatch.stream(
-                (array for _ in range(count)), executor=double_all, pool=pool, **options
-            )
+            results = dispatch.stream(repeat(array, count), executor=double_all, pool=pool, **options)
             return sum(1 for _ in results)
 
         return measured
@@ -65,9 +64,7 @@ def ours() -> Iterator[dict[str, Measured]]:
 @contextlib.contextmanager
 def pool_imap() -> Iterator[dict[str, Measured]]:
     with multiprocessing.get_context("forkserver").Pool(WORKERS) as pool:
-        yield {
-            "Pool.imap": lambda array, count: sum(1 for _ in pool.imap(double, (array for _ in range(count))))
-        }
+        yield {"Pool.imap": lambda array, count: sum(1 for _ in pool.imap(double, repeat(array, count)))}
 
 
 @contextlib.contextmanager
@@ -95,7 +92,7 @@ def joblib() -> Iterator[dict[str, Measured]]:
     with Parallel(n_jobs=WORKERS, return_as="generator") as parallel:
         yield {
             "joblib": lambda array, count: sum(
-                1 for _ in parallel(delayed(double)(array) for _ in range(count))
+                1 for _ in parallel(delayed(double)(each) for each in repeat(array, count))
             )
         }
 
@@ -154,9 +151,8 @@ def thresholds() -> None:
         "shared": {"workers": 1, "segment_threshold": 1},
         "socket": {"workers": 1, "segment_threshold": None},
     }
-    print(
-        f"\nthreshold: {PoolOptions(workers=1).segment_threshold:,} bytes\n{'bytes':>12} {'shared/socket':>14}"
-    )
+    print(f"\nthreshold: {PoolOptions(workers=1).segment_threshold:,} bytes")
+    print(f"{'bytes':>12} {'shared/socket':>14}")
     with Application(pools=pools):
         for size in (2**power for power in range(12, 24)):
             array = np.ones(size // 8)
@@ -166,7 +162,7 @@ def thresholds() -> None:
                 for pool in pools:
                     began = time.perf_counter()
                     for _ in dispatch.stream(
-                        (array for _ in range(count)),
+                        repeat(array, count),
                         executor=double_all, pool=pool, batch_size=1, max_in_flight=2,
                     ):  # fmt: skip
                         pass

@@ -13,7 +13,7 @@ def double(batch: list[Any]) -> list[Any]:
 
 def in_place(batch: list[Any]) -> list[Any]:
     for array in batch:
-        array += 1
+        array[:] += 1
     return batch
 
 

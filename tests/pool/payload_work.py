@@ -121,7 +121,7 @@ def fork_and_keep(batch: list[Any]) -> list[int]:
 
 
 def use_up_descriptors(batch: list[Any]) -> list[Any]:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8,) * 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 8,) * 2)
     try:
         while True:
             os.open(os.devnull, os.O_RDONLY)

@@ -130,9 +130,10 @@ def test_death_after_the_answer_costs_nothing() -> None:
         assert asker.statistics().crashes == 0
 
 
-def test_death_while_a_large_batch_is_being_sent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threshold", [2**16, None])
+def test_death_while_a_large_batch_is_being_sent(threshold: int | None) -> None:
     """The worker dies with most of the batch unread: the batch fails or goes to another, nothing hangs."""
-    with asking() as asker:
+    with asking(segment_threshold=threshold) as asker:
         (pid,) = asker.run(work.pids, [0])
         os.kill(pid, signal.SIGSTOP)
         job = asker.submit(work.echo, [bytes(50_000_000)])
@@ -146,7 +147,7 @@ def test_death_while_a_large_batch_is_being_sent(tmp_path: Path) -> None:
 def test_death_while_a_large_result_is_being_sent() -> None:
     """Part of a result is not a result, and the next frame is read from the next worker."""
     with asking() as asker:
-        job = asker.submit(work.blob_and_die, [20_000_000])
+        job = asker.submit(work.blob_and_die, [70_000_000])
         until(lambda: asker.statistics().running)
         asker.pool.send(stand_still, 0.6)  # so the worker is stuck in the middle of its answer
         asker.wait(job)

@@ -77,7 +77,7 @@ def test_without_cloudpickle_an_interactive_main_is_explained(tmp_path: Path) ->
     program = "import sys; sys.modules['cloudpickle'] = None\n" + GUARDED.replace("METHOD", "'forkserver'")
     finished = run(["-c", program], tmp_path)
     assert "PayloadError: function __main__:double: workers cannot import the __main__" in finished.stdout
-    assert "pip install slither-actors[cloudpickle], or move the function to a module" in finished.stdout
+    assert "pip install slither-actors[cloudpickle], or move it to a module" in finished.stdout
 
 
 @pytest.mark.timeout(60)

