@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from slither_actors.pool._job import Job
     from slither_actors.pool._options import PoolOptions
     from slither_actors.pool._pool import STATISTICS, Pool
+    from slither_actors.pool._segments import SegmentStatistics
     from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
     from slither_actors.pool._target import Target, adapt
     from slither_actors.pool._worker import Worker, WorkerViews, current_worker, in_worker
@@ -22,6 +23,7 @@ __all__ = [
     "Pool",
     "PoolOptions",
     "PoolStatistics",
+    "SegmentStatistics",
     "SlotStatistics",
     "Target",
     "Worker",
@@ -41,6 +43,7 @@ _HOMES = {
     "Pool": "_pool",
     "PoolOptions": "_options",
     "PoolStatistics": "_statistics",
+    "SegmentStatistics": "_segments",
     "SlotStatistics": "_statistics",
     "Target": "_target",
     "Worker": "_worker",

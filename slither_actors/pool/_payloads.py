@@ -148,14 +148,17 @@ def bounded(data: bytes, name: str) -> bytes:
     return data
 
 
-def loads(data: bytes | bytearray | memoryview, what: str, where: str, buffers: Iterable[Any] = ()) -> Any:
+def loads(
+    data: bytes | bytearray | memoryview, what: str, where: str, buffers: Iterable[Any] | None = None
+) -> Any:
     """Unpickle; `buffers` are those that were taken out, in their order.
 
     Raises:
         PayloadError: that failed; the message says `what` and `where`.
     """
     try:
-        return pickle.loads(data, buffers=buffers)  # from our own worker, or our own driver
+        # From our own worker, or our own driver.
+        return pickle.loads(data) if buffers is None else pickle.loads(data, buffers=buffers)
     except BaseException as error:
         text = f"{what} cannot be unpickled in the {where}: {type_name(error)}: {safe_text(error)}"
         if isinstance(error, AttributeError) and "__main__" in text:

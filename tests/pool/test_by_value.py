@@ -1,4 +1,4 @@
-"""Callables and payloads that are in no module: they travel with cloudpickle; without it the error says so."""
+"""What is in no module travels with cloudpickle; without it the error says so."""
 
 from __future__ import annotations
 
