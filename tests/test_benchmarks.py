@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 SIZES = {
     "actors": ["--rounds", "1", "--scale", "0.001", "--actors", "2000"],
     "dispatch": ["--rounds", "1", "--items", "64", "--batch-sizes", "16"],
+    "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1"],
     "stages": ["--rounds", "1", "--events", "4000"],
 }
 
@@ -40,11 +41,13 @@ def test_each_benchmark_is_tried_here() -> None:
 @pytest.mark.parametrize("name", SIZES)
 def test_a_benchmark_runs(name: str) -> None:
     """To its end, with a table of times as many as."""
+    if name == "payloads":
+        pytest.importorskip("numpy")
     assert "x " in run(name, *SIZES[name])
 
 
 def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
-    known = "unknown: bench_weather; known: bench_actors, bench_dispatch, bench_stages"
+    known = "unknown: bench_weather; known: bench_actors, bench_dispatch, bench_payloads, bench_stages"
     with pytest.raises(AssertionError, match=known):
         run("weather")
