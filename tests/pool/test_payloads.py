@@ -225,6 +225,26 @@ def test_a_limit_of_the_system_costs_nothing_but_speed() -> None:
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
 
 
+def test_a_storm_of_signals_does_not_keep_large_segments_from_being_made() -> None:
+    """The system allocates them anew after each signal, so they are allocated in steps (X18)."""
+    done = run_program("""
+        import signal
+        from tests.pool import payload_work as work
+        from tests.pool.asking import asking
+        with asking() as asker:
+            signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+            for size in (1_000_000, 60_000_000):
+                blob = work.pattern(size)
+                [result] = asker.run(work.reversed_blobs, [blob])
+                assert bytes(result.data) == bytes(blob.data)[::-1]
+            assert asker.statistics().segments.lent == 2
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        print("fine")
+    """)
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+
+
 def test_a_driver_without_descriptors_uses_the_socket() -> None:
     """It is out of them for segments, and goes on with what it has (X18)."""
     done = run_program("""
