@@ -28,6 +28,7 @@ import os
 import struct
 import sys
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -106,15 +107,24 @@ class Segment:
     id: int
     fd: int
     map: mmap.mmap
-    known: set[Lane] = attrs.field(factory=set, init=False)
+    # Weakly: the end of a pool that is only forgotten frees its segments, and must not wait for them.
+    known: weakref.WeakSet[Lane] = attrs.field(factory=weakref.WeakSet, init=False)
     """Lanes whose worker was sent the descriptor."""
 
-    lane: Lane | None = attrs.field(default=None, init=False)
-    """Whose worker has it now."""
+    _lane: weakref.ref[Lane] | None = attrs.field(default=None, init=False)
 
     room_at: int = attrs.field(default=0, init=False)
     room: int = attrs.field(default=0, init=False)
     """Where the results of the batch may be put."""
+
+    @property
+    def lane(self) -> Lane | None:
+        """Whose worker has it now."""
+        return None if self._lane is None else self._lane()
+
+    @lane.setter
+    def lane(self, lane: Lane | None) -> None:
+        self._lane = None if lane is None else weakref.ref(lane)
 
     @property
     def word(self) -> int:
@@ -204,6 +214,7 @@ class Segments:
         """Let go of all memory. From any thread, once nobody calls the others."""
         self.threshold = sys.maxsize
         for segment in list(self._all.values()):
+            segment.known.clear()  # their workers are gone, or going
             self._discard(segment)
 
     # -- inside -----------------------------------------------------------------------
@@ -257,7 +268,7 @@ class Segments:
         for segments in (self._free, self._returning):
             if segment in segments:
                 segments.remove(segment)
-        for lane in segment.known:
+        for lane in list(segment.known):
             lane.forget(segment)
         os.close(segment.fd)
         with contextlib.suppress(BufferError):  # an error's traceback has a view: then it goes with that

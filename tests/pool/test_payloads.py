@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -308,6 +311,33 @@ def _target_of(fd: Path) -> str:
         return str(fd.readlink())
     except FileNotFoundError:
         return ""
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("limit", [2**29, 2_000_000])
+def test_kills_at_any_moment_mix_nothing_up(limit: int) -> None:
+    """Whatever is killed, copied, kept or refused memory: a batch has its own results, or none (X11, X13)."""
+    chance = random.Random(limit)
+    with asking(workers=3, max_segment_bytes=limit) as asker:
+        jobs = {}
+        for seed in range(200):
+            size = chance.choice([100, 50_000, 70_000, 300_000, 1_000_000])
+            function = chance.choice([work.copies, work.echo, work.reversed_blobs, work.keep_and_copy])
+            blob = work.pattern(size, seed)
+            jobs[asker.submit(function, [blob], description=f"{function.__name__} {seed}")] = (function, blob)
+            if seed % 10 == 9:
+                pids = [slot.pid for slot in asker.statistics().slots if slot.pid]
+                with contextlib.suppress(ProcessLookupError, IndexError):
+                    os.kill(chance.choice(pids), signal.SIGKILL)
+        asker.wait(*jobs)
+        for job, (function, blob) in jobs.items():
+            if job.results is None:
+                assert isinstance(job.error, WorkerCrashError)
+                continue
+            step = -1 if function is work.reversed_blobs else 1
+            assert bytes(job.results[0].data) == bytes(blob.data)[::step], job.description
+        assert sum(job.results is None for job in jobs) <= 20
+        assert asker.statistics().segments.bytes <= limit
 
 
 @pytest.mark.parametrize("end", ["driver", "both"])
