@@ -23,7 +23,8 @@ SIZES = {
 
 def run(*arguments: str) -> str:
     # Wherever the package was imported from: a wheel or the checkout.
-    path = os.pathsep.join((str(Path(slither_actors.__file__).parent.parent), str(ROOT)))
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
+    path = os.pathsep.join((str(Path(slither_actors.__file__).parent.parent), str(ROOT), *inherited))
     command = [sys.executable, "-m", "tests.benchmarks", *arguments]
     env = {**os.environ, "PYTHONPATH": path}
     ran = subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True, timeout=50)
