@@ -208,12 +208,9 @@ class Lane:
                 else self._define(self._contexts, job.context, b"c" + _dump_context(job.context))
             )
         buffers: list[PickleBuffer] = []
-        kind, body = (
-            wire.RUN,
-            dumps_batch(
-                target, context, job.payloads, job.description, buffers, main_by_value=self._main_by_value
-            ),
-        )
+        by_value = self._main_by_value
+        body = dumps_batch(target, context, job.payloads, job.description, buffers, main_by_value=by_value)
+        kind = wire.RUN
         if buffers or job.target.room or len(body) >= self.segments.threshold:
             kind, body = pack_batch(self, job, ref, body, buffers)
         self.slot.assign(ref)
