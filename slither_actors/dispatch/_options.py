@@ -8,9 +8,10 @@ import attrs
 
 from slither_actors.config import one_of, positive_int, seconds_or_none
 from slither_actors.context import Context
-from slither_actors.core import Ordering
+from slither_actors.core import Batcher, Ordering
 from slither_actors.dispatch.executor import Executor, executor_of
-from slither_actors.dispatch.strategy import Strategy, strategy_of
+from slither_actors.dispatch.strategy import Strategy, batch_timeout_or_none, make_batcher, strategy_of
+from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, policy
 
 __all__ = ["DispatchOptions"]
@@ -36,6 +37,9 @@ class DispatchOptions:
     batch_size: int = attrs.field(default=64, validator=positive_int)
     """Items per batch."""
 
+    batch_timeout: float | None = attrs.field(default=None, validator=batch_timeout_or_none)
+    """Seconds after its first item at which a batch goes that is not full; for the default strategy."""
+
     max_in_flight: int = attrs.field(default=8, validator=positive_int)
     """The most batches that run, or are finished and wait for their turn."""
 
@@ -59,9 +63,13 @@ class DispatchOptions:
 
     def make_strategy(self) -> Strategy:
         """Return the strategy."""
-        return strategy_of(self.strategy, self.batch_size)
+        return strategy_of(self.strategy, self.batch_size, self.batch_timeout)
+
+    def make_batcher(self) -> Batcher[Item]:
+        """Return the batcher of one run."""
+        return make_batcher(self.make_strategy())
 
     def __attrs_post_init__(self) -> None:
         """Check what the converters of attrs cannot name."""
         self.make_executor()
-        self.make_strategy().batcher()
+        self.make_batcher()

@@ -22,7 +22,7 @@ from slither_actors.item import Item
 
 __all__ = ["call_batch", "run", "stream"]
 
-_NOT_FOR_ONE_BATCH = frozenset({"strategy", "batch_size", "max_in_flight", "ordering"})
+_NOT_FOR_ONE_BATCH = frozenset({"strategy", "batch_size", "batch_timeout", "max_in_flight", "ordering"})
 
 _MAX_DEMAND = 100_000
 """The most items on their way to the caller at one time."""
@@ -35,9 +35,9 @@ def run(items: Iterable[Any], *, executor: Any, **options: Any) -> list[Item]:
         items: items or bare payloads; read only as far as batches may start.
         executor: an `Executor`, a callable that workers can import, or ``"module:function"``.
             The function gets a list of payloads and returns as many results.
-        **options: ``batch_size`` (64), ``max_in_flight`` (8), ``ordering`` (``"preserve"`` or
-            ``"as_completed"``), ``on_error`` (``"halt"``, ``"skip"``, `Retry`, `Route`), ``timeout``
-            (30.0 seconds per batch), ``strategy``, ``pool``, ``context``.
+        **options: ``batch_size`` (64), ``batch_timeout`` (None), ``max_in_flight`` (8), ``ordering``
+            (``"preserve"`` or ``"as_completed"``), ``on_error`` (``"halt"``, ``"skip"``, `Retry`, `Route`),
+            ``timeout`` (30.0 seconds per batch), ``strategy``, ``pool``, ``context``.
 
     Returns:
         An item per input item. Those of a skipped batch keep their payload and have
@@ -65,8 +65,8 @@ def stream(items: Iterable[Any], *, executor: Any, **options: Any) -> RunStream:
 def call_batch(items: Iterable[Any], *, executor: Any, **options: Any) -> list[Item]:
     """Dispatch one ready-made batch, with no strategy applied.
 
-    Takes what `run` takes, except ``strategy``, ``batch_size``, ``max_in_flight``
-    and ``ordering``.
+    Takes what `run` takes, except ``strategy``, ``batch_size``, ``batch_timeout``,
+    ``max_in_flight`` and ``ordering``.
     """
     for name in _NOT_FOR_ONE_BATCH & options.keys():
         raise OptionError(name, "has no meaning for one batch", where="dispatch.call_batch")

@@ -18,7 +18,7 @@ import logging
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -26,7 +26,16 @@ import attrs
 from slither_actors import telemetry
 from slither_actors.actors import SHUTDOWN
 from slither_actors.context import Context
-from slither_actors.core import BatchingError, Ordering, Window, WindowStatistics, may_retry, retry_delay
+from slither_actors.core import (
+    BatchingError,
+    KeyedBatch,
+    Ordering,
+    SerialQueue,
+    Window,
+    WindowStatistics,
+    may_retry,
+    retry_delay,
+)
 from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
@@ -93,6 +102,9 @@ class DispatchStatistics:
     """The last of those failures in words, with its batch; empty if there was none."""
 
 
+_Entry = list[Any] | BatchingError
+"""A batch that may start when there is room, or an item that is in none."""
+
 _Result = tuple[Batch, Policy | None]
 """A batch whose outcome is final, and the policy that its failure meets."""
 
@@ -136,12 +148,19 @@ class DispatchRunner(ProducerConsumer):
         self._bare = bare
         self._side = SideOutput(link, self.ref, Reader.take) if link is not None and side_output else None
         self._executor = options.make_executor()
-        self._batcher = options.make_strategy().batcher()
+        self._batcher = options.make_batcher()
+        waits = getattr(self._batcher, "batch_timeout", True)
+        self._tick = getattr(self._batcher, "tick", None) if waits else None
+        """Tells the batcher the time; None if time does not matter to it."""
+        self._ticking = False
+        """Whether the one timer of unfinished batches is set."""
         self._origin = BatchOrigin(
             context=context, timeout=options.timeout, label=label, reply_to=self.ref, on_done=_batch_done
         )
         self._window: Window[_Result] = Window(options.max_in_flight, Ordering(options.ordering))
-        self._ready: deque[list[Any] | BatchingError] = deque()
+        serial = getattr(options.make_strategy(), "serial", False)
+        self._serial: SerialQueue[_Entry] | None = SerialQueue(_key_of) if serial else None
+        self._ready: deque[_Entry] | SerialQueue[_Entry] = deque() if self._serial is None else self._serial
         """Batches that may start when there is room, and items that are in none."""
         self._running: dict[int, Batch] = {}
         """Batches whose answer is awaited, also while they wait for another attempt."""
@@ -226,6 +245,8 @@ class DispatchRunner(ProducerConsumer):
 
     def _add(self, items: Sequence[Any]) -> None:
         """Batch the items; one whose weight or key cannot be found is a failure in its place."""
+        if self._tick is not None:
+            self._tick(time.monotonic(), 0)
         while True:
             try:
                 self._ready.extend(self._batcher.add(items))
@@ -235,6 +256,25 @@ class DispatchRunner(ProducerConsumer):
                 items = error.rest
                 continue
             return
+
+    def _let_go(self) -> None:
+        """Have unfinished batches go that have waited long enough, if there is room: else they go on filling.
+
+        One timer says when to look again. There is none while nothing waits, or there is no room.
+        """
+        room = self._window.room - len(self._ready)
+        if room <= 0 or self._tick is None:
+            return
+        now = time.monotonic()
+        self._ready.extend(self._tick(now, room))
+        due = self._batcher.due  # type: ignore[attr-defined]
+        if due is not None and not self._ticking:
+            self._ticking = True
+            self.run_after(max(0.0, due - now), DispatchRunner._time_is_up)
+
+    def _time_is_up(self, _: None) -> None:
+        self._ticking = False
+        self._pump()
 
     def _end_with_source(self, reason: Any) -> None:
         if reason != SHUTDOWN and (reason == "normal" or _halted(reason)):
@@ -253,6 +293,8 @@ class DispatchRunner(ProducerConsumer):
             return
         if not self._halting:
             window, ready = self._window, self._ready
+            if self._tick is not None:
+                self._let_go()
             while ready and window.has_room and not self._halting:
                 self._start(ready.popleft())
             if self._input_ended:
@@ -338,6 +380,8 @@ class DispatchRunner(ProducerConsumer):
             if isinstance(policy, Halt):
                 self._halt_after(batch)
         del self._running[batch.ref]
+        if self._serial is not None:
+            self._serial.finish(batch.items)
         for _, (released, its_policy) in self._window.finish(batch.ref, (batch, policy)):
             self._apply(released, its_policy)
             if self._end_reason is not None:
@@ -444,6 +488,10 @@ class DispatchRunner(ProducerConsumer):
             error=error or RuntimeError("unknown"), batch=batch.description, stage=self._context.stage or ""
         )
         self._end_reason = (SHUTDOWN, halted)
+
+
+def _key_of(entry: _Entry) -> tuple[Hashable] | None:
+    return (entry.key,) if isinstance(entry, KeyedBatch) else None
 
 
 def _batch_done(runner: DispatchRunner, batch: Batch) -> None:
