@@ -31,9 +31,13 @@ class Wait(Protocol):
 class RunLink:
     """One per run. The supervisor of the run sets `reader` before any demand flows."""
 
-    __slots__ = ("closing", "ended", "finished", "reader", "run", "waits")
+    __slots__ = ("close_timeout", "closing", "ended", "finished", "on_close", "reader", "run", "waits")
 
-    def __init__(self) -> None:
+    def __init__(self, on_close: str = "abandon", close_timeout: float = 0.0) -> None:
+        self.on_close = on_close
+        """What becomes of the batches that run when the run is closed: see `RunOptions`."""
+        self.close_timeout = close_timeout if on_close != "abandon" else 0.0
+        """Seconds that they may take."""
         self.run: Ref | None = None
         """The supervisor of the run, once it has started."""
         self.reader: Ref | None = None

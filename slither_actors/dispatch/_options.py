@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.config import one_of, positive_int, seconds_or_none
+from slither_actors.config import finite_seconds, one_of, positive_int, seconds_or_none
 from slither_actors.context import Context
 from slither_actors.core import Batcher, Ordering
 from slither_actors.dispatch.executor import Executor, executor_of
@@ -14,7 +14,7 @@ from slither_actors.dispatch.strategy import Strategy, batch_timeout_or_none, ma
 from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, policy
 
-__all__ = ["DispatchOptions"]
+__all__ = ["DispatchOptions", "RunOptions"]
 
 
 def _ordering(value: Any) -> Any:
@@ -73,3 +73,19 @@ class DispatchOptions:
         """Check what the converters of attrs cannot name."""
         self.make_executor()
         self.make_batcher()
+
+
+@attrs.frozen(kw_only=True)
+class RunOptions(DispatchOptions):
+    """What a run of its own may be told besides; a worker stage of a pipe has no use for it."""
+
+    on_close: str = attrs.field(default="abandon", validator=one_of("abandon", "wait", "kill"))
+    """What becomes of the batches that run when the run is closed early, by `close`, by leaving its ``with``
+    block, by an interrupt, or as garbage. What nobody has begun is taken back in any case.
+
+    ``"abandon"`` waits for nobody: a worker finishes what it has begun, and nobody looks at the results.
+    ``"wait"`` returns when they are done. ``"kill"`` kills their workers, which are replaced; an executor
+    that cannot kill is waited for."""
+
+    close_timeout: float = attrs.field(default=10.0, validator=finite_seconds)
+    """Seconds after which ``"wait"`` and ``"kill"`` abandon what still runs."""

@@ -10,7 +10,7 @@ import attrs
 from slither_actors.config import build
 from slither_actors.context import Context
 from slither_actors.dispatch._link import RunLink
-from slither_actors.dispatch._options import DispatchOptions
+from slither_actors.dispatch._options import RunOptions
 from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.dispatch._source import ItemSource
@@ -48,7 +48,7 @@ def run(items: Iterable[Any], *, executor: Any, **options: Any) -> list[Item]:
         DispatchError: a batch failed under ``"halt"``; `partial_results` has what was complete, with
             ``ordering="preserve"`` exactly the batches before it.
     """
-    checked = build(DispatchOptions, {"executor": executor, **options}, where="dispatch.run")
+    checked = build(RunOptions, {"executor": executor, **options}, where="dispatch.run")
     return _collected(_plan(_checked(items, "dispatch.run"), checked, collect_all=True))
 
 
@@ -58,7 +58,7 @@ def stream(items: Iterable[Any], *, executor: Any, **options: Any) -> RunStream:
     It is lazy from the reader back to the input: a slow reader or an endless
     input need no more memory than the window holds. Takes what `run` takes.
     """
-    checked = build(DispatchOptions, {"executor": executor, **options}, where="dispatch.stream")
+    checked = build(RunOptions, {"executor": executor, **options}, where="dispatch.stream")
     return RunStream(_plan(_checked(items, "dispatch.stream"), checked, collect_all=False), _error)
 
 
@@ -70,7 +70,7 @@ def call_batch(items: Iterable[Any], *, executor: Any, **options: Any) -> list[I
     """
     for name in _NOT_FOR_ONE_BATCH & options.keys():
         raise OptionError(name, "has no meaning for one batch", where="dispatch.call_batch")
-    checked = build(DispatchOptions, {"executor": executor, **options}, where="dispatch.call_batch")
+    checked = build(RunOptions, {"executor": executor, **options}, where="dispatch.call_batch")
     batch = list(_checked(items, "dispatch.call_batch"))
     if not batch:
         return []
@@ -84,8 +84,8 @@ def _checked(items: Iterable[Any], where: str) -> Iterable[Any]:
     return items
 
 
-def _plan(items: Iterable[Any], options: DispatchOptions, *, collect_all: bool) -> RunPlan:
-    link = RunLink()
+def _plan(items: Iterable[Any], options: RunOptions, *, collect_all: bool) -> RunPlan:
+    link = RunLink(options.on_close, options.close_timeout)
     # Most strategies look at items. Where none does, an item is made once, with its result.
     bare = isinstance(options.make_strategy(), FixedBatch)
     runner = {

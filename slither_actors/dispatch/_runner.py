@@ -24,7 +24,7 @@ from typing import Any
 import attrs
 
 from slither_actors import telemetry
-from slither_actors.actors import SHUTDOWN
+from slither_actors.actors import SHUTDOWN, Ref
 from slither_actors.context import Context
 from slither_actors.core import (
     BatchingError,
@@ -40,6 +40,7 @@ from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._reader import Reader
+from slither_actors.dispatch._wind_up import WindUp
 from slither_actors.errors import BatchTimeoutError, RemoteError, TargetError, safe_text
 from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, Retry, Route, Skipping
@@ -168,6 +169,7 @@ class DispatchRunner(ProducerConsumer):
         self._input_ended = False
         self._last_reason: Any = None
         self._halting = False
+        self._winding_up: WindUp | None = None
         self._items_in = self._emitted = self._skipped = self._routed = self._failed = 0
         self._batches = self._retries = 0
         self._errors: Counter[str] = Counter()
@@ -176,28 +178,44 @@ class DispatchRunner(ProducerConsumer):
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
-        self._take_back(-1)
+        self._take_back(-1, kill=self._kills)
         if self._link is not None:
             self._link.finished[self._context.stage or self._label] = self.statistics()
 
     def _on_dead(self) -> None:
         # Killed, perhaps: then `terminate` did not run.
         if hasattr(self, "_running"):
-            self._take_back(-1)
+            self._take_back(-1, kill=self._kills)
         super()._on_dead()
 
-    def _take_back(self, after: int) -> None:
-        """Cancel the batches behind `after`; their answers count no more."""
-        for ref in [ref for ref in self._running if ref > after]:
-            self._withdraw(self._running.pop(ref))
+    @property
+    def _kills(self) -> bool:
+        """Whether what runs is killed when nobody wants the run any more."""
+        return self._link is not None and self._link.on_close == "kill"
 
-    def _withdraw(self, batch: Batch) -> None:
+    def _take_back(self, after: int, *, kill: bool = False) -> list[Batch]:
+        """Cancel the batches behind `after`; their answers count no more. Return those that may still run."""
+        behind = [self._running.pop(ref) for ref in [ref for ref in self._running if ref > after]]
+        return [batch for batch in behind if not self._withdraw(batch, kill=kill)]
+
+    def _withdraw(self, batch: Batch, *, kill: bool = False) -> bool:
+        """Cancel a batch; return whether it surely does not run."""
         if batch.timer is not None:
             batch.timer.cancel()
+        if not batch.started_at:
+            return True  # it waits for another attempt, and no executor knows of it
         try:
-            self._executor.cancel(batch)
+            return bool(self._executor.kill(batch) if kill else self._executor.cancel(batch))
         except Exception:
             logger.exception("%s: %s could not be cancelled", self._executor.name, batch.description)
+            return False
+
+    def wind_up(self, supervisor: Ref) -> None:
+        """Start nothing more, and tell the supervisor of the run when nothing runs any more."""
+        self._halting = True
+        self._ready.clear()
+        running = self._take_back(-1, kill=self._kills)
+        self._winding_up = WindUp(supervisor, running)
 
     def statistics(self) -> DispatchStatistics:
         """Return a snapshot; from outside through ``ref.run(DispatchRunner.snapshot)``."""
@@ -358,6 +376,8 @@ class DispatchRunner(ProducerConsumer):
     def _done(self, batch: Batch) -> None:
         """The executor has answered."""
         if self._running.get(batch.ref) is not batch:
+            if self._winding_up is not None:
+                self._winding_up.answered(batch)
             return
         if batch.timer is not None:
             batch.timer.cancel()

@@ -56,6 +56,9 @@ def _end_run(link: RunLink) -> None:
     link.close()
     if link.run is not None:
         with contextlib.suppress(ForkedRuntimeError):  # it is the parent's
+            if link.on_close != "abandon":
+                link.run.send(RunSupervisor.wind_up)
+                return
             # Not by an exit signal: a supervisor traps those and heeds only its parent's.
             link.run.stop(SHUTDOWN, block=False)
 
@@ -64,7 +67,7 @@ def _close_run(link: RunLink) -> None:
     """End a run and wait until nothing of it is left."""
     _end_run(link)
     if link.run is not None:
-        link.run.join(_END_SECONDS)
+        link.run.join(link.close_timeout + _END_SECONDS)
 
 
 class RunStream(Iterator[Item]):

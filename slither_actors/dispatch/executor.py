@@ -18,7 +18,7 @@ room or failures, which are the runner's. Write one by subclassing `Executor`::
                 batch.fail(error)
 
         def cancel(self, batch):
-            batch.handle.cancel()
+            return batch.handle.cancel()
 
 What it answers is checked: another number of results, or an answer that is no
 exception where one is due, fails the batch and not the run.
@@ -52,8 +52,17 @@ class Executor(abc.ABC):
         Called in the runner's actor. An exception fails the batch.
         """
 
-    def cancel(self, batch: Batch) -> None:  # noqa: B027 - most have nothing to take back
-        """Nobody waits for `batch` any more: do not start it. Running on is fine. In the runner's actor."""
+    def cancel(self, batch: Batch) -> bool | None:  # noqa: B027 - most have nothing to take back
+        """Nobody waits for `batch` any more: do not start it. Running on is fine. In the runner's actor.
+
+        Returns:
+            True if it has not begun and will not. Else a run that is closed with ``on_close="wait"`` waits
+            for its answer.
+        """
+
+    def kill(self, batch: Batch) -> bool | None:
+        """As `cancel`, and end the batch if it runs and can be ended."""
+        return self.cancel(batch)
 
     def open(self) -> None:  # noqa: B027 - most need none
         """Prepare before the first batch of a run; a raise fails the start of the run."""
@@ -109,11 +118,19 @@ class FunctionExecutor(Executor):
         )
         pool.send(Pool.submit, batch.handle)
 
-    def cancel(self, batch: Batch) -> None:
-        """Take the batch back if no worker has begun it."""
+    def cancel(self, batch: Batch) -> bool:
+        """Take the batch back if no worker has begun it. It answers in any case, if the pool has it."""
         pool = find_pool(self.pool)
-        if pool is not None and batch.handle is not None:
-            pool.send(Pool.cancel, batch.handle)
+        if pool is None or batch.handle is None:
+            return True
+        pool.send(Pool.cancel, batch.handle)
+        return False
+
+    def kill(self, batch: Batch) -> bool:
+        """Take the batch back, or kill the worker that runs it."""
+        if batch.handle is not None:
+            batch.handle.kill = True
+        return self.cancel(batch)
 
 
 def _job_done(runner: Any, job: Job) -> None:
