@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from slither_actors import Application, dispatch
+from slither_actors import dispatch
 from slither_actors.dispatch import Batch, InlineExecutor
 from slither_actors.errors import OptionError
 from tests.dispatch.manual import SECONDS, Manual, actors_of_runs, in_thread
@@ -161,17 +161,6 @@ def test_workers_are_waited_for(tmp_path: Path) -> None:
     reader.join(SECONDS)
     assert all(map(alive, pids))
     assert {item.payload for item in dispatch.run([0] * 8, executor=work.pids, batch_size=1)} <= set(pids)
-
-
-def test_workers_are_killed(tmp_path: Path) -> None:
-    """When `close` returns they are gone; the pool has others."""
-    with Application(pools={"default": 2}):
-        stream, reader, pids = gated(tmp_path, "kill")
-        stream.close()
-        assert not any(map(alive, pids))
-        reader.join(SECONDS)
-        found = dispatch.run([0] * 8, executor=work.pids, batch_size=1)
-        assert not {item.payload for item in found} & set(pids)
 
 
 @pytest.mark.parametrize(
