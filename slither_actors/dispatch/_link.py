@@ -31,7 +31,17 @@ class Wait(Protocol):
 class RunLink:
     """One per run. The supervisor of the run sets `reader` before any demand flows."""
 
-    __slots__ = ("close_timeout", "closing", "ended", "finished", "on_close", "reader", "run", "waits")
+    __slots__ = (
+        "close_timeout",
+        "closing",
+        "ended",
+        "finished",
+        "input_job",
+        "on_close",
+        "reader",
+        "run",
+        "waits",
+    )
 
     def __init__(self, on_close: str = "abandon", close_timeout: float = 0.0) -> None:
         self.on_close = on_close
@@ -45,6 +55,8 @@ class RunLink:
         """The reason with which the last stage ended; None while it runs, and for a run that was closed."""
         self.finished: dict[str, Any] = {}
         """Stage name to its last statistics, written when the stage ends."""
+        self.input_job: Any = None
+        """What reads the input in an event loop, if one does."""
         self.closing = False
         """Whether nobody wants anything of the run any more."""
         self.waits: set[Wait] = set()

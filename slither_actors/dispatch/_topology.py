@@ -10,7 +10,7 @@ import attrs
 
 from slither_actors.actors import KILLED, SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
 from slither_actors.dispatch._link import RunLink
-from slither_actors.dispatch._reader import Outlet, Reader
+from slither_actors.dispatch._reader import Reader
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.errors import StartError
 
@@ -42,7 +42,9 @@ class RunPlan:
     """Registered for the run while it lives; no other run can have the same."""
 
     stages: Sequence[StagePlan]
-    outlet: Outlet
+    outlet: Any
+    """An `Outlet` or an `AsyncOutlet`: the way to whoever reads."""
+
     link: RunLink = attrs.field(factory=RunLink)
     demand: int
     """Items on their way to the caller at one time."""
