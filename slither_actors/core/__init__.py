@@ -28,6 +28,7 @@ from slither_actors.core._fan_out import (
 )
 from slither_actors.core._handover import Deliveries, Handover, HandoverStatistics
 from slither_actors.core._histogram import Histogram, HistogramStatistics
+from slither_actors.core._insights import BatchTiming, Insights, InsightTally, SlowBatch, WorkerInsights
 from slither_actors.core._intensity import RestartIntensity
 from slither_actors.core._key_batcher import KeyBatcher, KeyedBatch
 from slither_actors.core._key_table import KeyPlace, KeySlot, KeyTable
@@ -44,6 +45,7 @@ from slither_actors.core._lifecycle import (
 from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._partitions import Partitions, Resize
+from slither_actors.core._progress_meter import ProgressMeter, RunProgress
 from slither_actors.core._registrations import Registration, RegistrationPlace, Registrations
 from slither_actors.core._restart_backoff import Backoff, RestartBackoff
 from slither_actors.core._round_robin_fan_out import RoundRobinFanOut
@@ -66,6 +68,7 @@ __all__ = [
     "SHUTDOWN",
     "AutoShutdown",
     "Backoff",
+    "BatchTiming",
     "Batcher",
     "BatchingError",
     "BroadcastFanOut",
@@ -92,6 +95,8 @@ __all__ = [
     "GraphStage",
     "Histogram",
     "HistogramStatistics",
+    "InsightTally",
+    "Insights",
     "Keep",
     "KeyBatcher",
     "KeyPlace",
@@ -104,6 +109,7 @@ __all__ = [
     "PartitionFanOut",
     "PartitionHash",
     "Partitions",
+    "ProgressMeter",
     "Reask",
     "Registration",
     "RegistrationPlace",
@@ -114,7 +120,9 @@ __all__ = [
     "RestartPlan",
     "RestartStrategy",
     "RoundRobinFanOut",
+    "RunProgress",
     "SerialQueue",
+    "SlowBatch",
     "StageGraph",
     "Stall",
     "StallNews",
@@ -128,6 +136,7 @@ __all__ = [
     "WeightedFanOut",
     "Window",
     "WindowStatistics",
+    "WorkerInsights",
     "auto_shutdown_due",
     "check_demand",
     "checked_batcher",

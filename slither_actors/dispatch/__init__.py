@@ -1,5 +1,6 @@
 """Bounded, batched fan-out: never more batches than there is room for, the input read no further."""
 
+from slither_actors.core import Insights, RunProgress, SlowBatch, WorkerInsights
 from slither_actors.dispatch._async_run import arun, astream
 from slither_actors.dispatch._async_stream import AsyncRunStream
 from slither_actors.dispatch._batch import Batch
@@ -21,11 +22,15 @@ __all__ = [
     "FunctionExecutor",
     "Halted",
     "InlineExecutor",
+    "Insights",
     "KeyPartition",
     "RunOptions",
+    "RunProgress",
     "RunStream",
+    "SlowBatch",
     "Strategy",
     "WeightedBatch",
+    "WorkerInsights",
     "arun",
     "astream",
     "call_batch",

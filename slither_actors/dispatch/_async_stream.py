@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from slither_actors.core import Insights
+from slither_actors.dispatch._insights import insights_of
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Arrival, Ended
 from slither_actors.dispatch._runner import Halted
@@ -184,6 +186,17 @@ class AsyncRunStream(AsyncIterator[Item]):
         import asyncio  # noqa: PLC0415 - as above
 
         return await asyncio.to_thread(statistics_of, self._plan.link)
+
+    async def insights(self) -> Insights:
+        """Return where the time went so far, or in all after the end; with the option ``insights=True``.
+
+        Raises:
+            OptionError: the option is off.
+            NotRunningError: the run has not started.
+        """
+        import asyncio  # noqa: PLC0415 - as above
+
+        return await asyncio.to_thread(insights_of, self._plan.link, self._plan.insights)
 
     async def __aenter__(self) -> Self:
         return self

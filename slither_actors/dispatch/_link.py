@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from slither_actors.actors import Ref, current_actors
+from slither_actors.core import Insights
 from slither_actors.item import Item
 
 __all__ = ["SIDE_CREDIT", "RunLink", "SideOutput", "enclosing_run"]
@@ -37,6 +38,7 @@ class RunLink:
         "ended",
         "finished",
         "input_job",
+        "insights",
         "on_close",
         "reader",
         "run",
@@ -57,6 +59,8 @@ class RunLink:
         """Stage name to its last statistics, written when the stage ends."""
         self.input_job: Any = None
         """What reads the input in an event loop, if one does."""
+        self.insights: Insights | None = None
+        """The last ones, where somebody wanted them."""
         self.closing = False
         """Whether nobody wants anything of the run any more."""
         self.waits: set[Wait] = set()

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.config import finite_seconds, one_of, positive_int, seconds_or_none
+from slither_actors.config import Rule, finite_seconds, one_of, positive_int, seconds_or_none
 from slither_actors.context import Context
 from slither_actors.core import Batcher, Ordering
 from slither_actors.dispatch.executor import Executor, executor_of
@@ -15,6 +15,15 @@ from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, policy
 
 __all__ = ["DispatchOptions", "RunOptions"]
+
+_true_or_function = Rule(
+    "allowed are True, a function, and None",
+    lambda value: value is None or isinstance(value, bool) or callable(value),
+)
+
+
+def _none_for_false(value: Any) -> Any:
+    return None if value is False else value
 
 
 def _ordering(value: Any) -> Any:
@@ -86,6 +95,15 @@ class RunOptions(DispatchOptions):
     ``"abandon"`` waits for nobody: a worker finishes what it has begun, and nobody looks at the results.
     ``"wait"`` returns when they are done. ``"kill"`` kills their workers, which are replaced; an executor
     that cannot kill is waited for."""
+
+    progress: Any = attrs.field(default=None, converter=_none_for_false, validator=_true_or_function)
+    """A function that is called with a `RunProgress`, at most ten times a second and at the end, in a thread
+    of the run, which it holds up as long as it takes. True draws a line on standard error, if that is a
+    terminal, or a bar if rich is installed."""
+
+    insights: Any = attrs.field(default=None, converter=_none_for_false, validator=_true_or_function)
+    """A function that is called with the `Insights` of the run at its end, in a thread of the run. With
+    True a stream can be asked for them. Workers measure their batches then."""
 
     close_timeout: float = attrs.field(default=10.0, validator=finite_seconds)
     """Seconds after which ``"wait"`` and ``"kill"`` abandon what still runs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping, Sized
 from typing import Any
 
 from slither_actors.config import build
@@ -12,6 +12,7 @@ from slither_actors.dispatch._async_source import AsyncItemSource
 from slither_actors.dispatch._async_stream import AsyncOutlet
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._options import RunOptions
+from slither_actors.dispatch._progress import progress_teller
 from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.dispatch._source import ItemSource
@@ -31,7 +32,11 @@ Items = Iterable[Any] | AsyncIterable[Any]
 
 def dispatch_options(executor: Any, options: Mapping[str, Any], where: str) -> RunOptions:
     """Check the options of a run."""
-    return build(RunOptions, {"executor": executor, **options}, where=where)
+    checked = build(RunOptions, {"executor": executor, **options}, where=where)
+    if checked.insights is True and not where.endswith("stream"):
+        problem = "is True, and nobody could ask for them; allowed are a function that takes them, and None"
+        raise OptionError("insights", problem, where=where)
+    return checked
 
 
 def checked_items(items: Any, where: str) -> Items:
@@ -87,6 +92,8 @@ def dispatch_plan(
         link=link,
         demand=_MAX_DEMAND if collect_all else min(options.batch_size * options.max_in_flight, _MAX_DEMAND),
         collect=collect_all,
+        progress=progress_teller(options.progress, len(items) if isinstance(items, Sized) else None),
+        insights=options.insights,
     )
 
 

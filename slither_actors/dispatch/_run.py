@@ -23,7 +23,9 @@ from slither_actors.item import Item
 
 __all__ = ["call_batch", "run", "stream"]
 
-_NOT_FOR_ONE_BATCH = frozenset({"strategy", "batch_size", "batch_timeout", "max_in_flight", "ordering"})
+_NOT_FOR_ONE_BATCH = frozenset(
+    {"strategy", "batch_size", "batch_timeout", "max_in_flight", "ordering", "progress"}
+)
 
 
 def run(items: Items, *, executor: Any, **options: Any) -> list[Item]:
@@ -36,7 +38,9 @@ def run(items: Items, *, executor: Any, **options: Any) -> list[Item]:
             The function gets a list of payloads and returns as many results.
         **options: ``batch_size`` (64), ``batch_timeout`` (None), ``max_in_flight`` (8), ``ordering``
             (``"preserve"`` or ``"as_completed"``), ``on_error`` (``"halt"``, ``"skip"``, `Retry`, `Route`),
-            ``timeout`` (30.0 seconds per batch), ``strategy``, ``pool``, ``context``.
+            ``timeout`` (30.0 seconds per batch), ``strategy``, ``pool``, ``context``, ``progress``,
+            ``insights``, ``on_close`` (``"abandon"``, ``"wait"``, ``"kill"``), ``close_timeout`` (10.0). See
+            `RunOptions`.
 
     Returns:
         An item per input item. Those of a skipped batch keep their payload and have
@@ -67,7 +71,7 @@ def call_batch(items: Iterable[Any], *, executor: Any, **options: Any) -> list[I
     """Dispatch one ready-made batch, with no strategy applied.
 
     Takes what `run` takes, except ``strategy``, ``batch_size``, ``batch_timeout``,
-    ``max_in_flight`` and ``ordering``.
+    ``max_in_flight``, ``ordering`` and ``progress``.
     """
     for name in _NOT_FOR_ONE_BATCH & options.keys():
         raise OptionError(name, "has no meaning for one batch", where="dispatch.call_batch")

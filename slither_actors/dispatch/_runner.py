@@ -15,6 +15,7 @@ failed batch of its own, in its place among the others.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections import Counter, deque
@@ -28,6 +29,9 @@ from slither_actors.actors import SHUTDOWN, Ref
 from slither_actors.context import Context
 from slither_actors.core import (
     BatchingError,
+    BatchTiming,
+    Insights,
+    InsightTally,
     KeyedBatch,
     Ordering,
     SerialQueue,
@@ -37,6 +41,7 @@ from slither_actors.core import (
     retry_delay,
 )
 from slither_actors.dispatch._batch import Batch, BatchOrigin
+from slither_actors.dispatch._insights import tell_insights
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._reader import Reader
@@ -155,11 +160,18 @@ class DispatchRunner(ProducerConsumer):
         """Tells the batcher the time; None if time does not matter to it."""
         self._ticking = False
         """Whether the one timer of unfinished batches is set."""
+        measured = getattr(options, "insights", None) is not None
         self._origin = BatchOrigin(
-            context=context, timeout=options.timeout, label=label, reply_to=self.ref, on_done=_batch_done
+            context=context,
+            timeout=options.timeout,
+            label=label,
+            reply_to=self.ref,
+            on_done=_batch_done,
+            timed=measured,
         )
         self._window: Window[_Result] = Window(options.max_in_flight, Ordering(options.ordering))
         serial = getattr(options.make_strategy(), "serial", False)
+        self._tally = InsightTally(time.monotonic()) if measured else None
         self._serial: SerialQueue[_Entry] | None = SerialQueue(_key_of) if serial else None
         self._ready: deque[_Entry] | SerialQueue[_Entry] = deque() if self._serial is None else self._serial
         """Batches that may start when there is room, and items that are in none."""
@@ -181,6 +193,8 @@ class DispatchRunner(ProducerConsumer):
         self._take_back(-1, kill=self._kills)
         if self._link is not None:
             self._link.finished[self._context.stage or self._label] = self.statistics()
+        if self._tally is not None and self._link is not None:
+            tell_insights(self._link, self._tally, self._options)
 
     def _on_dead(self) -> None:
         # Killed, perhaps: then `terminate` did not run.
@@ -240,6 +254,19 @@ class DispatchRunner(ProducerConsumer):
     def snapshot(self, _: None) -> DispatchStatistics:
         """As `statistics`, in the form of a request."""
         return self.statistics()
+
+    def insights(self, _: None) -> Insights | None:
+        """Where the time went so far, in the form of a request; None if nobody wanted to know."""
+        return None if self._tally is None else self._tally.insights(time.monotonic())
+
+    def _note_time(self, tally: InsightTally, batch: Batch) -> None:
+        timing = batch.timing
+        if timing is None and not self._executor.measures:
+            # It ran in this process, as far as we know, all the time until now.
+            now = time.monotonic()
+            timing = BatchTiming(os.getpid(), -1, batch.started_at, now, now - batch.started_at, 0.0, 0.0)
+        if timing is not None:
+            tally.add(batch.ref, batch.size, batch.attempt, timing)
 
     # -- the input ------------------------------------------------------------------
 
@@ -381,6 +408,8 @@ class DispatchRunner(ProducerConsumer):
             return
         if batch.timer is not None:
             batch.timer.cancel()
+        if self._tally is not None:
+            self._note_time(self._tally, batch)
         batch.check(self._executor)
         self._settle(batch, batch.error)
         self._pump()

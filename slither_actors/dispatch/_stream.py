@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from slither_actors.actors import NORMAL, SHUTDOWN, Crash, Ref
+from slither_actors.core import Insights
 from slither_actors.dispatch._default import pipes
+from slither_actors.dispatch._insights import insights_of
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Arrival, Ended
 from slither_actors.dispatch._runner import Halted
@@ -166,6 +168,15 @@ class RunStream(Iterator[Item]):
             NotRunningError: the run has not started.
         """
         return statistics_of(self._plan.link)
+
+    def insights(self) -> Insights:
+        """Return where the time went so far, or in all after the end; with the option ``insights=True``.
+
+        Raises:
+            OptionError: the option is off.
+            NotRunningError: the run has not started.
+        """
+        return insights_of(self._plan.link, self._plan.insights)
 
     def __enter__(self) -> Self:
         return self

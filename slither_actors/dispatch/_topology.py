@@ -10,6 +10,7 @@ import attrs
 
 from slither_actors.actors import KILLED, SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
 from slither_actors.dispatch._link import RunLink
+from slither_actors.dispatch._progress import ProgressTeller
 from slither_actors.dispatch._reader import Reader
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.errors import StartError
@@ -50,6 +51,12 @@ class RunPlan:
     """Items on their way to the caller at one time."""
 
     collect: bool
+    progress: ProgressTeller | None = None
+    """Told of what comes out."""
+
+    insights: Any = None
+    """Whether somebody wants to know where the time goes."""
+
     on_start: Callable[[RunSupervisor], None] | None = None
     """Runs before the stages start, in the supervisor."""
 
@@ -105,6 +112,7 @@ class RunSupervisor(Supervisor):
             "link": plan.link,
             "demand": plan.demand,
             "collect": plan.collect,
+            "progress": plan.progress,
             "subscribe_to": [{"to": upstream, "max_demand": plan.demand, "cancel": "temporary"}],
         }
         self.reader = self._launch("reader", Reader, (plan.outlet,), options)

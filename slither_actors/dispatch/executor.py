@@ -45,6 +45,10 @@ class Executor(abc.ABC):
     """Whether it fails a batch that is past its `Batch.timeout` by itself. For one that does not, the
     runner does: it fails the batch and calls `cancel`; the timeout then counts from `submit`."""
 
+    measures = False
+    """Whether it sets `Batch.timing` of each batch that is `Batch.timed` and that was answered by whoever ran
+    it. For one that does not, insights count the time from `submit` to the answer as work."""
+
     @abc.abstractmethod
     def submit(self, batch: Batch) -> None:
         """Take a batch and return at once; call ``batch.succeed`` or ``batch.fail`` later, once.
@@ -85,6 +89,7 @@ class FunctionExecutor(Executor):
     """
 
     keeps_time = True
+    measures = True
 
     def __init__(self, function: str | Callable[..., Sequence[Any]], *, pool: str = "default") -> None:
         self.target = Target(function)
@@ -106,7 +111,7 @@ class FunctionExecutor(Executor):
             on_pool(self.pool, batch.runner, _submit_again, (self, batch))
             return
         batch.handle = Job(
-            target=self.target,
+            target=self.target.with_stopwatch() if batch.timed else self.target,
             payloads=batch.payloads,
             reply_to=batch.runner,
             on_done=_job_done,
@@ -141,6 +146,7 @@ def _job_done(runner: Any, job: Job) -> None:
         on_pool(executor.pool, batch.runner, _submit_again, job.tag)
         return
     batch.handle = None
+    batch.timing = job.timing
     batch.settle(runner, job.results, job.error)
 
 

@@ -29,7 +29,7 @@ class Target:
     target and use it for all batches.
     """
 
-    __slots__ = ("_data", "name", "spec")
+    __slots__ = ("_data", "_with_stopwatch", "name", "spec", "timed")
 
     def __init__(self, spec: str | Callable[..., Any]) -> None:
         if isinstance(spec, str):
@@ -42,6 +42,9 @@ class Target:
             raise OptionError("function", f'is {spec!r:.200}; allowed are a callable and "module:function"')
         self.spec = spec
         self._data: bytes | None = None
+        self.timed = False
+        """Whether workers measure how long it runs, see `Job.timing`."""
+        self._with_stopwatch: Target | None = None
 
     @classmethod
     def of(cls, value: Target | str | Callable[..., Any]) -> Target:
@@ -50,6 +53,13 @@ class Target:
 
     def __repr__(self) -> str:
         return f"<Target {self.name}>"
+
+    def with_stopwatch(self) -> Target:
+        """Return the same target as one that workers measure; always the same one."""
+        if self._with_stopwatch is None:
+            self._with_stopwatch = Target(self.spec)
+            self._with_stopwatch.timed = True
+        return self._with_stopwatch
 
     def dumps(self) -> bytes:
         """Return what a worker needs to `resolve` it.
