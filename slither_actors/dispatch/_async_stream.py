@@ -146,21 +146,26 @@ class AsyncRunStream(AsyncIterator[Item]):
         reading = _RunReading(plan.link, plan.outlet, fail)
         self._end = reading.close
         self._reader = AsyncReader(reading, chunks=chunks)  # type: ignore[arg-type]
-        self._started = False
+        self._started = self._ready = False
 
     def __anext__(self) -> Coroutine[Any, Any, Item]:
-        return self._reader.__anext__() if self._started else self._first()
+        return self._reader.__anext__() if self._ready else self._first()
 
     async def _first(self) -> Item:
         import asyncio  # noqa: PLC0415 - it takes its time
 
+        if self._started:
+            msg = "the stream is being read by another task, which waits for the run to start"
+            raise RuntimeError(msg)
         self._started = True
-        if not self._plan.outlet.closed:
-            try:
+        try:
+            if not self._plan.outlet.closed:
                 await asyncio.to_thread(start_run, self._plan)
-            except BaseException:
-                self._end()
-                raise
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            self._ready = True
         item: Item = await self._reader.__anext__()
         return item
 

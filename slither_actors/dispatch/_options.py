@@ -22,6 +22,10 @@ _true_or_function = Rule(
 )
 
 
+_pool_name = Rule("allowed is the name of a pool", lambda value: isinstance(value, str) and bool(value))
+_context = Rule("allowed are a Context, None", lambda value: value is None or isinstance(value, Context))
+
+
 def _none_for_false(value: Any) -> Any:
     return None if value is False else value
 
@@ -37,7 +41,7 @@ class DispatchOptions:
     executor: Any
     """Where batches run: an executor, a callable, or ``"module:function"``."""
 
-    pool: str = "default"
+    pool: str = attrs.field(default="default", validator=_pool_name)
     """The pool, where `executor` is a callable or a name."""
 
     strategy: Any = None
@@ -63,7 +67,7 @@ class DispatchOptions:
     timeout: float | None = attrs.field(default=30.0, validator=seconds_or_none)
     """How long one batch may run; None is no limit."""
 
-    context: Context | None = None
+    context: Context | None = attrs.field(default=None, validator=_context)
     """The run's context; made fresh by default."""
 
     def make_executor(self) -> Executor:

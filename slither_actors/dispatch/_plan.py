@@ -17,6 +17,7 @@ from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.dispatch._source import ItemSource
 from slither_actors.dispatch._topology import RunPlan, StagePlan
+from slither_actors.dispatch.executor import Executor
 from slither_actors.dispatch.strategy import FixedBatch
 from slither_actors.errors import DispatchError, OptionError
 from slither_actors.item import Item
@@ -33,6 +34,12 @@ Items = Iterable[Any] | AsyncIterable[Any]
 def dispatch_options(executor: Any, options: Mapping[str, Any], where: str) -> RunOptions:
     """Check the options of a run."""
     checked = build(RunOptions, {"executor": executor, **options}, where=where)
+    if checked.strategy is not None and "batch_size" in options:
+        problem = "is for the default strategy; with another one, which has its own, allowed is none"
+        raise OptionError("batch_size", problem, where=where)
+    if isinstance(executor, Executor) and "pool" in options:
+        problem = f"is for a callable or a name; {type(executor).__name__} has its own, allowed is none"
+        raise OptionError("pool", problem, where=where)
     if checked.insights is True and not where.endswith("stream"):
         problem = "is True, and nobody could ask for them; allowed are a function that takes them, and None"
         raise OptionError("insights", problem, where=where)

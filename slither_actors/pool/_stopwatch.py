@@ -41,7 +41,7 @@ def timed(function: Function, board: Board) -> Function:
             return list(results) if isinstance(results, Iterator) else results
         finally:
             at = _WORK_AT + next(places) % _PLACES * _WORK.size
-            _WORK.pack_into(board.page, at, board.read().ref, time.monotonic() - began)
+            _WORK.pack_into(board.page, at, board.last_begun, time.monotonic() - began)
 
     return run
 

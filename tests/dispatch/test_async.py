@@ -271,6 +271,20 @@ def test_two_tasks_cannot_read_at_one_time() -> None:
     bounded(main())
 
 
+def test_nor_can_a_second_one_read_while_the_run_starts() -> None:
+    """The first one will."""
+
+    async def main() -> None:
+        async with dispatch.astream(range(4), executor=inline) as stream:
+            reading = asyncio.create_task(first_of(stream, 4))
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="being read by another task"):
+                await anext(stream)
+            assert await reading == [0, 1, 2, 3]
+
+    bounded(main())
+
+
 def test_one_loop_after_the_other_may_read() -> None:
     """The run belongs to none."""
     stream = dispatch.astream(range(100), executor=inline, batch_size=5)

@@ -35,6 +35,9 @@ def test_an_unknown_option_is_named_with_the_nearest_known_one(function: Any) ->
         ("batch_timeout", 0),
         ("batch_timeout", float("inf")),
         ("batch_timeout", "soon"),
+        ("pool", 5),
+        ("pool", ""),
+        ("context", {"session_id": "mine"}),
         ("progress", "yes"),
         ("insights", 5),
         ("insights", True),
@@ -52,6 +55,16 @@ def test_a_wrong_value_is_told_with_what_is_allowed(option: str, value: Any) -> 
     with pytest.raises(OptionError, match=f"option '{option}' is .*; allowed (is|are) ") as caught:
         dispatch.run([1], **{"executor": inline, option: value})
     assert caught.value.option == option
+
+
+def test_options_that_would_do_nothing_are_refused() -> None:
+    """The executor has its pool, and the strategy its size."""
+    with pytest.raises(
+        OptionError, match="option 'pool' is for a callable or a name; InlineExecutor has its own"
+    ):
+        dispatch.run([1], executor=inline, pool="gpu")
+    with pytest.raises(OptionError, match="option 'batch_size' is for the default strategy"):
+        dispatch.stream([1], executor=inline, strategy=FixedBatch(2), batch_size=5)
 
 
 def test_the_time_of_the_default_strategy_is_not_for_another() -> None:
