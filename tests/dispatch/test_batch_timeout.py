@@ -111,3 +111,33 @@ def test_no_timer_runs_while_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> N
     assert set_timers == []
     dispatch.run(iter(range(1005)), executor=inline, batch_size=10, batch_timeout=NEVER, timeout=None)
     assert len(set_timers) <= 1
+
+
+def test_no_timer_runs_while_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that is late looks again when another one is done, and does not spin until then."""
+    from slither_actors.dispatch import DispatchRunner
+
+    fed = Fed()
+    options: Any = {"batch_size": 3, "batch_timeout": 1e-6, "max_in_flight": 1, "timeout": None}
+    with Manual() as manual, in_thread(dispatch.run, fed, executor=manual, **options) as result:
+        fed.queue.put(1)
+        one = manual.next()
+        fed.queue.put(2)
+        while statistics(one).pending < 1:
+            pass
+        set_timers: list[float] = []
+        run_after = DispatchRunner.run_after
+        monkeypatch.setattr(
+            DispatchRunner,
+            "run_after",
+            lambda self, seconds, *args: (set_timers.append(seconds), run_after(self, seconds, *args))[1],
+        )
+        for _ in range(300):
+            statistics(one)
+        assert len(set_timers) <= 1
+        one.succeed([1])
+        two = manual.next()
+        assert two.payloads == [2]
+        fed.queue.put(None)
+        two.succeed([2])
+        assert payloads(result.result(SECONDS)) == [1, 2]
