@@ -110,7 +110,10 @@ class RunStream(Iterator[Item]):
         if self._closed:
             raise StopIteration
         if not self._turn.acquire(blocking=False):
-            msg = "the stream is being read by another thread, which waits for the next items"
+            msg = (
+                "the stream is being read by another thread, which waits for the next items. A stream is for "
+                "one reader: have one thread read and put the items into a `queue.Queue` for the others"
+            )
             raise RuntimeError(msg)
         try:
             if not self._started:
