@@ -402,6 +402,16 @@ class TargetError(BatchError):
     """A worker could not import the function that it was told to run."""
 
 
+class StrategyError(SlitherError):
+    """A strategy that is not the library's lost, doubled or made up items, or returned what it must not."""
+
+    def __init__(self, strategy: str, problem: str) -> None:
+        self.strategy = strategy
+        """Name of its class."""
+        self.problem = problem
+        super().__init__(f"strategy {strategy}: its batcher's {problem}")
+
+
 class DispatchError(SlitherError):
     """A dispatch run ended early under ``on_error="halt"``."""
 

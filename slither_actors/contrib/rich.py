@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
-__all__ = ["RichProgress"]
+from slither_actors.core import RunProgress
+
+__all__ = ["RichProgress", "RichRunBar", "rich_run_bar"]
 
 
 class RichProgress:
@@ -57,3 +60,52 @@ class RichProgress:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class RichRunBar:
+    """Call it with each `RunProgress` of a run: a bar with rate and time left, wiped at the end.
+
+    Raises:
+        ImportError: rich is not installed.
+    """
+
+    def __init__(self, label: str, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.completed:,} items  {task.fields[rate]:,.0f}/s  {task.fields[left]}"),
+            console=Console(file=stream),
+            transient=True,
+        )
+        self._task = self._bar.add_task(label, total=None, rate=0.0, left="")
+        self._started = False
+
+    def __call__(self, progress: RunProgress) -> None:
+        """Draw."""
+        if not self._started:
+            self._started = True
+            self._bar.start()
+        left = "" if progress.eta is None else f"{progress.eta:,.0f} s left"
+        self._bar.update(
+            self._task, completed=progress.done, total=progress.total, rate=progress.rate, left=left
+        )
+        if progress.finished:
+            self._bar.stop()
+
+
+def rich_run_bar(label: str, stream: Any = None) -> RichRunBar | None:
+    """Return what draws the progress of a run on `stream`, by default standard error; None if nobody watches.
+
+    Raises:
+        ImportError: rich is not installed.
+    """
+    stream = sys.stderr if stream is None else stream
+    try:
+        watched = stream is not None and stream.isatty()
+    except ValueError:
+        watched = False
+    return RichRunBar(label, stream) if watched else None

@@ -6,9 +6,10 @@ and performs what it decides. Times and random numbers are arguments.
 
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._backoff import may_retry, retry_delay
-from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
+from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, WeightedBatcher
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
+from slither_actors.core._checked_batcher import CheckedBatcher, checked_batcher, missing_in_batcher
 from slither_actors.core._checked_fan_out import CheckedFanOut, checked_fan_out, missing_in_fan_out
 from slither_actors.core._child_demand import ChildDemand, ChildDemandStatistics
 from slither_actors.core._collector import Collector
@@ -27,7 +28,9 @@ from slither_actors.core._fan_out import (
 )
 from slither_actors.core._handover import Deliveries, Handover, HandoverStatistics
 from slither_actors.core._histogram import Histogram, HistogramStatistics
+from slither_actors.core._insights import BatchTiming, Insights, InsightTally, SlowBatch, WorkerInsights
 from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core._key_batcher import KeyBatcher, KeyedBatch
 from slither_actors.core._key_table import KeyPlace, KeySlot, KeyTable
 from slither_actors.core._lifecycle import (
     KILLED,
@@ -42,15 +45,18 @@ from slither_actors.core._lifecycle import (
 from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._partitions import Partitions, Resize
+from slither_actors.core._progress_meter import ProgressMeter, RunProgress
 from slither_actors.core._registrations import Registration, RegistrationPlace, Registrations
 from slither_actors.core._restart_backoff import Backoff, RestartBackoff
 from slither_actors.core._round_robin_fan_out import RoundRobinFanOut
+from slither_actors.core._serial_queue import SerialQueue
 from slither_actors.core._stage_graph import GraphEdge, GraphStage, StageGraph
 from slither_actors.core._stall import Stall
 from slither_actors.core._stall_tracker import StallNews, StallTracker
 from slither_actors.core._stalls import find_stalls
 from slither_actors.core._strategy import RestartPlan, RestartStrategy, restart_plan
 from slither_actors.core._task_window import TaskWindow
+from slither_actors.core._timed_batcher import TimedBatcher, WaitingBatcher
 from slither_actors.core._weighted_fan_out import WeightedFanOut
 from slither_actors.core._window import Ordering, Window, WindowStatistics
 
@@ -62,11 +68,13 @@ __all__ = [
     "SHUTDOWN",
     "AutoShutdown",
     "Backoff",
+    "BatchTiming",
     "Batcher",
     "BatchingError",
     "BroadcastFanOut",
     "Buffer",
     "BufferStatistics",
+    "CheckedBatcher",
     "CheckedFanOut",
     "ChildDemand",
     "ChildDemandStatistics",
@@ -87,17 +95,21 @@ __all__ = [
     "GraphStage",
     "Histogram",
     "HistogramStatistics",
+    "InsightTally",
+    "Insights",
     "Keep",
     "KeyBatcher",
     "KeyPlace",
     "KeySlot",
     "KeyTable",
+    "KeyedBatch",
     "LockQueue",
     "OnExit",
     "Ordering",
     "PartitionFanOut",
     "PartitionHash",
     "Partitions",
+    "ProgressMeter",
     "Reask",
     "Registration",
     "RegistrationPlace",
@@ -108,6 +120,9 @@ __all__ = [
     "RestartPlan",
     "RestartStrategy",
     "RoundRobinFanOut",
+    "RunProgress",
+    "SerialQueue",
+    "SlowBatch",
     "StageGraph",
     "Stall",
     "StallNews",
@@ -115,17 +130,22 @@ __all__ = [
     "SubscriptionDemand",
     "SubscriptionRefusedError",
     "TaskWindow",
+    "TimedBatcher",
+    "WaitingBatcher",
     "WeightedBatcher",
     "WeightedFanOut",
     "Window",
     "WindowStatistics",
+    "WorkerInsights",
     "auto_shutdown_due",
     "check_demand",
+    "checked_batcher",
     "checked_fan_out",
     "comes_back",
     "find_stalls",
     "is_abnormal",
     "may_retry",
+    "missing_in_batcher",
     "missing_in_fan_out",
     "on_exit",
     "restart_plan",

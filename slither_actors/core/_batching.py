@@ -7,13 +7,12 @@ batch, or for `KeyBatcher` by `max_pending`.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from slither_actors.errors import OptionError, SlitherError
 
-__all__ = ["Batcher", "BatchingError", "FixedBatcher", "KeyBatcher", "WeightedBatcher"]
+__all__ = ["Batcher", "BatchingError", "FixedBatcher", "WeightedBatcher"]
 
 T = TypeVar("T")
 
@@ -178,108 +177,3 @@ class WeightedBatcher(Generic[T]):
         most = room * self.max_items - len(self._held)
         free = room * self.max_weight - self._total
         return max(1, int(min(most, free / self._mean))) if self._mean else most
-
-
-class KeyBatcher(Generic[T]):
-    """Batches of items of one key, at most `batch_size` each, in input order within a key.
-
-    A group is a batch when it is full. When `max_pending` items are held the
-    largest group goes early, of equal ones the one that was begun first; so
-    with more keys than `max_pending` batches get small, but memory does not
-    grow.
-    """
-
-    # `_heap` exists while many items are held: entries (-size, begun, key), one for
-    # every size that a group has had; the one with its present size is valid.
-    # It is built when the bound is reached and dropped when half is free, so
-    # that a stream that never comes near the bound does not pay for it.
-    __slots__ = ("_begun", "_groups", "_heap", "_pending", "batch_size", "key", "max_pending")
-
-    def __init__(self, key: Callable[[T], Hashable], batch_size: int, max_pending: int) -> None:
-        self.key = key
-        self.batch_size = _positive("batch_size", batch_size)
-        self.max_pending = _positive("max_pending", max_pending)
-        if max_pending < batch_size:
-            raise OptionError(
-                "max_pending", f"is {max_pending}; allowed is batch_size = {batch_size} and more"
-            )
-        self._groups: dict[Hashable, tuple[int, list[T]]] = {}
-        self._heap: list[tuple[int, int, Hashable]] | None = None
-        self._begun = 0
-        self._pending = 0
-
-    @property
-    def pending(self) -> int:
-        """Items held in all groups, less than `max_pending`."""
-        return self._pending
-
-    def add(self, items: Sequence[T]) -> list[list[T]]:
-        """Take items; return the groups that they fill, and those that had to make room."""
-        batches: list[list[T]] = []
-        for at, item in enumerate(items):
-            try:
-                key = self.key(item)
-                group = self._groups.get(key)
-            except Exception as error:
-                problem = f"failed: {type(error).__name__}: {error}"
-                raise BatchingError("key function", problem, item, batches, items[at + 1 :]) from error
-            if group is None:
-                self._begun += 1
-                group = self._groups[key] = (self._begun, [])
-            group[1].append(item)
-            self._pending += 1
-            if len(group[1]) >= self.batch_size:
-                batches.append(self._pop(key))
-            elif self._heap is not None:
-                self._push(key, group)
-            if self._pending >= self.max_pending:
-                batches.append(self._pop(self._largest()))
-        return batches
-
-    def flush(self) -> list[list[T]]:
-        """Return every group, in the order in which they were begun."""
-        batches = [group for _, group in self._groups.values()]
-        self._groups.clear()
-        self._heap = None
-        self._pending = 0
-        return batches
-
-    def wanted(self, room: int) -> int:
-        """What `room` batches lack if all that is held is of the right keys, but no less than a batch.
-
-        Never more than the bound lets in before a group has to go.
-        """
-        if room <= 0:
-            return 0
-        lacking = max(self.batch_size, room * self.batch_size - self._pending)
-        return min(lacking, self.max_pending - self._pending)
-
-    def _pop(self, key: Hashable) -> list[T]:
-        _, group = self._groups.pop(key)
-        self._pending -= len(group)
-        if 2 * self._pending < self.max_pending:
-            self._heap = None
-        return group
-
-    def _push(self, key: Hashable, group: tuple[int, list[T]]) -> None:
-        heap = self._heap
-        if heap is None or len(heap) > 2 * self.max_pending:
-            self._build_heap()
-        else:
-            heapq.heappush(heap, (-len(group[1]), group[0], key))
-
-    def _build_heap(self) -> None:
-        self._heap = [(-len(group), begun, key) for key, (begun, group) in self._groups.items()]
-        heapq.heapify(self._heap)
-
-    def _largest(self) -> Hashable:
-        if self._heap is None:
-            self._build_heap()
-        heap = self._heap
-        assert heap is not None
-        while True:
-            size, begun, key = heap[0]
-            group = self._groups.get(key)
-            if group is not None and group[0] == begun and len(group[1]) == -size:
-                return key
-            heapq.heappop(heap)

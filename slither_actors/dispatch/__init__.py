@@ -1,7 +1,10 @@
 """Bounded, batched fan-out: never more batches than there is room for, the input read no further."""
 
+from slither_actors.core import Insights, RunProgress, SlowBatch, WorkerInsights
+from slither_actors.dispatch._async_run import arun, astream
+from slither_actors.dispatch._async_stream import AsyncRunStream
 from slither_actors.dispatch._batch import Batch
-from slither_actors.dispatch._options import DispatchOptions
+from slither_actors.dispatch._options import DispatchOptions, RunOptions
 from slither_actors.dispatch._run import call_batch, run, stream
 from slither_actors.dispatch._runner import DispatchRunner, DispatchStatistics, Halted
 from slither_actors.dispatch._stream import RunStream
@@ -9,6 +12,7 @@ from slither_actors.dispatch.executor import Executor, FunctionExecutor, InlineE
 from slither_actors.dispatch.strategy import FixedBatch, KeyPartition, Strategy, WeightedBatch
 
 __all__ = [
+    "AsyncRunStream",
     "Batch",
     "DispatchOptions",
     "DispatchRunner",
@@ -18,10 +22,17 @@ __all__ = [
     "FunctionExecutor",
     "Halted",
     "InlineExecutor",
+    "Insights",
     "KeyPartition",
+    "RunOptions",
+    "RunProgress",
     "RunStream",
+    "SlowBatch",
     "Strategy",
     "WeightedBatch",
+    "WorkerInsights",
+    "arun",
+    "astream",
     "call_batch",
     "run",
     "stream",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from slither_actors.context import Context
+from slither_actors.core import BatchTiming
 from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.errors import BatchError, ResultError
 from slither_actors.item import Item, take_ids
@@ -34,6 +35,8 @@ class BatchOrigin:
 
     reply_to: Ref
     on_done: Callable[[Any, Batch], object]
+    timed: bool = False
+    """Whether an executor that can is to say where the time of a batch went, in `Batch.timing`."""
 
 
 class Batch:
@@ -58,6 +61,7 @@ class Batch:
         "size",
         "started_at",
         "timer",
+        "timing",
     )
 
     def __init__(
@@ -74,6 +78,8 @@ class Batch:
         self.handle: Any = None
         """For the executor's own use."""
         self.started_at = 0.0
+        self.timing: BatchTiming | None = None
+        """What the executor has measured, if it was asked to."""
         self.timer: Timer | None = None
         """The runner's, where the executor does not keep the timeout by itself."""
         self._origin = origin
@@ -115,6 +121,11 @@ class Batch:
     def timeout(self) -> float | None:
         """Seconds that one attempt may take; None is no limit."""
         return self._origin.timeout
+
+    @property
+    def timed(self) -> bool:
+        """Whether somebody wants to know where its time goes."""
+        return self._origin.timed
 
     @property
     def name(self) -> str:

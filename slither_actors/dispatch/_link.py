@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from slither_actors.actors import Ref, current_actors
+from slither_actors.core import Insights
 from slither_actors.item import Item
 
 __all__ = ["SIDE_CREDIT", "RunLink", "SideOutput", "enclosing_run"]
@@ -31,9 +32,24 @@ class Wait(Protocol):
 class RunLink:
     """One per run. The supervisor of the run sets `reader` before any demand flows."""
 
-    __slots__ = ("closing", "ended", "finished", "reader", "run", "waits")
+    __slots__ = (
+        "close_timeout",
+        "closing",
+        "ended",
+        "finished",
+        "input_job",
+        "insights",
+        "on_close",
+        "reader",
+        "run",
+        "waits",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, on_close: str = "abandon", close_timeout: float = 0.0) -> None:
+        self.on_close = on_close
+        """What becomes of the batches that run when the run is closed: see `RunOptions`."""
+        self.close_timeout = close_timeout if on_close != "abandon" else 0.0
+        """Seconds that they may take."""
         self.run: Ref | None = None
         """The supervisor of the run, once it has started."""
         self.reader: Ref | None = None
@@ -41,6 +57,10 @@ class RunLink:
         """The reason with which the last stage ended; None while it runs, and for a run that was closed."""
         self.finished: dict[str, Any] = {}
         """Stage name to its last statistics, written when the stage ends."""
+        self.input_job: Any = None
+        """What reads the input in an event loop, if one does."""
+        self.insights: Insights | None = None
+        """The last ones, where somebody wanted them."""
         self.closing = False
         """Whether nobody wants anything of the run any more."""
         self.waits: set[Wait] = set()

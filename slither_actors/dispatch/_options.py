@@ -6,14 +6,28 @@ from typing import Any
 
 import attrs
 
-from slither_actors.config import one_of, positive_int, seconds_or_none
+from slither_actors.config import Rule, finite_seconds, one_of, positive_int, seconds_or_none
 from slither_actors.context import Context
-from slither_actors.core import Ordering
+from slither_actors.core import Batcher, Ordering
 from slither_actors.dispatch.executor import Executor, executor_of
-from slither_actors.dispatch.strategy import Strategy, strategy_of
+from slither_actors.dispatch.strategy import Strategy, batch_timeout_or_none, make_batcher, strategy_of
+from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, policy
 
-__all__ = ["DispatchOptions"]
+__all__ = ["DispatchOptions", "RunOptions"]
+
+_true_or_function = Rule(
+    "allowed are True, a function, and None",
+    lambda value: value is None or isinstance(value, bool) or callable(value),
+)
+
+
+_pool_name = Rule("allowed is the name of a pool", lambda value: isinstance(value, str) and bool(value))
+_context = Rule("allowed are a Context, None", lambda value: value is None or isinstance(value, Context))
+
+
+def _none_for_false(value: Any) -> Any:
+    return None if value is False else value
 
 
 def _ordering(value: Any) -> Any:
@@ -27,7 +41,7 @@ class DispatchOptions:
     executor: Any
     """Where batches run: an executor, a callable, or ``"module:function"``."""
 
-    pool: str = "default"
+    pool: str = attrs.field(default="default", validator=_pool_name)
     """The pool, where `executor` is a callable or a name."""
 
     strategy: Any = None
@@ -35,6 +49,9 @@ class DispatchOptions:
 
     batch_size: int = attrs.field(default=64, validator=positive_int)
     """Items per batch."""
+
+    batch_timeout: float | None = attrs.field(default=None, validator=batch_timeout_or_none)
+    """Seconds after its first item at which a batch goes that is not full; for the default strategy."""
 
     max_in_flight: int = attrs.field(default=8, validator=positive_int)
     """The most batches that run, or are finished and wait for their turn."""
@@ -50,7 +67,7 @@ class DispatchOptions:
     timeout: float | None = attrs.field(default=30.0, validator=seconds_or_none)
     """How long one batch may run; None is no limit."""
 
-    context: Context | None = None
+    context: Context | None = attrs.field(default=None, validator=_context)
     """The run's context; made fresh by default."""
 
     def make_executor(self) -> Executor:
@@ -59,9 +76,38 @@ class DispatchOptions:
 
     def make_strategy(self) -> Strategy:
         """Return the strategy."""
-        return strategy_of(self.strategy, self.batch_size)
+        return strategy_of(self.strategy, self.batch_size, self.batch_timeout)
+
+    def make_batcher(self) -> Batcher[Item]:
+        """Return the batcher of one run."""
+        return make_batcher(self.make_strategy())
 
     def __attrs_post_init__(self) -> None:
         """Check what the converters of attrs cannot name."""
         self.make_executor()
-        self.make_strategy().batcher()
+        self.make_batcher()
+
+
+@attrs.frozen(kw_only=True)
+class RunOptions(DispatchOptions):
+    """What a run of its own may be told besides; a worker stage of a pipe has no use for it."""
+
+    on_close: str = attrs.field(default="abandon", validator=one_of("abandon", "wait", "kill"))
+    """What becomes of the batches that run when the run is closed early, by `close`, by leaving its ``with``
+    block, by an interrupt, or as garbage. What nobody has begun is taken back in any case.
+
+    ``"abandon"`` waits for nobody: a worker finishes what it has begun, and nobody looks at the results.
+    ``"wait"`` returns when they are done. ``"kill"`` kills their workers, which are replaced; an executor
+    that cannot kill is waited for."""
+
+    progress: Any = attrs.field(default=None, converter=_none_for_false, validator=_true_or_function)
+    """A function that is called with a `RunProgress`, at most ten times a second and at the end, in a thread
+    of the run, which it holds up as long as it takes. True draws a line on standard error, if that is a
+    terminal, or a bar if rich is installed."""
+
+    insights: Any = attrs.field(default=None, converter=_none_for_false, validator=_true_or_function)
+    """A function that is called with the `Insights` of the run at its end, in a thread of the run. With
+    True a stream can be asked for them. Workers measure their batches then."""
+
+    close_timeout: float = attrs.field(default=10.0, validator=finite_seconds)
+    """Seconds after which ``"wait"`` and ``"kill"`` abandon what still runs."""

@@ -13,6 +13,7 @@ from slither_actors.actors import KILLED, NORMAL, Ref, blocking, interruptible
 from slither_actors.actors._interrupts import waits
 from slither_actors.actors._runtime import current_cell
 from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
+from slither_actors.dispatch._progress import ProgressTeller
 from slither_actors.errors import NotRunningError
 from slither_actors.item import Item
 from slither_actors.stages import Consumer, Subscription, ask
@@ -139,7 +140,14 @@ class Reader(Consumer):
     """
 
     def init(
-        self, outlet: Outlet, *, link: RunLink, demand: int, collect: bool, subscribe_to: Sequence[Any]
+        self,
+        outlet: Outlet,
+        *,
+        link: RunLink,
+        demand: int,
+        collect: bool,
+        subscribe_to: Sequence[Any],
+        progress: ProgressTeller | None = None,
     ) -> None:
         """Subscribe to the last stage.
 
@@ -149,6 +157,7 @@ class Reader(Consumer):
             demand: items of the last stage on their way at one time.
             collect: keep the items until the end.
             subscribe_to: the last stage.
+            progress: told of what comes.
         """
         self.subscribe_to = subscribe_to
         self._outlet = outlet
@@ -157,6 +166,9 @@ class Reader(Consumer):
         self._demand = demand
         self._credits: dict[Any, Credit] = {}
         self._link = link
+        self._progress = progress
+        if progress is not None:
+            progress.begin()
         link.reader = self.ref
 
     def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str | None:
@@ -181,6 +193,8 @@ class Reader(Consumer):
         self._take(items, credit)
 
     def _take(self, items: Sequence[Item], credit: Credit) -> None:
+        if self._progress is not None:
+            self._progress.add(len(items))
         if self._collect:
             self._collected.extend(items)
             credit.consumed(len(items))
@@ -203,6 +217,8 @@ class Reader(Consumer):
         self.stop(NORMAL)
 
     def _finish(self, reason: Any) -> None:
+        if self._progress is not None:
+            self._progress.end()
         if self._collected:
             self._outlet.put(Arrival(self._collected, None))
             self._collected = []

@@ -15,22 +15,37 @@ failed batch of its own, in its place among the others.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from slither_actors import telemetry
-from slither_actors.actors import SHUTDOWN
+from slither_actors.actors import SHUTDOWN, Ref
 from slither_actors.context import Context
-from slither_actors.core import BatchingError, Ordering, Window, WindowStatistics, may_retry, retry_delay
+from slither_actors.core import (
+    BatchingError,
+    BatchTiming,
+    Insights,
+    InsightTally,
+    KeyedBatch,
+    Ordering,
+    SerialQueue,
+    Window,
+    WindowStatistics,
+    may_retry,
+    retry_delay,
+)
 from slither_actors.dispatch._batch import Batch, BatchOrigin
+from slither_actors.dispatch._insights import tell_insights
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._reader import Reader
+from slither_actors.dispatch._wind_up import WindUp
 from slither_actors.errors import BatchTimeoutError, RemoteError, TargetError, safe_text
 from slither_actors.item import Item
 from slither_actors.policy import Halt, Policy, Retry, Route, Skipping
@@ -93,6 +108,9 @@ class DispatchStatistics:
     """The last of those failures in words, with its batch; empty if there was none."""
 
 
+_Entry = list[Any] | BatchingError
+"""A batch that may start when there is room, or an item that is in none."""
+
 _Result = tuple[Batch, Policy | None]
 """A batch whose outcome is final, and the policy that its failure meets."""
 
@@ -136,12 +154,26 @@ class DispatchRunner(ProducerConsumer):
         self._bare = bare
         self._side = SideOutput(link, self.ref, Reader.take) if link is not None and side_output else None
         self._executor = options.make_executor()
-        self._batcher = options.make_strategy().batcher()
+        self._batcher = options.make_batcher()
+        waits = getattr(self._batcher, "batch_timeout", True)
+        self._tick = getattr(self._batcher, "tick", None) if waits else None
+        """Tells the batcher the time; None if time does not matter to it."""
+        self._ticking = False
+        """Whether the one timer of unfinished batches is set."""
+        measured = getattr(options, "insights", None) is not None
         self._origin = BatchOrigin(
-            context=context, timeout=options.timeout, label=label, reply_to=self.ref, on_done=_batch_done
+            context=context,
+            timeout=options.timeout,
+            label=label,
+            reply_to=self.ref,
+            on_done=_batch_done,
+            timed=measured,
         )
         self._window: Window[_Result] = Window(options.max_in_flight, Ordering(options.ordering))
-        self._ready: deque[list[Any] | BatchingError] = deque()
+        serial = getattr(options.make_strategy(), "serial", False)
+        self._tally = InsightTally(time.monotonic()) if measured else None
+        self._serial: SerialQueue[_Entry] | None = SerialQueue(_key_of) if serial else None
+        self._ready: deque[_Entry] | SerialQueue[_Entry] = deque() if self._serial is None else self._serial
         """Batches that may start when there is room, and items that are in none."""
         self._running: dict[int, Batch] = {}
         """Batches whose answer is awaited, also while they wait for another attempt."""
@@ -149,6 +181,7 @@ class DispatchRunner(ProducerConsumer):
         self._input_ended = False
         self._last_reason: Any = None
         self._halting = False
+        self._winding_up: WindUp | None = None
         self._items_in = self._emitted = self._skipped = self._routed = self._failed = 0
         self._batches = self._retries = 0
         self._errors: Counter[str] = Counter()
@@ -157,28 +190,46 @@ class DispatchRunner(ProducerConsumer):
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
-        self._take_back(-1)
+        self._take_back(-1, kill=self._kills)
         if self._link is not None:
             self._link.finished[self._context.stage or self._label] = self.statistics()
+        if self._tally is not None and self._link is not None:
+            tell_insights(self._link, self._tally, self._options)
 
     def _on_dead(self) -> None:
         # Killed, perhaps: then `terminate` did not run.
         if hasattr(self, "_running"):
-            self._take_back(-1)
+            self._take_back(-1, kill=self._kills)
         super()._on_dead()
 
-    def _take_back(self, after: int) -> None:
-        """Cancel the batches behind `after`; their answers count no more."""
-        for ref in [ref for ref in self._running if ref > after]:
-            self._withdraw(self._running.pop(ref))
+    @property
+    def _kills(self) -> bool:
+        """Whether what runs is killed when nobody wants the run any more."""
+        return self._link is not None and self._link.on_close == "kill"
 
-    def _withdraw(self, batch: Batch) -> None:
+    def _take_back(self, after: int, *, kill: bool = False) -> list[Batch]:
+        """Cancel the batches behind `after`; their answers count no more. Return those that may still run."""
+        behind = [self._running.pop(ref) for ref in [ref for ref in self._running if ref > after]]
+        return [batch for batch in behind if not self._withdraw(batch, kill=kill)]
+
+    def _withdraw(self, batch: Batch, *, kill: bool = False) -> bool:
+        """Cancel a batch; return whether it surely does not run."""
         if batch.timer is not None:
             batch.timer.cancel()
+        if not batch.started_at:
+            return True  # it waits for another attempt, and no executor knows of it
         try:
-            self._executor.cancel(batch)
+            return bool(self._executor.kill(batch) if kill else self._executor.cancel(batch))
         except Exception:
             logger.exception("%s: %s could not be cancelled", self._executor.name, batch.description)
+            return False
+
+    def wind_up(self, supervisor: Ref) -> None:
+        """Start nothing more, and tell the supervisor of the run when nothing runs any more."""
+        self._halting = True
+        self._ready.clear()
+        running = self._take_back(-1, kill=self._kills)
+        self._winding_up = WindUp(supervisor, running)
 
     def statistics(self) -> DispatchStatistics:
         """Return a snapshot; from outside through ``ref.run(DispatchRunner.snapshot)``."""
@@ -204,6 +255,19 @@ class DispatchRunner(ProducerConsumer):
         """As `statistics`, in the form of a request."""
         return self.statistics()
 
+    def insights(self, _: None) -> Insights | None:
+        """Where the time went so far, in the form of a request; None if nobody wanted to know."""
+        return None if self._tally is None else self._tally.insights(time.monotonic())
+
+    def _note_time(self, tally: InsightTally, batch: Batch) -> None:
+        timing = batch.timing
+        if timing is None and not self._executor.measures:
+            # It ran in this process, as far as we know, all the time until now.
+            now = time.monotonic()
+            timing = BatchTiming(os.getpid(), -1, batch.started_at, now, now - batch.started_at, 0.0, 0.0)
+        if timing is not None:
+            tally.add(batch.ref, batch.size, batch.attempt, timing)
+
     # -- the input ------------------------------------------------------------------
 
     def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str | None:
@@ -226,6 +290,8 @@ class DispatchRunner(ProducerConsumer):
 
     def _add(self, items: Sequence[Any]) -> None:
         """Batch the items; one whose weight or key cannot be found is a failure in its place."""
+        if self._tick is not None:
+            self._tick(time.monotonic(), 0)
         while True:
             try:
                 self._ready.extend(self._batcher.add(items))
@@ -235,6 +301,25 @@ class DispatchRunner(ProducerConsumer):
                 items = error.rest
                 continue
             return
+
+    def _let_go(self) -> None:
+        """Have unfinished batches go that have waited long enough, if there is room: else they go on filling.
+
+        One timer says when to look again. There is none while nothing waits, or there is no room.
+        """
+        room = self._window.room - len(self._ready)
+        if room <= 0 or self._tick is None:
+            return
+        now = time.monotonic()
+        self._ready.extend(self._tick(now, room))
+        due = self._batcher.due  # type: ignore[attr-defined]
+        if due is not None and not self._ticking:
+            self._ticking = True
+            self.run_after(max(0.0, due - now), DispatchRunner._time_is_up)
+
+    def _time_is_up(self, _: None) -> None:
+        self._ticking = False
+        self._pump()
 
     def _end_with_source(self, reason: Any) -> None:
         if reason != SHUTDOWN and (reason == "normal" or _halted(reason)):
@@ -253,6 +338,8 @@ class DispatchRunner(ProducerConsumer):
             return
         if not self._halting:
             window, ready = self._window, self._ready
+            if self._tick is not None:
+                self._let_go()
             while ready and window.has_room and not self._halting:
                 self._start(ready.popleft())
             if self._input_ended:
@@ -316,9 +403,13 @@ class DispatchRunner(ProducerConsumer):
     def _done(self, batch: Batch) -> None:
         """The executor has answered."""
         if self._running.get(batch.ref) is not batch:
+            if self._winding_up is not None:
+                self._winding_up.answered(batch)
             return
         if batch.timer is not None:
             batch.timer.cancel()
+        if self._tally is not None:
+            self._note_time(self._tally, batch)
         batch.check(self._executor)
         self._settle(batch, batch.error)
         self._pump()
@@ -338,6 +429,8 @@ class DispatchRunner(ProducerConsumer):
             if isinstance(policy, Halt):
                 self._halt_after(batch)
         del self._running[batch.ref]
+        if self._serial is not None:
+            self._serial.finish(batch.items)
         for _, (released, its_policy) in self._window.finish(batch.ref, (batch, policy)):
             self._apply(released, its_policy)
             if self._end_reason is not None:
@@ -444,6 +537,10 @@ class DispatchRunner(ProducerConsumer):
             error=error or RuntimeError("unknown"), batch=batch.description, stage=self._context.stage or ""
         )
         self._end_reason = (SHUTDOWN, halted)
+
+
+def _key_of(entry: _Entry) -> tuple[Hashable] | None:
+    return (entry.key,) if isinstance(entry, KeyedBatch) else None
 
 
 def _batch_done(runner: DispatchRunner, batch: Batch) -> None:

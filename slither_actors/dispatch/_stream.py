@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 from slither_actors.actors import NORMAL, SHUTDOWN, Crash, Ref
+from slither_actors.core import Insights
 from slither_actors.dispatch._default import pipes
+from slither_actors.dispatch._insights import insights_of
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Arrival, Ended
 from slither_actors.dispatch._runner import Halted
@@ -17,7 +20,7 @@ from slither_actors.dispatch._topology import RunPlan, RunSupervisor
 from slither_actors.errors import ActorExitError, ForkedRuntimeError, NotRunningError, SlitherError
 from slither_actors.item import Item
 
-__all__ = ["RunStream", "collect", "halted_by"]
+__all__ = ["RunStream", "close_run", "collect", "end_run", "halted_by", "start_run", "statistics_of"]
 
 _END_SECONDS = 10.0
 """How long the end of a run may take to tidy up before the caller goes on."""
@@ -51,26 +54,29 @@ def start_run(plan: RunPlan) -> Ref:
         raise NotRunningError(msg) from error
 
 
-def _end_run(link: RunLink) -> None:
+def end_run(link: RunLink) -> None:
     """Have a run end, whether it has started, is about to, or has ended."""
     link.close()
     if link.run is not None:
         with contextlib.suppress(ForkedRuntimeError):  # it is the parent's
+            if link.on_close != "abandon":
+                link.run.send(RunSupervisor.wind_up)
+                return
             # Not by an exit signal: a supervisor traps those and heeds only its parent's.
             link.run.stop(SHUTDOWN, block=False)
 
 
-def _close_run(link: RunLink) -> None:
+def close_run(link: RunLink) -> None:
     """End a run and wait until nothing of it is left."""
-    _end_run(link)
+    end_run(link)
     if link.run is not None:
-        link.run.join(_END_SECONDS)
+        link.run.join(link.close_timeout + _END_SECONDS)
 
 
 class RunStream(Iterator[Item]):
     """The items of a run, as they come. The run starts at the first one asked for.
 
-    Not thread-safe: one thread reads. Leaving the ``with`` block, `close`, or
+    One thread reads at a time; a second one gets a `RuntimeError`. Leaving the ``with`` block, `close`, or
     dropping the last reference ends the run, its input and its batches.
     """
 
@@ -81,6 +87,8 @@ class RunStream(Iterator[Item]):
         self._chunk: Iterator[Item] = iter(())
         self._arrival: Arrival | None = None
         self._closed = False
+        self._turn = threading.Lock()
+        """Held by the thread that waits for the next items."""
         self._finalizer: weakref.finalize[Any, Any] | None = None
 
     def __iter__(self) -> Iterator[Item]:
@@ -101,6 +109,12 @@ class RunStream(Iterator[Item]):
     def _next_chunk(self) -> None:
         if self._closed:
             raise StopIteration
+        if not self._turn.acquire(blocking=False):
+            msg = (
+                "the stream is being read by another thread, which waits for the next items. A stream is for "
+                "one reader: have one thread read and put the items into a `queue.Queue` for the others"
+            )
+            raise RuntimeError(msg)
         try:
             if not self._started:
                 self._start()
@@ -110,6 +124,8 @@ class RunStream(Iterator[Item]):
         except BaseException:
             self.close()
             raise
+        finally:
+            self._turn.release()
         if self._closed:
             raise StopIteration  # another thread has closed it
         if isinstance(arrived, Ended):
@@ -125,7 +141,7 @@ class RunStream(Iterator[Item]):
 
     def _start(self) -> None:
         self._started = True
-        self._finalizer = weakref.finalize(self, _end_run, self._plan.link)
+        self._finalizer = weakref.finalize(self, end_run, self._plan.link)
         self._finalizer.atexit = False
         start_run(self._plan)
 
@@ -144,7 +160,7 @@ class RunStream(Iterator[Item]):
         self._chunk = iter(())
         self._arrival = None
         if self._started:
-            _close_run(self._plan.link)
+            close_run(self._plan.link)
         if self._finalizer is not None:
             self._finalizer.detach()
 
@@ -154,19 +170,16 @@ class RunStream(Iterator[Item]):
         Raises:
             NotRunningError: the run has not started.
         """
-        run = self._plan.link.run
-        if run is None:
-            msg = "the run has not started: read from it first"
-            raise NotRunningError(msg)
-        found = dict(self._plan.link.finished)
-        try:
-            for name, ref in run.run(stages_of):
-                snapshot = getattr(ref.actor_class, "snapshot", None)
-                if snapshot is not None:
-                    found[name] = ref.run(snapshot)
-        except ActorExitError:
-            found |= self._plan.link.finished  # it has ended, just now or before
-        return found
+        return statistics_of(self._plan.link)
+
+    def insights(self) -> Insights:
+        """Return where the time went so far, or in all after the end; with the option ``insights=True``.
+
+        Raises:
+            OptionError: the option is off.
+            NotRunningError: the run has not started.
+        """
+        return insights_of(self._plan.link, self._plan.insights)
 
     def __enter__(self) -> Self:
         return self
@@ -175,6 +188,23 @@ class RunStream(Iterator[Item]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def statistics_of(link: RunLink) -> dict[str, Any]:
+    """See `RunStream.statistics`."""
+    run = link.run
+    if run is None:
+        msg = "the run has not started: read from it first"
+        raise NotRunningError(msg)
+    found = dict(link.finished)
+    try:
+        for name, ref in run.run(stages_of):
+            snapshot = getattr(ref.actor_class, "snapshot", None)
+            if snapshot is not None:
+                found[name] = ref.run(snapshot)
+    except ActorExitError:
+        found |= link.finished  # it has ended, just now or before
+    return found
 
 
 def collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
@@ -189,7 +219,7 @@ def collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
                 return items, halted_by(arrived.reason)
             items += arrived.items
     except BaseException:
-        _close_run(plan.link)
+        close_run(plan.link)
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,9 +10,12 @@ import attrs
 
 from slither_actors.actors import KILLED, SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
 from slither_actors.dispatch._link import RunLink
-from slither_actors.dispatch._reader import Outlet, Reader
-from slither_actors.dispatch._runner import Halted
+from slither_actors.dispatch._progress import ProgressTeller
+from slither_actors.dispatch._reader import Reader
+from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.errors import StartError
+
+logger = logging.getLogger("slither_actors.dispatch")
 
 __all__ = ["RunPlan", "RunSupervisor", "StagePlan"]
 
@@ -39,12 +43,20 @@ class RunPlan:
     """Registered for the run while it lives; no other run can have the same."""
 
     stages: Sequence[StagePlan]
-    outlet: Outlet
+    outlet: Any
+    """An `Outlet` or an `AsyncOutlet`: the way to whoever reads."""
+
     link: RunLink = attrs.field(factory=RunLink)
     demand: int
     """Items on their way to the caller at one time."""
 
     collect: bool
+    progress: ProgressTeller | None = None
+    """Told of what comes out."""
+
+    insights: Any = None
+    """Whether somebody wants to know where the time goes."""
+
     on_start: Callable[[RunSupervisor], None] | None = None
     """Runs before the stages start, in the supervisor."""
 
@@ -66,6 +78,8 @@ class RunSupervisor(Supervisor):
         self.run_link = plan.link
         """Found by the actors of the run, see `enclosing_run`."""
         self.reader: Ref | None = None
+        self._winding_up: int | None = None
+        """Runners that have batches at work; None while the run is not being closed."""
         super().init([])
         plan.link.run = self.ref
         self.continue_with()
@@ -98,6 +112,7 @@ class RunSupervisor(Supervisor):
             "link": plan.link,
             "demand": plan.demand,
             "collect": plan.collect,
+            "progress": plan.progress,
             "subscribe_to": [{"to": upstream, "max_demand": plan.demand, "cancel": "temporary"}],
         }
         self.reader = self._launch("reader", Reader, (plan.outlet,), options)
@@ -107,6 +122,36 @@ class RunSupervisor(Supervisor):
         for info in self._do_which_children():
             if info.id == "source" and info.ref is not None:
                 info.ref.send(info.ref.actor_class.drain)
+
+    def wind_up(self, _: None = None) -> None:
+        """End the run when its batches that run are done, or after a while; see ``on_close``."""
+        if self._winding_up is not None:
+            return
+        runners = [
+            info.ref
+            for info in self._do_which_children()
+            if info.ref is not None and issubclass(info.ref.actor_class, DispatchRunner)
+        ]
+        self._winding_up = len(runners) + 1
+        self.run_after(self.run_link.close_timeout, RunSupervisor._close_late)
+        for runner in runners:
+            runner.send(DispatchRunner.wind_up, self.ref)
+        self.wound_up()
+
+    def wound_up(self, _: None = None) -> None:
+        """A runner has nothing at work any more."""
+        assert self._winding_up is not None
+        self._winding_up -= 1
+        if self._winding_up == 0:
+            self.stop(SHUTDOWN)
+
+    def _close_late(self, _: None) -> None:
+        logger.warning(
+            "a run of %s was closed, and some batches still run after %g s: they are abandoned",
+            self.plan.label,
+            self.run_link.close_timeout,
+        )
+        self.stop(SHUTDOWN)
 
     def _launch(self, name: str, actor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Ref:
         spec = ChildSpec(id=name, start=(actor, args, options), restart="temporary")

@@ -18,7 +18,7 @@ room or failures, which are the runner's. Write one by subclassing `Executor`::
                 batch.fail(error)
 
         def cancel(self, batch):
-            batch.handle.cancel()
+            return batch.handle.cancel()
 
 What it answers is checked: another number of results, or an answer that is no
 exception where one is due, fails the batch and not the run.
@@ -45,6 +45,10 @@ class Executor(abc.ABC):
     """Whether it fails a batch that is past its `Batch.timeout` by itself. For one that does not, the
     runner does: it fails the batch and calls `cancel`; the timeout then counts from `submit`."""
 
+    measures = False
+    """Whether it sets `Batch.timing` of each batch that is `Batch.timed` and that was answered by whoever ran
+    it. For one that does not, insights count the time from `submit` to the answer as work."""
+
     @abc.abstractmethod
     def submit(self, batch: Batch) -> None:
         """Take a batch and return at once; call ``batch.succeed`` or ``batch.fail`` later, once.
@@ -52,8 +56,17 @@ class Executor(abc.ABC):
         Called in the runner's actor. An exception fails the batch.
         """
 
-    def cancel(self, batch: Batch) -> None:  # noqa: B027 - most have nothing to take back
-        """Nobody waits for `batch` any more: do not start it. Running on is fine. In the runner's actor."""
+    def cancel(self, batch: Batch) -> bool | None:  # noqa: B027 - most have nothing to take back
+        """Nobody waits for `batch` any more: do not start it. Running on is fine. In the runner's actor.
+
+        Returns:
+            True if it has not begun and will not. Else a run that is closed with ``on_close="wait"`` waits
+            for its answer.
+        """
+
+    def kill(self, batch: Batch) -> bool | None:
+        """As `cancel`, and end the batch if it runs and can be ended."""
+        return self.cancel(batch)
 
     def open(self) -> None:  # noqa: B027 - most need none
         """Prepare before the first batch of a run; a raise fails the start of the run."""
@@ -78,6 +91,7 @@ class FunctionExecutor(Executor):
     """
 
     keeps_time = True
+    measures = True
 
     def __init__(
         self,
@@ -105,7 +119,7 @@ class FunctionExecutor(Executor):
             on_pool(self.pool, batch.runner, _submit_again, (self, batch))
             return
         batch.handle = Job(
-            target=self.target,
+            target=self.target.with_stopwatch() if batch.timed else self.target,
             payloads=batch.payloads,
             reply_to=batch.runner,
             on_done=_job_done,
@@ -117,11 +131,19 @@ class FunctionExecutor(Executor):
         )
         pool.send(Pool.submit, batch.handle)
 
-    def cancel(self, batch: Batch) -> None:
-        """Take the batch back if no worker has begun it."""
+    def cancel(self, batch: Batch) -> bool:
+        """Take the batch back if no worker has begun it. It answers in any case, if the pool has it."""
         pool = find_pool(self.pool)
-        if pool is not None and batch.handle is not None:
-            pool.send(Pool.cancel, batch.handle)
+        if pool is None or batch.handle is None:
+            return True
+        pool.send(Pool.cancel, batch.handle)
+        return False
+
+    def kill(self, batch: Batch) -> bool:
+        """Take the batch back, or kill the worker that runs it."""
+        if batch.handle is not None:
+            batch.handle.kill = True
+        return self.cancel(batch)
 
 
 def _job_done(runner: Any, job: Job) -> None:
@@ -132,6 +154,7 @@ def _job_done(runner: Any, job: Job) -> None:
         on_pool(executor.pool, batch.runner, _submit_again, job.tag)
         return
     batch.handle = None
+    batch.timing = job.timing
     batch.settle(runner, job.results, job.error)
 
 

@@ -97,6 +97,11 @@ class Board:
         self.close_fd()
         self._page.close()
 
+    @property
+    def page(self) -> mmap.mmap:
+        """The memory itself."""
+        return self._page
+
     # -- worker's side
 
     def begin(self, ref: int, phase: Phase | int = Phase.RUNNING) -> bool:

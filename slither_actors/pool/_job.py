@@ -9,6 +9,7 @@ import attrs
 
 from slither_actors.actors import Ref
 from slither_actors.context import Context
+from slither_actors.core import BatchTiming
 from slither_actors.errors import PoolStoppedError, SlitherError
 from slither_actors.pool._segments import Segment
 from slither_actors.pool._target import Target
@@ -59,6 +60,9 @@ class Job:
 
     started: bool = False
     """Whether a worker has begun it. An error before that means that nothing ran."""
+
+    timing: BatchTiming | None = None
+    """Where its time went, if the target has a stopwatch and a worker has answered."""
 
     cancelled: bool = False
     worker_pid: int = 0

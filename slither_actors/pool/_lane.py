@@ -23,6 +23,7 @@ from slither_actors.pool._payloads import dumps, dumps_batch, main_can_be_import
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._segments import Segment, Segments, send_segment
 from slither_actors.pool._sharing import pack_batch
+from slither_actors.pool._stopwatch import timing
 
 __all__ = ["Definitions", "Doom", "Lane", "OutOfStepError"]
 
@@ -127,6 +128,7 @@ class Lane:
     pace: float | None = attrs.field(default=None, init=False)
     """Recent seconds per batch, smoothed."""
 
+    opened_at: float = attrs.field(default=0.0, init=False)
     ready_at: float | None = attrs.field(default=None, init=False)
     problem: str = attrs.field(default="", init=False)
     """What is wrong with the worker, where its exit status does not tell."""
@@ -151,6 +153,7 @@ class Lane:
         """Take a fresh process."""
         assert process.sock is not None
         self.process = process
+        self.opened_at = time.monotonic()
         self.doom = self.doomed_ref = self.ready_at = self.revoked = None
         self.closed = self.writing = False
         self.shares = True
@@ -198,7 +201,9 @@ class Lane:
         """
         target = self._targets.find(job.target)
         if target is None:
-            target = self._define(self._targets, job.target, b"t" + job.target.dumps())
+            target = self._define(
+                self._targets, job.target, (b"w" if job.target.timed else b"t") + job.target.dumps()
+            )
         context = 0
         if job.context is not None:
             found = self._contexts.find(job.context)
@@ -242,6 +247,8 @@ class Lane:
         now = time.monotonic()
         took = now - self.begun_at
         self.pace = took if self.pace is None else self.pace + _SMOOTHING * (took - self.pace)
+        if job.target.timed:
+            job.timing = timing(self, ref, now)
         if following is not None:
             self.begin(self.jobs[following])
         else:

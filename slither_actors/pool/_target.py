@@ -31,7 +31,7 @@ class Target:
     target and use it for all batches.
     """
 
-    __slots__ = ("_data", "name", "room", "spec", "writable")
+    __slots__ = ("_data", "_with_stopwatch", "name", "room", "spec", "timed", "writable")
 
     def __init__(self, spec: str | Callable[..., Any], *, writable: bool = False) -> None:
         if isinstance(spec, str):
@@ -48,6 +48,9 @@ class Target:
         self.room: int | None = None
         """How many bytes its results take in shared memory, as far as is known; written by pools."""
         self._data: bytes | None = None
+        self.timed = False
+        """Whether workers measure how long it runs, see `Job.timing`."""
+        self._with_stopwatch: Target | None = None
 
     @classmethod
     def of(cls, value: Target | str | Callable[..., Any]) -> Target:
@@ -56,6 +59,13 @@ class Target:
 
     def __repr__(self) -> str:
         return f"<Target {self.name}>"
+
+    def with_stopwatch(self) -> Target:
+        """Return the same target as one that workers measure; always the same one."""
+        if self._with_stopwatch is None:
+            self._with_stopwatch = Target(self.spec, writable=self.writable)
+            self._with_stopwatch.timed = True
+        return self._with_stopwatch
 
     def dumps(self) -> bytes:
         """Return what a worker needs to `resolve` it.

@@ -34,6 +34,7 @@ from slither_actors.pool._board import Board, Phase
 from slither_actors.pool._mapped import MappedSegments, SegmentError
 from slither_actors.pool._payloads import ErrorRecord, dumps, loads
 from slither_actors.pool._sharing import open_batch, pack_results
+from slither_actors.pool._stopwatch import timed
 from slither_actors.pool._target import Function, resolve, run_hook
 
 __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
@@ -98,6 +99,8 @@ class Worker:
         self._next_call = 0
         self._targets: dict[int, bytes] = {}
         self._functions: dict[int, tuple[str, Function]] = {}
+        self._timed: set[int] = set()
+        """Those of them that are measured."""
         self._contexts: dict[int, Context] = {}
         self._peak_due = 0.0
 
@@ -194,9 +197,10 @@ class Worker:
         return True
 
     def _define(self, index: int, body: bytes | bytearray) -> None:
-        if body[:1] == b"t":
+        if body[:1] in (b"t", b"w"):
             self._targets[index] = bytes(body[1:])
             self._functions.pop(index, None)
+            (self._timed.add if body[:1] == b"w" else self._timed.discard)(index)
         else:
             context: Context = pickle.loads(body[1:])  # from our own driver
             if context.views is None:
@@ -267,7 +271,11 @@ class Worker:
     def _load(self, ref: int, index: int) -> tuple[str, Function]:
         # An import may take long; the board says so, since it is not the batch that is slow.
         self._board.begin(ref, Phase.LOADING)
-        known = self._functions[index] = resolve(self._targets[index])
+        name, function = resolve(self._targets[index])
+        known = self._functions[index] = (
+            name,
+            timed(function, self._board) if index in self._timed else function,
+        )
         self._board.begin(ref, Phase.RUNNING)
         return known
 

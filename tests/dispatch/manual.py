@@ -16,7 +16,7 @@ from slither_actors.dispatch import Batch, DispatchRunner, DispatchStatistics, E
 SECONDS = 20.0
 """How long to wait for what must happen. Nothing waits this long unless it is broken."""
 
-RUN_ACTORS = {"ItemSource", "_Input", "DispatchRunner", "Reader", "RunSupervisor"}
+RUN_ACTORS = {"ItemSource", "AsyncItemSource", "_Input", "DispatchRunner", "Reader", "RunSupervisor"}
 
 
 class Manual(Executor):

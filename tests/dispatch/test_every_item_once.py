@@ -109,10 +109,18 @@ class Case:
     input_raises: bool
 
 
+timeouts = st.sampled_from([None, 1e-9, 0.001, 3600.0])
 strategies = st.one_of(
-    st.builds(FixedBatch, st.integers(1, 7)),
-    st.builds(WeightedBatch, max_weight=st.integers(1, 12), weight=st.just(weight)),
-    st.builds(KeyPartition, key=st.just(key), batch_size=st.integers(1, 6), max_pending=st.integers(6, 20)),
+    st.builds(FixedBatch, st.integers(1, 7), batch_timeout=timeouts),
+    st.builds(WeightedBatch, max_weight=st.integers(1, 12), weight=st.just(weight), batch_timeout=timeouts),
+    st.builds(
+        KeyPartition,
+        key=st.just(key),
+        batch_size=st.integers(1, 6),
+        max_pending=st.integers(6, 20),
+        batch_timeout=timeouts,
+        serial=st.booleans(),
+    ),
 )
 numbers = st.lists(st.integers(-60, 60), max_size=60)
 cases = st.builds(
@@ -176,6 +184,10 @@ def _then_raise(items: list[Item]) -> Iterator[Item]:
     raise InputError
 
 
+def _key_of(item: Item) -> int:
+    return -1 if item.payload % 17 == 3 else key(item)
+
+
 def check(
     case: Case, items: list[Item], found: list[Item], error: DispatchError | None, statistics: Any
 ) -> None:
@@ -211,6 +223,10 @@ def check(
     else:
         assert "halt" in case.policy
         assert seen.items_in <= len(items)
+    if isinstance(case.strategy, KeyPartition) and (case.strategy.serial or case.ordering == "preserve"):
+        for number in range(4):
+            ids = [item.id for item in found if _key_of(by_id[item.id]) == number]
+            assert ids == sorted(ids)
     if case.ordering == "preserve" and isinstance(case.strategy, FixedBatch):
         assert [item.id for item in found] == [item.id for item in items[: len(found)]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from slither_actors import dispatch
-from slither_actors.dispatch import FixedBatch, FunctionExecutor, InlineExecutor
+from slither_actors.dispatch import FixedBatch, FunctionExecutor, InlineExecutor, KeyPartition, WeightedBatch
 from slither_actors.errors import DispatchError, OptionError, PoolError
 
 inline = InlineExecutor(lambda batch: batch)
@@ -32,6 +32,15 @@ def test_an_unknown_option_is_named_with_the_nearest_known_one(function: Any) ->
         ("batch_size", 0),
         ("batch_size", 2.5),
         ("batch_size", True),
+        ("batch_timeout", 0),
+        ("batch_timeout", float("inf")),
+        ("batch_timeout", "soon"),
+        ("pool", 5),
+        ("pool", ""),
+        ("context", {"session_id": "mine"}),
+        ("progress", "yes"),
+        ("insights", 5),
+        ("insights", True),
         ("max_in_flight", 0),
         ("ordering", "random"),
         ("on_error", "ignore"),
@@ -48,7 +57,41 @@ def test_a_wrong_value_is_told_with_what_is_allowed(option: str, value: Any) -> 
     assert caught.value.option == option
 
 
-@pytest.mark.parametrize("option", ["strategy", "batch_size", "max_in_flight", "ordering"])
+def test_options_that_would_do_nothing_are_refused() -> None:
+    """The executor has its pool, and the strategy its size."""
+    with pytest.raises(
+        OptionError, match="option 'pool' is for a callable or a name; InlineExecutor has its own"
+    ):
+        dispatch.run([1], executor=inline, pool="gpu")
+    with pytest.raises(OptionError, match="option 'batch_size' is for the default strategy"):
+        dispatch.stream([1], executor=inline, strategy=FixedBatch(2), batch_size=5)
+
+
+def test_the_time_of_the_default_strategy_is_not_for_another() -> None:
+    """That has its own."""
+    with pytest.raises(OptionError, match="option 'batch_timeout' is for the default strategy"):
+        dispatch.run([1], executor=inline, strategy=FixedBatch(2), batch_timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "option"),
+    [
+        (lambda: FixedBatch(2, batch_timeout=0), "batch_timeout"),
+        (lambda: WeightedBatch(max_weight=1, weight=len, batch_timeout=float("nan")), "batch_timeout"),
+        (lambda: WeightedBatch(max_weight=1, weight=5), "weight"),  # type: ignore[arg-type]
+        (lambda: KeyPartition(key="name"), "key"),  # type: ignore[arg-type]
+        (lambda: KeyPartition(key=len, serial="no"), "serial"),  # type: ignore[arg-type]
+        (lambda: KeyPartition(key=len, batch_timeout=-1), "batch_timeout"),
+    ],
+)
+def test_a_wrong_option_of_a_strategy_is_refused_where_it_is_made(make: Any, option: str) -> None:
+    """By its name."""
+    with pytest.raises(OptionError, match="allowed (is|are)") as caught:
+        make()
+    assert caught.value.option == option
+
+
+@pytest.mark.parametrize("option", ["strategy", "batch_size", "batch_timeout", "max_in_flight", "ordering"])
 def test_what_has_no_meaning_for_one_batch_is_refused(option: str) -> None:
     """`call_batch` takes the rest."""
     with pytest.raises(OptionError, match="has no meaning for one batch"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slither_actors import Item, Retry, Route, dispatch
+from slither_actors import Retry, Route, dispatch
 from slither_actors.dispatch import InlineExecutor, KeyPartition, WeightedBatch
 from slither_actors.errors import DispatchError, OptionError
 from tests.dispatch.manual import Manual, in_thread, payloads
@@ -81,44 +81,6 @@ def test_an_item_that_cannot_be_placed_may_be_routed() -> None:
     policy = Route(lambda item, error: item.update_payload(type(error).__name__))
     found = dispatch.run(["odd"], executor=Manual(), strategy=by_size, on_error=policy)
     assert payloads(found) == ["BatchingError"]
-
-
-def test_a_strategy_of_ones_own() -> None:
-    """Anything with a `batcher`; one that breaks its contract ends the run with its error."""
-
-    class Pairs:
-        def __init__(self) -> None:
-            self.held: list[Item] = []
-
-        def batcher(self) -> Any:
-            return self
-
-        @property
-        def pending(self) -> int:
-            return len(self.held)
-
-        def add(self, items: Any) -> Any:
-            if any(item.payload == "break" for item in items):
-                raise LookupError("broken")
-            self.held += items
-            pairs = []
-            while len(self.held) >= 2:
-                pairs.append(self.held[:2])
-                del self.held[:2]
-            return pairs
-
-        def flush(self) -> Any:
-            rest, self.held = self.held, []
-            return [rest] if rest else []
-
-        def wanted(self, room: int) -> int:
-            return 2 * room
-
-    found = payloads(dispatch.run(["a", "b", "c"], executor=sizes, strategy=Pairs()))
-    assert found == [("a", 2), ("b", 2), ("c", 1)]
-    with pytest.raises(DispatchError) as caught:
-        dispatch.run(["a", "break"], executor=sizes, strategy=Pairs())
-    assert isinstance(caught.value.reason, LookupError)
 
 
 def test_contradictory_bounds_are_told_at_the_call() -> None:

@@ -184,3 +184,20 @@ def test_a_halt_reaches_the_reader_after_the_results() -> None:
     assert caught.value.partial_results == []
     assert list(stream) == []
     assert actors_of_runs() == []
+
+
+def test_a_second_thread_is_told_that_one_reads() -> None:
+    """And the first one goes on; one after the other may read."""
+    with (
+        dispatch.stream(range(4), executor=(manual := Manual()), batch_size=2) as stream,
+        in_thread(lambda: payloads(itertools.islice(stream, 2))) as first,
+        manual,
+    ):
+        batches = manual.take(2)
+        for read in (next, list):
+            with pytest.raises(RuntimeError, match="the stream is being read by another thread"):
+                read(stream)
+        double(batches[0])
+        assert first.result(SECONDS) == [0, 2]
+        double(batches[1])
+        assert payloads(stream) == [4, 6]

@@ -1,0 +1,51 @@
+"""The insights of a run, from its runner to whoever asks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from slither_actors.core import Insights, InsightTally
+from slither_actors.dispatch._link import RunLink
+from slither_actors.errors import ActorExitError, NotRunningError, OptionError
+
+__all__ = ["insights_of", "tell_insights"]
+
+logger = logging.getLogger("slither_actors.dispatch")
+
+
+def tell_insights(link: RunLink, tally: InsightTally, options: Any) -> None:
+    """Leave the last ones with the run, and call the user's function. In the runner, at its end."""
+    link.insights = tally.insights(time.monotonic())
+    if callable(options.insights):
+        try:
+            options.insights(link.insights)
+        except Exception:
+            logger.exception("the function for the insights of a run failed")
+
+
+def insights_of(link: RunLink, wanted: Any) -> Insights:
+    """See `RunStream.insights`."""
+    if wanted is None:
+        raise OptionError(
+            "insights", "is off; allowed is insights=True, to have them", where="dispatch.stream"
+        )
+    if link.insights is not None:
+        return link.insights
+    run = link.run
+    if run is None:
+        raise NotRunningError("the run has not started: read from it first")
+    try:
+        for _, ref in run.run(_stages):
+            ask = getattr(ref.actor_class, "insights", None)
+            if ask is not None:
+                found: Insights = ref.run(ask)
+                return found
+    except ActorExitError:
+        pass  # it has just ended
+    return link.insights or InsightTally(time.monotonic()).insights(time.monotonic())
+
+
+def _stages(run: Any, _: None) -> list[tuple[str, Any]]:
+    return [(str(info.id), info.ref) for info in run._do_which_children() if info.ref is not None]

@@ -1,0 +1,109 @@
+"""What `run`, `stream` and their async forms have in common: the checks, and the layout of the run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterable, Iterable, Mapping, Sized
+from typing import Any
+
+from slither_actors.config import build
+from slither_actors.context import Context
+from slither_actors.dispatch._async_source import AsyncItemSource
+from slither_actors.dispatch._async_stream import AsyncOutlet
+from slither_actors.dispatch._link import RunLink
+from slither_actors.dispatch._options import RunOptions
+from slither_actors.dispatch._progress import progress_teller
+from slither_actors.dispatch._reader import Outlet
+from slither_actors.dispatch._runner import DispatchRunner, Halted
+from slither_actors.dispatch._source import ItemSource
+from slither_actors.dispatch._topology import RunPlan, StagePlan
+from slither_actors.dispatch.executor import Executor
+from slither_actors.dispatch.strategy import FixedBatch
+from slither_actors.errors import DispatchError, OptionError
+from slither_actors.item import Item
+
+__all__ = ["Items", "checked_items", "dispatch_error", "dispatch_options", "dispatch_plan"]
+
+_MAX_DEMAND = 100_000
+"""The most items on their way to the caller at one time."""
+
+Items = Iterable[Any] | AsyncIterable[Any]
+"""What may be dispatched."""
+
+
+def dispatch_options(executor: Any, options: Mapping[str, Any], where: str) -> RunOptions:
+    """Check the options of a run."""
+    checked = build(RunOptions, {"executor": executor, **options}, where=where)
+    if checked.strategy is not None and "batch_size" in options:
+        problem = "is for the default strategy; with another one, which has its own, allowed is none"
+        raise OptionError("batch_size", problem, where=where)
+    if isinstance(executor, Executor) and "pool" in options:
+        problem = f"is for a callable or a name; {type(executor).__name__} has its own, allowed is none"
+        raise OptionError("pool", problem, where=where)
+    if checked.insights is True and not where.endswith("stream"):
+        problem = "is True, and nobody could ask for them; allowed are a function that takes them, and None"
+        raise OptionError("insights", problem, where=where)
+    return checked
+
+
+def checked_items(items: Any, where: str) -> Items:
+    """Refuse what is no iterable of payloads."""
+    if isinstance(items, (str, bytes)) or not isinstance(items, (Iterable, AsyncIterable)):
+        problem = f"is {items!r:.200}; allowed is an iterable of payloads, or an async one"
+        raise OptionError("items", problem, where=where)
+    if not isinstance(items, Iterable) and not where.startswith("dispatch.a") and running_loop() is not None:
+        name = where.removeprefix("dispatch.")
+        problem = (
+            f"is an async iterable, and {where} would block the event loop that is to read it; "
+            f"here allowed is dispatch.a{name}"
+        )
+        raise OptionError("items", problem, where=where)
+    return items
+
+
+def running_loop() -> Any:
+    """The event loop that runs in this thread, or None; asyncio is not imported for that."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
+
+
+def dispatch_plan(
+    items: Items, options: RunOptions, outlet: Outlet | AsyncOutlet, *, collect_all: bool
+) -> RunPlan:
+    """Lay out a run."""
+    link = RunLink(options.on_close, options.close_timeout)
+    # Most strategies look at items. Where none does, an item is made once, with its result.
+    bare = type(options.make_strategy()) is FixedBatch
+    source: dict[str, Any] = {"link": link, "wrap": not bare}
+    if not isinstance(items, Iterable):
+        source["loop"] = running_loop()
+    runner = {
+        "context": options.context or Context(),
+        "link": link,
+        "side_output": False,
+        "bare": bare,
+    }
+    return RunPlan(
+        label="dispatch",
+        stages=[
+            StagePlan(
+                name="source",
+                actor=ItemSource if isinstance(items, Iterable) else AsyncItemSource,
+                args=(lambda: items,),
+                options=source,
+                takes_input=False,
+            ),
+            StagePlan(name="dispatch", actor=DispatchRunner, args=(options,), options=runner),
+        ],
+        outlet=outlet,
+        link=link,
+        demand=_MAX_DEMAND if collect_all else min(options.batch_size * options.max_in_flight, _MAX_DEMAND),
+        collect=collect_all,
+        progress=progress_teller(options.progress, len(items) if isinstance(items, Sized) else None),
+        insights=options.insights,
+    )
+
+
+def dispatch_error(halted: Halted, partial: list[Item]) -> DispatchError:
+    """What a halted run raises."""
+    return DispatchError(halted.error, partial, batch=halted.batch)
