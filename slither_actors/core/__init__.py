@@ -5,8 +5,9 @@ and performs what it decides. Times and random numbers are arguments.
 """
 
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
-from slither_actors.core._backoff import may_retry, retry_delay
+from slither_actors.core._backoff import is_one_of, may_retry, retry_delay
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
+from slither_actors.core._breaker import Breaker, BreakerState
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
 from slither_actors.core._checked_fan_out import CheckedFanOut, checked_fan_out, missing_in_fan_out
@@ -125,6 +126,9 @@ __all__ = [
     "comes_back",
     "find_stalls",
     "is_abnormal",
+    "is_one_of",
+    "Breaker",
+    "BreakerState",
     "may_retry",
     "missing_in_fan_out",
     "on_exit",

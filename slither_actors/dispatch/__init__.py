@@ -1,15 +1,18 @@
 """Bounded, batched fan-out: never more batches than there is room for, the input read no further."""
 
 from slither_actors.dispatch._batch import Batch
+from slither_actors.dispatch._dead_letters import DeadLetter
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._run import call_batch, run, stream
-from slither_actors.dispatch._runner import DispatchRunner, DispatchStatistics, Halted
+from slither_actors.dispatch._runner import DispatchRunner
+from slither_actors.dispatch._statistics import DispatchStatistics, Halted
 from slither_actors.dispatch._stream import RunStream
 from slither_actors.dispatch.executor import Executor, FunctionExecutor, InlineExecutor
 from slither_actors.dispatch.strategy import FixedBatch, KeyPartition, Strategy, WeightedBatch
 
 __all__ = [
     "Batch",
+    "DeadLetter",
     "DispatchOptions",
     "DispatchRunner",
     "DispatchStatistics",

@@ -172,6 +172,10 @@ class Batch:
         """Return the batch as it is run again, under the same reference and with the same items."""
         return Batch(self.ref, self.items, self._origin, attempt=self.attempt + 1)
 
+    def same_attempt(self) -> Batch:
+        """Return the batch as it is submitted again where nothing has run."""
+        return Batch(self.ref, self.items, self._origin, attempt=self.attempt)
+
 
 def checked_results(results: Any, expected: int, name: str) -> list[Any]:
     """Take what a batch function returned as a list of `expected` results.

@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from slither_actors import telemetry
-from slither_actors.actors import SHUTDOWN
+from slither_actors.actors import SHUTDOWN, Timer
 from slither_actors.core import Ordering, Window, may_retry, retry_delay
-from slither_actors.dispatch._batch import Batch
+from slither_actors.dispatch._batch import Batch, BatchOrigin
+from slither_actors.dispatch._circuit import circuit_of
+from slither_actors.dispatch._dead_letters import DeadLetterOffice, words
 from slither_actors.dispatch._statistics import Halted
-from slither_actors.errors import RemoteError, TargetError, safe_text
+from slither_actors.errors import (
+    BatchTimeoutError,
+    CircuitOpenError,
+    PoisonBatchError,
+    TargetError,
+    WorkerCrashError,
+)
 from slither_actors.item import Item
-from slither_actors.policy import Halt, Policy, Retry, Route, Skipping
+from slither_actors.policy import Halt, Policy, Retry, Route, Skipping, last_policy
 from slither_actors.stages import ProducerConsumer
 
 if TYPE_CHECKING:
@@ -34,6 +44,16 @@ BatchResult = tuple[Batch, Policy | None]
 """A batch whose outcome is final, and the policy that its failure meets."""
 
 
+@attrs.define
+class _Past:
+    """What became of the earlier attempts of a batch."""
+
+    began_at: float
+    """When the first one began, by `time.monotonic`."""
+
+    kills: list[WorkerCrashError] = attrs.field(factory=list)
+
+
 class BatchOutcomes(ProducerConsumer):
     """Decides and performs what the answers of executors mean. The base of `DispatchRunner`."""
 
@@ -46,6 +66,7 @@ class BatchOutcomes(ProducerConsumer):
     _items_in: int
     _keep_skipped: bool
     _options: DispatchOptions
+    _origin: BatchOrigin
     _running: dict[int, Batch]
     """Batches whose answer is awaited, also while they wait for another attempt."""
 
@@ -53,11 +74,35 @@ class BatchOutcomes(ProducerConsumer):
     _window: Window[BatchResult]
 
     def _init_outcomes(self) -> None:
-        """Start counting."""
+        """Start counting. The executor is open."""
         self._emitted = self._skipped = self._routed = self._failed = 0
-        self._batches = self._retries = 0
+        self._batches = self._retries = self._timeouts = self._crashes = self._poisoned = self._refused = 0
         self._errors: Counter[str] = Counter()
         self._last_error = ""
+        self._pasts: dict[int, _Past] = {}
+        """Of the batches that have failed and are not final."""
+        self._barred: deque[Batch] = deque()
+        """Batches that wait for the circuit to let them pass."""
+        self._trial: Timer | None = None
+        self._circuit = circuit_of(self._executor, self._options.breaker)
+        receiver = self._options.dead_letters
+        self._dead_letters = None if receiver is None else DeadLetterOffice(receiver, self._origin.label)
+
+    def _end_outcomes(self) -> None:
+        if hasattr(self, "_circuit"):
+            self._circuit.forget(self.ref)
+
+    def _failure_figures(self) -> dict[str, int]:
+        office = self._dead_letters
+        return {
+            "retries": self._retries,
+            "timeouts": self._timeouts,
+            "crashes": self._crashes,
+            "poisoned": self._poisoned,
+            "refused": self._refused,
+            "dead_letters": 0 if office is None else office.sent,
+            "dead_letters_lost": 0 if office is None else office.lost,
+        }
 
     # -- what the runner does ---------------------------------------------------------
 
@@ -65,6 +110,11 @@ class BatchOutcomes(ProducerConsumer):
         raise NotImplementedError
 
     def _submit(self, batch: Batch) -> None:
+        """Hand a batch to the executor, if its circuit lets it pass."""
+        raise NotImplementedError
+
+    def _send(self, batch: Batch) -> None:
+        """Hand a batch to the executor."""
         raise NotImplementedError
 
     def _take_back(self, after: int) -> None:
@@ -95,20 +145,73 @@ class BatchOutcomes(ProducerConsumer):
         self._tell_done(batch, error)
         policy: Policy | None = None
         if error is not None:
-            # A function that no worker can import is a mistake in the program, not in an item.
-            policy = Halt() if isinstance(error, TargetError) else self._options.on_error
+            error = batch.error = self._judged(batch, error)
+            policy = self._policy_for(batch, error, may_retry_it=may_retry_it)
             if isinstance(policy, Retry):
-                if may_retry_it and may_retry(policy, batch.attempt, error):
-                    self._try_again(batch, policy)
-                    return
-                policy = policy.then
+                return
             if isinstance(policy, Halt):
                 self._halt_after(batch)
+        else:
+            if not self._circuit.is_calm:
+                self._circuit.ended(None)
+            if self._pasts:
+                self._pasts.pop(batch.ref, None)
         del self._running[batch.ref]
         for _, (released, its_policy) in self._window.finish(batch.ref, (batch, policy)):
             self._apply(released, its_policy)
             if self._end_reason is not None:
                 return
+
+    def _judged(self, batch: Batch, error: BaseException) -> BaseException:
+        """Count a failure; return what it amounts to, which is more than a crash after several."""
+        if isinstance(error, CircuitOpenError):
+            return error
+        self._circuit.ended(error)
+        past = self._pasts.get(batch.ref)
+        if past is None:
+            past = self._pasts[batch.ref] = _Past(batch.started_at)
+        if isinstance(error, BatchTimeoutError):
+            self._timeouts += 1
+        elif isinstance(error, WorkerCrashError):
+            self._crashes += 1
+            past.kills.append(error)
+            limit = self._options.poison_after
+            if limit is not None and len(past.kills) >= max(limit, 2):
+                poison = PoisonBatchError(batch=batch.name, kills=past.kills)
+                poison.__cause__ = error
+                return poison
+        return error
+
+    def _policy_for(self, batch: Batch, error: BaseException, *, may_retry_it: bool) -> Policy:
+        """What the failure means: a `Retry` that has been arranged, or what is to be done in its turn."""
+        # A function that no worker can import is a mistake in the program, not in an item.
+        policy = Halt() if isinstance(error, TargetError) else self._options.on_error
+        if isinstance(policy, Retry):
+            if may_retry_it and self._may_retry(batch, policy, error):
+                return policy
+            policy = last_policy(policy)
+        self._pasts.pop(batch.ref, None)
+        return policy
+
+    def _may_retry(self, batch: Batch, policy: Retry, error: BaseException) -> bool:
+        """Arrange another attempt, if there is to be one."""
+        past = self._pasts.get(batch.ref)
+        elapsed = 0.0 if past is None else time.monotonic() - past.began_at
+        if isinstance(error, CircuitOpenError):
+            wait = self._circuit.next_trial()
+            if policy.max_time is not None and elapsed + wait >= policy.max_time:
+                return False
+            self._wait_for_circuit(batch)
+            return True
+        if self._options.poison_after == 1 and isinstance(error, WorkerCrashError):
+            return False
+        delay = retry_delay(policy, batch.attempt, random.random())
+        if not may_retry(policy, batch.attempt, error, elapsed + delay):
+            return False
+        self._retries += 1
+        again = self._running[batch.ref] = batch.next_attempt()
+        self.run_after(delay, _resubmit, again)
+        return True
 
     def _halt_after(self, batch: Batch) -> None:
         """Start nothing new. What precedes the failed batch goes on, if there is an order."""
@@ -116,12 +219,41 @@ class BatchOutcomes(ProducerConsumer):
         if self._window.ordering is Ordering.PRESERVE:
             self._take_back(batch.ref)
 
-    def _try_again(self, batch: Batch, policy: Retry) -> None:
-        self._retries += 1
-        again = batch.next_attempt()
-        self._running[batch.ref] = again
-        delay = retry_delay(policy, batch.attempt, random.random())
-        self.run_after(delay, _resubmit, again)
+    # -- the circuit ------------------------------------------------------------------
+
+    def _bar(self, batch: Batch) -> bool:
+        """Whether the circuit does not let the batch pass; then it is answered."""
+        if self._circuit.allows():
+            return False
+        self._refused += 1
+        # As a message, like the answer of an executor: the pump that called us goes on.
+        batch.fail(self._circuit.refusal(batch.name))
+        return True
+
+    def _wait_for_circuit(self, batch: Batch) -> None:
+        """Hold the batch until the circuit lets it pass. That costs no attempt."""
+        again = self._running[batch.ref] = batch.same_attempt()
+        self._barred.append(again)
+        self._await_trial()
+
+    def _await_trial(self) -> None:
+        self._circuit.wake(self.ref, _on_circuit)
+        if self._trial is None:
+            self._trial = self.run_after(self._circuit.next_trial(), _on_trial)
+
+    def _try_barred(self) -> None:
+        """Submit what the circuit lets pass now."""
+        barred = self._barred
+        while barred:
+            if not self.waits_for(barred[0]):
+                barred.popleft()
+            elif self._circuit.is_calm or self._circuit.allows():
+                batch = barred.popleft()
+                self._tell_started(batch)
+                self._send(batch)
+            else:
+                self._await_trial()
+                return
 
     # -- telling --------------------------------------------------------------------
 
@@ -158,6 +290,8 @@ class BatchOutcomes(ProducerConsumer):
         """Perform the final outcome of a batch, in its turn."""
         if batch.error is not None:
             self._note_failure(batch, batch.error)
+            if self._dead_letters is not None and not isinstance(policy, Route):
+                self._dead_letters.take(batch, batch.error)
         if policy is None:
             self._batches += 1
             self._emitted += batch.size
@@ -173,10 +307,10 @@ class BatchOutcomes(ProducerConsumer):
             self._halt(batch, batch.error)
 
     def _note_failure(self, batch: Batch, error: BaseException) -> None:
-        kind, text = type(error).__name__, safe_text(error)
-        if isinstance(error, RemoteError):
-            kind, text = error.type_name.removeprefix("builtins."), error.message
+        kind, text = words(error)
         self._errors[kind] += batch.size
+        if isinstance(error, PoisonBatchError):
+            self._poisoned += batch.size
         # As text: the exception would keep the frames alive that it went through.
         text = f"{kind}: {text}"
         self._last_error = text if batch.description in text else f"{batch.description}: {text}"
@@ -192,6 +326,8 @@ class BatchOutcomes(ProducerConsumer):
                     raise TypeError(msg)
             except Exception as error:  # noqa: BLE001 - the user's function; there is no policy for it
                 error.__cause__ = batch.error
+                if self._dead_letters is not None:
+                    self._dead_letters.take(batch, error)
                 self._halt(batch, error)
                 return
             (stay if self._side is None or routed.route == item.route else leave).append(routed)
@@ -216,3 +352,12 @@ class BatchOutcomes(ProducerConsumer):
 def _resubmit(runner: BatchOutcomes, batch: Batch) -> None:
     if runner.waits_for(batch):
         runner._submit(batch)
+
+
+def _on_circuit(runner: BatchOutcomes, _: None) -> None:
+    runner._try_barred()
+
+
+def _on_trial(runner: BatchOutcomes, _: None) -> None:
+    runner._trial = None
+    runner._try_barred()

@@ -89,12 +89,13 @@ class DispatchRunner(BatchOutcomes):
         self._last_reason: Any = None
         self._halting = False
         self._items_in = 0
-        self._init_outcomes()
         self._executor.open()
+        self._init_outcomes()
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
         self._take_back(-1)
+        self._end_outcomes()
         if self._link is not None:
             self._link.finished[self._context.stage or self._label] = self.statistics()
 
@@ -102,6 +103,7 @@ class DispatchRunner(BatchOutcomes):
         # Killed, perhaps: then `terminate` did not run.
         if hasattr(self, "_running"):
             self._take_back(-1)
+            self._end_outcomes()
         super()._on_dead()
 
     def _take_back(self, after: int) -> None:
@@ -132,7 +134,7 @@ class DispatchRunner(BatchOutcomes):
             routed=self._routed,
             failed=self._failed,
             batches=self._batches,
-            retries=self._retries,
+            **self._failure_figures(),
             errors=dict(self._errors),
             last_error=self._last_error,
         )
@@ -233,6 +235,11 @@ class DispatchRunner(BatchOutcomes):
 
     def _submit(self, batch: Batch) -> None:
         self._tell_started(batch)
+        if not self._circuit.is_calm and self._bar(batch):
+            return
+        self._send(batch)
+
+    def _send(self, batch: Batch) -> None:
         try:
             self._executor.submit(batch)
         except Exception as error:  # noqa: BLE001 - the executor's failure is the batch's

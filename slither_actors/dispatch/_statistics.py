@@ -56,6 +56,24 @@ class DispatchStatistics:
     retries: int
     """Attempts beyond the first."""
 
+    timeouts: int = 0
+    """Attempts that ran longer than they might."""
+
+    crashes: int = 0
+    """Attempts whose worker died."""
+
+    poisoned: int = 0
+    """Items of batches that killed too many workers."""
+
+    refused: int = 0
+    """Attempts that an open circuit refused; those that wait for it under `Retry` included."""
+
+    dead_letters: int = 0
+    """Items that the receiver of dead letters took."""
+
+    dead_letters_lost: int = 0
+    """Items that it did not take."""
+
     errors: Mapping[str, int] = attrs.field(factory=dict)
     """Items of failed batches that the policy skipped, routed or halted for, by the exception's type."""
 

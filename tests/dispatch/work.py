@@ -74,3 +74,8 @@ def square(value: int) -> int:
 
 def echo(batch: list[Any]) -> list[Any]:
     return batch
+
+
+def die(batch: list[Any]) -> list[Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return batch
