@@ -4,6 +4,7 @@ A core takes values and returns decisions; an actor owns it, is its only caller
 and performs what it decides. Times and random numbers are arguments.
 """
 
+from slither_actors.core._affinity import Affinity, SessionLoss, SessionOverflow, Sessions
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._backoff import is_one_of, may_retry, retry_delay
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, KeyBatcher, WeightedBatcher
@@ -56,6 +57,10 @@ from slither_actors.core._weighted_fan_out import WeightedFanOut
 from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
+    "Affinity",
+    "SessionLoss",
+    "SessionOverflow",
+    "Sessions",
     "DEFAULT_MAX_DEMAND",
     "KILLED",
     "NOPROC",

@@ -5,6 +5,7 @@ from slither_actors.dispatch._dead_letters import DeadLetter
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._run import call_batch, run, stream
 from slither_actors.dispatch._runner import DispatchRunner
+from slither_actors.dispatch._session import end_session
 from slither_actors.dispatch._statistics import DispatchStatistics, Halted
 from slither_actors.dispatch._stream import RunStream
 from slither_actors.dispatch.executor import Executor, FunctionExecutor, InlineExecutor
@@ -26,6 +27,7 @@ __all__ = [
     "Strategy",
     "WeightedBatch",
     "call_batch",
+    "end_session",
     "run",
     "stream",
 ]

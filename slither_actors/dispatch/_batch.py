@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from slither_actors.context import Context
+from slither_actors.core import Affinity
 from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.errors import BatchError, ResultError
 from slither_actors.item import Item, take_ids
@@ -31,6 +32,9 @@ class BatchOrigin:
     timeout: float | None
     label: str
     """The stage in words."""
+
+    affinity: Affinity | None = None
+    """Whether the batches belong to the worker of the run's session; None is a hint."""
 
     reply_to: Ref
     on_done: Callable[[Any, Batch], object]
@@ -115,6 +119,11 @@ class Batch:
     def timeout(self) -> float | None:
         """Seconds that one attempt may take; None is no limit."""
         return self._origin.timeout
+
+    @property
+    def affinity(self) -> Affinity | None:
+        """How strictly it belongs to the worker of its session; None is a hint. For executors with pools."""
+        return self._origin.affinity
 
     @property
     def name(self) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+from attrs.validators import optional
 
 from slither_actors.config import integer, one_of, positive_int, seconds_or_none, shown
 from slither_actors.context import Context
-from slither_actors.core import Ordering
+from slither_actors.core import Affinity, Ordering
 from slither_actors.dispatch._dead_letters import dead_letters_to
 from slither_actors.dispatch.executor import Executor, executor_of
 from slither_actors.dispatch.strategy import Strategy, strategy_of
 from slither_actors.errors import OptionError
 from slither_actors.policy import CircuitBreaker, Halt, Policy, policy
+from slither_actors.pool._options import affinity_word
 
 __all__ = ["DispatchOptions"]
 
@@ -57,6 +59,12 @@ class DispatchOptions:
 
     timeout: float | None = attrs.field(default=30.0, validator=seconds_or_none)
     """How long one batch may run; None is no limit."""
+
+    affinity: str | None = attrs.field(
+        default=None, converter=affinity_word, validator=optional(one_of(*(mode.value for mode in Affinity)))
+    )
+    """Whether the batches of a session belong to one worker: ``"hint"``, ``"strict_queue"`` or
+    ``"strict_fail_fast"``; None is what the pool says, which is ``"hint"`` by default."""
 
     poison_after: int | None = attrs.field(default=2, validator=integer(1, none=True))
     """Workers that one batch may kill before it fails for good; None is no limit. Timeouts do not count."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from slither_actors.context import Context
     from slither_actors.dispatch._link import SideOutput
     from slither_actors.dispatch._options import DispatchOptions
+    from slither_actors.dispatch._session import RunSession
     from slither_actors.dispatch.executor import Executor
 
 __all__ = ["BatchOutcomes", "BatchResult"]
@@ -70,6 +71,7 @@ class BatchOutcomes(ProducerConsumer):
     _running: dict[int, Batch]
     """Batches whose answer is awaited, also while they wait for another attempt."""
 
+    _session: RunSession
     _side: SideOutput | None
     _window: Window[BatchResult]
 
@@ -91,6 +93,7 @@ class BatchOutcomes(ProducerConsumer):
     def _end_outcomes(self) -> None:
         if hasattr(self, "_circuit"):
             self._circuit.forget(self.ref)
+            self._session.leave()
 
     def _failure_figures(self) -> dict[str, int]:
         office = self._dead_letters

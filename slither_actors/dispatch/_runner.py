@@ -27,6 +27,7 @@ from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
 from slither_actors.dispatch._outcomes import BatchOutcomes, BatchResult
 from slither_actors.dispatch._reader import Reader
+from slither_actors.dispatch._session import session_of
 from slither_actors.dispatch._statistics import DispatchStatistics, Halted
 from slither_actors.errors import BatchTimeoutError
 from slither_actors.stages import Subscription, ask
@@ -76,9 +77,6 @@ class DispatchRunner(BatchOutcomes):
         self._side = SideOutput(link, self.ref, Reader.take) if link is not None and side_output else None
         self._executor = options.make_executor()
         self._batcher = options.make_strategy().batcher()
-        self._origin = BatchOrigin(
-            context=context, timeout=options.timeout, label=label, reply_to=self.ref, on_done=_batch_done
-        )
         self._window: Window[BatchResult] = Window(options.max_in_flight, Ordering(options.ordering))
         self._ready: deque[list[Any] | BatchingError] = deque()
         """Batches that may start when there is room, and items that are in none."""
@@ -90,6 +88,15 @@ class DispatchRunner(BatchOutcomes):
         self._halting = False
         self._items_in = 0
         self._executor.open()
+        self._session = session_of(self._executor, options, context)
+        self._origin = BatchOrigin(
+            context=context,
+            timeout=options.timeout,
+            label=label,
+            affinity=self._session.affinity,
+            reply_to=self.ref,
+            on_done=_batch_done,
+        )
         self._init_outcomes()
 
     def terminate(self, reason: Any) -> None:

@@ -9,6 +9,7 @@ import attrs
 
 from slither_actors.actors import Ref
 from slither_actors.context import Context
+from slither_actors.core import Affinity
 from slither_actors.errors import PoolStoppedError, SlitherError
 from slither_actors.pool._target import Target
 
@@ -40,6 +41,9 @@ class Job:
 
     attempt: int = 1
     """Which attempt this is; for errors only."""
+
+    affinity: Affinity | None = None
+    """How strictly it belongs to the slot of its context's session, which was entered; None is a hint."""
 
     pool: str = ""
     """Name of the pool; set by the pool."""
