@@ -10,9 +10,11 @@ from slither_actors.dispatch._statistics import DispatchStatistics, Halted
 from slither_actors.dispatch._stream import RunStream
 from slither_actors.dispatch.executor import Executor, FunctionExecutor, InlineExecutor
 from slither_actors.dispatch.strategy import FixedBatch, KeyPartition, Strategy, WeightedBatch
+from slither_actors.policy import CircuitBreaker
 
 __all__ = [
     "Batch",
+    "CircuitBreaker",
     "DeadLetter",
     "DispatchOptions",
     "DispatchRunner",

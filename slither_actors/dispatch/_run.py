@@ -37,7 +37,8 @@ def run(items: Iterable[Any], *, executor: Any, **options: Any) -> list[Item]:
             The function gets a list of payloads and returns as many results.
         **options: ``batch_size`` (64), ``max_in_flight`` (8), ``ordering`` (``"preserve"`` or
             ``"as_completed"``), ``on_error`` (``"halt"``, ``"skip"``, `Retry`, `Route`), ``timeout``
-            (30.0 seconds per batch), ``strategy``, ``pool``, ``context``.
+            (30.0 seconds per batch), ``strategy``, ``pool``, ``context``, ``affinity``, ``poison_after``,
+            ``breaker``, ``dead_letters``; see `DispatchOptions`.
 
     Returns:
         An item per input item. Those of a skipped batch keep their payload and have

@@ -98,3 +98,14 @@ def remember(batch: list[Any], ctx: Any) -> list[Any]:
 def gated(batch: list[str], ctx: Any) -> list[int]:
     """`wait_for_file` for a session."""
     return wait_for_file(batch)
+
+
+def misbehave(batch: list[str]) -> list[str]:
+    """Do what each payload says: be fine, raise, die, or hang."""
+    for deed in batch:
+        if deed == "raise":
+            raise ValueError(deed)
+        if deed == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600 if deed == "hang" else 0.002)
+    return [f"did {deed}" for deed in batch]
