@@ -82,7 +82,7 @@ class TestCircuits:
     def test_under_retry_a_batch_waits_until_it_is_let_pass(self) -> None:
         """That costs no attempt, and it comes out as soon as a probe has ended well."""
         switch = Switch()
-        breaker = CircuitBreaker(failures=2, open_for=0.2, on=ANY)
+        breaker = CircuitBreaker(failures=2, open_for=1.0, on=ANY)
         told: list[str] = []
 
         def listen(event: str, sender: Any, measurements: Any, metadata: Any) -> None:
@@ -97,7 +97,7 @@ class TestCircuits:
                 on_error=Retry(max_attempts=2, backoff=0.0),
             )  # fmt: skip
             assert payloads(stream) == list(range(6))
-        assert 0.2 <= time.monotonic() - began < 5
+        assert 1.0 <= time.monotonic() - began < 1.9, "those behind the probe wait for its answer, not for a time"
         assert told[:3] == ["open", "half_open", "close"]
 
     def test_a_retry_with_a_limit_of_time_does_not_wait_for_longer(self) -> None:
