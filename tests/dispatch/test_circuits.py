@@ -97,7 +97,7 @@ class TestCircuits:
                 on_error=Retry(max_attempts=2, backoff=0.0),
             )  # fmt: skip
             assert payloads(stream) == list(range(6))
-        assert 1.0 <= time.monotonic() - began < 1.9, "those behind the probe wait for its answer, not for a time"
+        assert 1.0 <= time.monotonic() - began < 1.9, "who waits behind the probe waits for its answer"
         assert told[:3] == ["open", "half_open", "close"]
 
     def test_a_retry_with_a_limit_of_time_does_not_wait_for_longer(self) -> None:
