@@ -42,6 +42,7 @@ def test_a_strict_session_stays_in_its_worker() -> None:
 def test_strict_sessions_are_spread_over_the_workers() -> None:
     """A new one goes where there are fewest."""
     with Application(pools={"default": 2}):
+        until(lambda: all(slot.state == "idle" for slot in actor("Pool").call(STATISTICS).slots))
         pids = []
         for number in range(4):
             [(pid, _)] = payloads(dispatch.run([1], context=Context(session_id=f"spread {number}"), **STRICT))
