@@ -22,6 +22,7 @@ __all__ = [
     "CallCycleError",
     "CallTimeoutError",
     "ChildError",
+    "CircuitOpenError",
     "DispatchError",
     "ExitPendingError",
     "FanOutError",
@@ -36,11 +37,16 @@ __all__ = [
     "PayloadError",
     "PipeDefinitionError",
     "PipeError",
+    "PoisonBatchError",
     "PoolError",
     "PoolStoppedError",
     "RemoteError",
     "ResultError",
     "RowNotFoundError",
+    "SessionBusyError",
+    "SessionError",
+    "SessionLimitError",
+    "SessionLostError",
     "SlitherError",
     "StartError",
     "StoreError",
@@ -373,6 +379,96 @@ class BatchTimeoutError(BatchError, TimeoutError):
         self.pid = pid
         where = f" in worker {pid} (pool {pool!r}, slot {slot}), which was killed" if pid else ""
         super().__init__(f"{batch} ran longer than {timeout:g} s{where}")
+
+
+class PoisonBatchError(BatchError):
+    """The batch killed one worker after the other and is not tried again.
+
+    ``__cause__`` is the last `WorkerCrashError`.
+    """
+
+    def __init__(self, *, batch: str, kills: Sequence[WorkerCrashError]) -> None:
+        self.batch = batch
+        self.kills = tuple(kills)
+        """How its workers died, in order; each with `pid`, `signal` and `cause`."""
+        deaths = "; ".join(f"worker {kill.pid}: {kill.cause}" for kill in self.kills)
+        plural = "workers" if len(self.kills) != 1 else "worker"
+        super().__init__(
+            f"{batch} killed {len(self.kills)} {plural} and is not tried again ({deaths}); run its items one "
+            "by one to find the one that does it, or raise poison_after if the workers died of something else"
+        )
+
+
+class CircuitOpenError(BatchError):
+    """The batch was not tried: the last ones of its target all failed, and it is left alone for a while."""
+
+    def __init__(
+        self, *, target: str, pool: str, batch: str, open_since: float, retry_in: float, last_error: str
+    ) -> None:
+        self.target = target
+        self.pool = pool
+        """Name of the pool; empty for an executor without one."""
+        self.batch = batch
+        self.open_since = open_since
+        """Seconds for which the circuit has been open."""
+        self.retry_in = retry_in
+        """Seconds until it lets the next batch pass for a trial."""
+        self.last_error = last_error
+        where = f" in pool {pool!r}" if pool else ""
+        super().__init__(
+            f"{batch} was not tried: the circuit of {target}{where} has been open for {open_since:.1f} s, "
+            f"and is tried again in {retry_in:.1f} s; the last error was: {_excerpt(last_error)}"
+        )
+
+
+class SessionError(BatchError):
+    """Base of the reasons for which a batch cannot run in the worker of its session."""
+
+    def __init__(self, session_id: str, pool: str, problem: str) -> None:
+        self.session_id = session_id
+        self.pool = pool
+        super().__init__(f"session {session_id!r} in pool {pool!r} {problem}")
+
+
+class SessionBusyError(SessionError):
+    """The worker of the session had no room, under ``affinity="strict_fail_fast"``. Nothing ran."""
+
+    def __init__(self, session_id: str, pool: str, slot: int, problem: str) -> None:
+        self.slot = slot
+        super().__init__(
+            session_id,
+            pool,
+            f"is busy: its worker (slot {slot}) {problem}; try again later, lower max_in_flight to 1, or use "
+            "affinity='strict_queue' to wait",
+        )
+
+
+class SessionLostError(SessionError):
+    """The worker that held the session's state is gone, and the state with it. Nothing ran."""
+
+    def __init__(self, session_id: str, pool: str, pid: int, cause: str) -> None:
+        self.pid = pid
+        """The worker that held it; 0 where that is not known."""
+        self.cause = cause
+        worker = f"worker {pid}" if pid else "its worker"
+        super().__init__(
+            session_id,
+            pool,
+            f"is lost with {worker}: {cause}; build its state again in a new session, or end it with "
+            f"dispatch.end_session({session_id!r}, pool={pool!r}) to use its name again",
+        )
+
+
+class SessionLimitError(SessionError):
+    """A pool holds as many strict sessions as it may."""
+
+    def __init__(self, session_id: str, pool: str, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            session_id,
+            pool,
+            f"cannot start: {limit} sessions are open there; end what is done with dispatch.end_session",
+        )
 
 
 class RemoteError(BatchError):

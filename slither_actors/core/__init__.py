@@ -4,9 +4,11 @@ A core takes values and returns decisions; an actor owns it, is its only caller
 and performs what it decides. Times and random numbers are arguments.
 """
 
+from slither_actors.core._affinity import Affinity, SessionLoss, SessionOverflow, Sessions
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
-from slither_actors.core._backoff import may_retry, retry_delay
+from slither_actors.core._backoff import is_one_of, may_retry, retry_delay
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, WeightedBatcher
+from slither_actors.core._breaker import Breaker, BreakerState
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
 from slither_actors.core._checked_batcher import CheckedBatcher, checked_batcher, missing_in_batcher
@@ -61,6 +63,10 @@ from slither_actors.core._weighted_fan_out import WeightedFanOut
 from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
+    "Affinity",
+    "SessionLoss",
+    "SessionOverflow",
+    "Sessions",
     "DEFAULT_MAX_DEMAND",
     "KILLED",
     "NOPROC",
@@ -144,6 +150,9 @@ __all__ = [
     "comes_back",
     "find_stalls",
     "is_abnormal",
+    "is_one_of",
+    "Breaker",
+    "BreakerState",
     "may_retry",
     "missing_in_batcher",
     "missing_in_fan_out",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from slither_actors.context import Context
-from slither_actors.core import BatchTiming
+from slither_actors.core import Affinity, BatchTiming
 from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.errors import BatchError, ResultError
 from slither_actors.item import Item, take_ids
@@ -32,6 +32,9 @@ class BatchOrigin:
     timeout: float | None
     label: str
     """The stage in words."""
+
+    affinity: Affinity | None = None
+    """Whether the batches belong to the worker of the run's session; None is a hint."""
 
     reply_to: Ref
     on_done: Callable[[Any, Batch], object]
@@ -128,6 +131,11 @@ class Batch:
         return self._origin.timed
 
     @property
+    def affinity(self) -> Affinity | None:
+        """How strictly it belongs to the worker of its session; None is a hint. For executors with pools."""
+        return self._origin.affinity
+
+    @property
     def name(self) -> str:
         """How errors call it, such as ``batch 37 of ScorePipe.predict``."""
         return f"batch {self.ref} of {self._origin.label}"
@@ -182,6 +190,10 @@ class Batch:
     def next_attempt(self) -> Batch:
         """Return the batch as it is run again, under the same reference and with the same items."""
         return Batch(self.ref, self.items, self._origin, attempt=self.attempt + 1)
+
+    def same_attempt(self) -> Batch:
+        """Return the batch as it is submitted again where nothing has run."""
+        return Batch(self.ref, self.items, self._origin, attempt=self.attempt)
 
 
 def checked_results(results: Any, expected: int, name: str) -> list[Any]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+from attrs.validators import optional
 
-from slither_actors.config import Rule, finite_seconds, one_of, positive_int, seconds_or_none
+from slither_actors.config import Rule, finite_seconds, integer, one_of, positive_int, seconds_or_none, shown
 from slither_actors.context import Context
-from slither_actors.core import Batcher, Ordering
+from slither_actors.core import Affinity, Batcher, Ordering
+from slither_actors.dispatch._dead_letters import dead_letters_to
 from slither_actors.dispatch.executor import Executor, executor_of
 from slither_actors.dispatch.strategy import Strategy, batch_timeout_or_none, make_batcher, strategy_of
+from slither_actors.errors import OptionError
 from slither_actors.item import Item
-from slither_actors.policy import Halt, Policy, policy
+from slither_actors.policy import CircuitBreaker, Halt, Policy, policy
+from slither_actors.pool._options import affinity_word
 
 __all__ = ["DispatchOptions", "RunOptions"]
 
@@ -32,6 +36,12 @@ def _none_for_false(value: Any) -> Any:
 
 def _ordering(value: Any) -> Any:
     return value.value if isinstance(value, Ordering) else value
+
+
+def _breaker(value: Any) -> Any:
+    if value is None or isinstance(value, CircuitBreaker):
+        return value
+    raise OptionError("breaker", f"is {shown(value)}; allowed are CircuitBreaker(...) and None (no circuit)")
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +76,21 @@ class DispatchOptions:
 
     timeout: float | None = attrs.field(default=30.0, validator=seconds_or_none)
     """How long one batch may run; None is no limit."""
+
+    affinity: str | None = attrs.field(
+        default=None, converter=affinity_word, validator=optional(one_of(*(mode.value for mode in Affinity)))
+    )
+    """Whether the batches of a session belong to one worker: ``"hint"``, ``"strict_queue"`` or
+    ``"strict_fail_fast"``; None is what the pool says, which is ``"hint"`` by default."""
+
+    poison_after: int | None = attrs.field(default=2, validator=integer(1, none=True))
+    """Workers that one batch may kill before it fails for good; None is no limit. Timeouts do not count."""
+
+    breaker: CircuitBreaker | None = attrs.field(default=CircuitBreaker(), converter=_breaker)
+    """When the target is left alone for a while; None is never. By default after 20 dead workers in a row."""
+
+    dead_letters: Any = attrs.field(default=None, converter=dead_letters_to)
+    """Who gets the items that have finally failed: a ref, a table, a callable; see `DeadLetter`."""
 
     context: Context | None = attrs.field(default=None, validator=_context)
     """The run's context; made fresh by default."""

@@ -38,9 +38,9 @@ def run(items: Items, *, executor: Any, **options: Any) -> list[Item]:
             The function gets a list of payloads and returns as many results.
         **options: ``batch_size`` (64), ``batch_timeout`` (None), ``max_in_flight`` (8), ``ordering``
             (``"preserve"`` or ``"as_completed"``), ``on_error`` (``"halt"``, ``"skip"``, `Retry`, `Route`),
-            ``timeout`` (30.0 seconds per batch), ``strategy``, ``pool``, ``context``, ``progress``,
-            ``insights``, ``on_close`` (``"abandon"``, ``"wait"``, ``"kill"``), ``close_timeout`` (10.0). See
-            `RunOptions`.
+            ``timeout`` (30.0 seconds per batch), ``strategy``, ``pool``, ``context``, ``affinity``,
+            ``poison_after``, ``breaker``, ``dead_letters``, ``progress``, ``insights``, ``on_close``
+            (``"abandon"``, ``"wait"``, ``"kill"``), ``close_timeout`` (10.0). See `RunOptions`.
 
     Returns:
         An item per input item. Those of a skipped batch keep their payload and have

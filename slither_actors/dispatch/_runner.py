@@ -16,15 +16,11 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import time
-from collections import Counter, deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections import deque
+from collections.abc import Hashable, Sequence
 from typing import Any
 
-import attrs
-
-from slither_actors import telemetry
 from slither_actors.actors import SHUTDOWN, Ref
 from slither_actors.context import Context
 from slither_actors.core import (
@@ -36,86 +32,29 @@ from slither_actors.core import (
     Ordering,
     SerialQueue,
     Window,
-    WindowStatistics,
-    may_retry,
-    retry_delay,
 )
 from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._insights import tell_insights
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
+from slither_actors.dispatch._outcomes import BatchOutcomes, BatchResult
 from slither_actors.dispatch._reader import Reader
+from slither_actors.dispatch._session import session_of
+from slither_actors.dispatch._statistics import DispatchStatistics, Halted
 from slither_actors.dispatch._wind_up import WindUp
-from slither_actors.errors import BatchTimeoutError, RemoteError, TargetError, safe_text
-from slither_actors.item import Item
-from slither_actors.policy import Halt, Policy, Retry, Route, Skipping
-from slither_actors.stages import ProducerConsumer, Subscription, ask
+from slither_actors.errors import BatchTimeoutError
+from slither_actors.stages import Subscription, ask
 
 logger = logging.getLogger("slither_actors.dispatch")
 
 __all__ = ["DispatchRunner", "DispatchStatistics", "Halted"]
 
 
-@attrs.frozen(kw_only=True)
-class Halted:
-    """Why a run was ended by its error policy: the term of the exit reason."""
-
-    error: BaseException
-    """What failed."""
-
-    batch: str = ""
-    """The batch or item that failed, in words."""
-
-    stage: str = ""
-    """The stage that it failed in."""
-
-
-@attrs.frozen(kw_only=True)
-class DispatchStatistics:
-    """What a runner held and had done at one moment. Returned by `DispatchRunner.statistics`."""
-
-    window: WindowStatistics
-    """Batches in flight, now and at most."""
-
-    items_in: int
-    """Items taken from upstream."""
-
-    pending: int
-    """Items that wait for their batch to be full or to start."""
-
-    emitted: int
-    """Items that came out with a result."""
-
-    skipped: int
-    """Items of batches that failed and were skipped."""
-
-    routed: int
-    """Items of failed batches that a `Route` policy sent on."""
-
-    failed: int
-    """Items without a result because the run halted: all that were taken and did not come out."""
-
-    batches: int
-    """Batches that succeeded."""
-
-    retries: int
-    """Attempts beyond the first."""
-
-    errors: Mapping[str, int] = attrs.field(factory=dict)
-    """Items of failed batches that the policy skipped, routed or halted for, by the exception's type."""
-
-    last_error: str = ""
-    """The last of those failures in words, with its batch; empty if there was none."""
-
-
 _Entry = list[Any] | BatchingError
 """A batch that may start when there is room, or an item that is in none."""
 
-_Result = tuple[Batch, Policy | None]
-"""A batch whose outcome is final, and the policy that its failure meets."""
 
-
-class DispatchRunner(ProducerConsumer):
+class DispatchRunner(BatchOutcomes):
     """Runs the batches of one dispatch stage."""
 
     def init(
@@ -161,15 +100,7 @@ class DispatchRunner(ProducerConsumer):
         self._ticking = False
         """Whether the one timer of unfinished batches is set."""
         measured = getattr(options, "insights", None) is not None
-        self._origin = BatchOrigin(
-            context=context,
-            timeout=options.timeout,
-            label=label,
-            reply_to=self.ref,
-            on_done=_batch_done,
-            timed=measured,
-        )
-        self._window: Window[_Result] = Window(options.max_in_flight, Ordering(options.ordering))
+        self._window: Window[BatchResult] = Window(options.max_in_flight, Ordering(options.ordering))
         serial = getattr(options.make_strategy(), "serial", False)
         self._tally = InsightTally(time.monotonic()) if measured else None
         self._serial: SerialQueue[_Entry] | None = SerialQueue(_key_of) if serial else None
@@ -182,15 +113,24 @@ class DispatchRunner(ProducerConsumer):
         self._last_reason: Any = None
         self._halting = False
         self._winding_up: WindUp | None = None
-        self._items_in = self._emitted = self._skipped = self._routed = self._failed = 0
-        self._batches = self._retries = 0
-        self._errors: Counter[str] = Counter()
-        self._last_error = ""
+        self._items_in = 0
         self._executor.open()
+        self._session = session_of(self._executor, options, context)
+        self._origin = BatchOrigin(
+            context=context,
+            timeout=options.timeout,
+            label=label,
+            affinity=self._session.affinity,
+            reply_to=self.ref,
+            on_done=_batch_done,
+            timed=measured,
+        )
+        self._init_outcomes()
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
         self._take_back(-1, kill=self._kills)
+        self._end_outcomes()
         if self._link is not None:
             self._link.finished[self._context.stage or self._label] = self.statistics()
         if self._tally is not None and self._link is not None:
@@ -200,6 +140,7 @@ class DispatchRunner(ProducerConsumer):
         # Killed, perhaps: then `terminate` did not run.
         if hasattr(self, "_running"):
             self._take_back(-1, kill=self._kills)
+            self._end_outcomes()
         super()._on_dead()
 
     @property
@@ -246,7 +187,7 @@ class DispatchRunner(ProducerConsumer):
             routed=self._routed,
             failed=self._failed,
             batches=self._batches,
-            retries=self._retries,
+            **self._failure_figures(),
             errors=dict(self._errors),
             last_error=self._last_error,
         )
@@ -383,6 +324,11 @@ class DispatchRunner(ProducerConsumer):
 
     def _submit(self, batch: Batch) -> None:
         self._tell_started(batch)
+        if not self._circuit.is_calm and self._bar(batch):
+            return
+        self._send(batch)
+
+    def _send(self, batch: Batch) -> None:
         try:
             self._executor.submit(batch)
         except Exception as error:  # noqa: BLE001 - the executor's failure is the batch's
@@ -396,147 +342,8 @@ class DispatchRunner(ProducerConsumer):
             batch.fail(BatchTimeoutError(batch=batch.description, timeout=batch.timeout))
             self._withdraw(batch)
 
-    def waits_for(self, batch: Batch) -> bool:
-        """Whether the outcome of this attempt is still wanted."""
-        return self._running.get(batch.ref) is batch
-
-    def _done(self, batch: Batch) -> None:
-        """The executor has answered."""
-        if self._running.get(batch.ref) is not batch:
-            if self._winding_up is not None:
-                self._winding_up.answered(batch)
-            return
-        if batch.timer is not None:
-            batch.timer.cancel()
-        if self._tally is not None:
-            self._note_time(self._tally, batch)
-        batch.check(self._executor)
-        self._settle(batch, batch.error)
-        self._pump()
-
-    def _settle(self, batch: Batch, error: BaseException | None, *, may_retry_it: bool = True) -> None:
-        """Decide what the answer means, and do it if it is the batch's turn."""
-        self._tell_done(batch, error)
-        policy: Policy | None = None
-        if error is not None:
-            # A function that no worker can import is a mistake in the program, not in an item.
-            policy = Halt() if isinstance(error, TargetError) else self._options.on_error
-            if isinstance(policy, Retry):
-                if may_retry_it and may_retry(policy, batch.attempt, error):
-                    self._try_again(batch, policy)
-                    return
-                policy = policy.then
-            if isinstance(policy, Halt):
-                self._halt_after(batch)
-        del self._running[batch.ref]
-        if self._serial is not None:
-            self._serial.finish(batch.items)
-        for _, (released, its_policy) in self._window.finish(batch.ref, (batch, policy)):
-            self._apply(released, its_policy)
-            if self._end_reason is not None:
-                return
-
-    def _halt_after(self, batch: Batch) -> None:
-        """Start nothing new. What precedes the failed batch goes on, if there is an order."""
-        self._halting = True
-        if self._window.ordering is Ordering.PRESERVE:
-            self._take_back(batch.ref)
-
-    def _try_again(self, batch: Batch, policy: Retry) -> None:
-        self._retries += 1
-        again = batch.next_attempt()
-        self._running[batch.ref] = again
-        delay = retry_delay(policy, batch.attempt, random.random())
-        self.run_after(delay, _resubmit, again)
-
-    # -- telling --------------------------------------------------------------------
-
-    def _tell_started(self, batch: Batch) -> None:
-        if telemetry.DISPATCH_BATCH_START.receivers:
-            now = {"system_time": time.time()}
-            telemetry.emit(
-                telemetry.DISPATCH_BATCH_START, self.ref, measurements=now, metadata=self._about(batch)
-            )
-        batch.started_at = time.monotonic()
-
-    def _tell_done(self, batch: Batch, error: BaseException | None) -> None:
-        signal = telemetry.DISPATCH_BATCH_STOP if error is None else telemetry.DISPATCH_BATCH_EXCEPTION
-        if signal.receivers:
-            metadata = self._about(batch)
-            if error is not None:
-                metadata |= {"kind": type(error).__name__, "reason": error}
-            duration = {"duration": time.monotonic() - batch.started_at}
-            telemetry.emit(signal, self.ref, measurements=duration, metadata=metadata)
-
-    def _about(self, batch: Batch) -> dict[str, Any]:
-        return {
-            "batch_ref": batch.ref,
-            "batch_size": batch.size,
-            "executor": self._executor.name,
-            "pipe": self._context.pipe,
-            "stage": self._context.stage,
-            "attempt": batch.attempt,
-        }
-
-    # -- outcomes -------------------------------------------------------------------
-
-    def _apply(self, batch: Batch, policy: Policy | None) -> None:
-        """Perform the final outcome of a batch, in its turn."""
-        if batch.error is not None:
-            self._note_failure(batch, batch.error)
-        if policy is None:
-            self._batches += 1
-            self._emitted += batch.size
-            self._dispatch(batch.outcomes)
-        elif isinstance(policy, Skipping):
-            self._skipped += batch.size
-            if self._keep_skipped:
-                mark = {"error": batch.error, "skipped": True}
-                self._dispatch([item.put_meta(mark) for item in batch.items])
-        elif isinstance(policy, Route):
-            self._route(batch, policy)
-        else:
-            self._halt(batch, batch.error)
-
-    def _note_failure(self, batch: Batch, error: BaseException) -> None:
-        kind, text = type(error).__name__, safe_text(error)
-        if isinstance(error, RemoteError):
-            kind, text = error.type_name.removeprefix("builtins."), error.message
-        self._errors[kind] += batch.size
-        # As text: the exception would keep the frames alive that it went through.
-        text = f"{kind}: {text}"
-        self._last_error = text if batch.description in text else f"{batch.description}: {text}"
-
-    def _route(self, batch: Batch, policy: Route) -> None:
-        stay: list[Item] = []
-        leave: list[Item] = []
-        for item in batch.items:
-            try:
-                routed = policy.fn(item, batch.error)  # type: ignore[arg-type]
-                if not isinstance(routed, Item):
-                    msg = f"the function of a Route policy returned {routed!r:.100}; expected is an Item"
-                    raise TypeError(msg)
-            except Exception as error:  # noqa: BLE001 - the user's function; there is no policy for it
-                error.__cause__ = batch.error
-                self._halt(batch, error)
-                return
-            (stay if self._side is None or routed.route == item.route else leave).append(routed)
-        self._routed += batch.size
-        if stay:
-            self._dispatch(stay)
-        if leave and self._side is not None:
-            self._side.send(leave)
-
-    def _halt(self, batch: Batch, error: BaseException | None) -> None:
-        """End the stage, once what it has emitted and routed is taken."""
-        self._halting = True
-        self._take_back(-1)
+    def _forget_input(self) -> None:
         self._ready.clear()
-        self._failed = self._items_in - self._emitted - self._skipped - self._routed
-        halted = Halted(
-            error=error or RuntimeError("unknown"), batch=batch.description, stage=self._context.stage or ""
-        )
-        self._end_reason = (SHUTDOWN, halted)
 
 
 def _key_of(entry: _Entry) -> tuple[Hashable] | None:
@@ -545,11 +352,6 @@ def _key_of(entry: _Entry) -> tuple[Hashable] | None:
 
 def _batch_done(runner: DispatchRunner, batch: Batch) -> None:
     runner._done(batch)
-
-
-def _resubmit(runner: DispatchRunner, batch: Batch) -> None:
-    if runner.waits_for(batch):
-        runner._submit(batch)
 
 
 def _halted(reason: Any) -> bool:

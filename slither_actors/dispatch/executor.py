@@ -127,6 +127,7 @@ class FunctionExecutor(Executor):
             timeout=batch.timeout,
             description=batch.name,
             attempt=batch.attempt,
+            affinity=batch.affinity,
             tag=(self, batch),
         )
         pool.send(Pool.submit, batch.handle)

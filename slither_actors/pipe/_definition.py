@@ -83,13 +83,6 @@ class PipeDefinition:
         return "\n".join(lines)
 
 
-def last_policy(policy: Policy) -> Policy:
-    """The policy when there are no attempts left."""
-    while isinstance(policy, Retry):
-        policy = policy.then
-    return policy
-
-
 def policy_text(policy: Policy) -> str:
     """Say in words what a policy does."""
     if isinstance(policy, Retry):

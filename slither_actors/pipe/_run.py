@@ -140,6 +140,7 @@ def _plan(pipe: type[Pipe], items: Iterable[Any], given: Mapping[str, Any], *, c
     if options.session_id is not None:
         context = attrs.evolve(context, session_id=options.session_id)
     context = attrs.evolve(context, views=bridge.Views(context.session_id))
+    named = options.session_id is not None
     link = RunLink()
     session = RunSession(pipe, context, link, len(items) if isinstance(items, Sized) else None)
     first = StagePlan(
@@ -152,7 +153,10 @@ def _plan(pipe: type[Pipe], items: Iterable[Any], given: Mapping[str, Any], *, c
     return RunPlan(
         label=definition.name,
         name=_run_name(definition, context),
-        stages=[first, *(_stage_plan(pipe, stage, context, link) for stage in definition.stages)],
+        stages=[
+            first,
+            *(_stage_plan(pipe, stage, context, link, named=named) for stage in definition.stages),
+        ],
         outlet=Outlet(),
         link=link,
         demand=_DEMAND,
@@ -168,7 +172,9 @@ def _run_name(definition: PipeDefinition, context: Context) -> tuple[str, str] |
     return ("slither.session", context.session_id) if has_views else None
 
 
-def _stage_plan(pipe: type[Pipe], stage: StageDefinition, context: Context, link: RunLink) -> StagePlan:
+def _stage_plan(
+    pipe: type[Pipe], stage: StageDefinition, context: Context, link: RunLink, *, named: bool
+) -> StagePlan:
     options = {
         "context": context.with_stage(stage.name),
         "outputs": pipe.definition.outputs,
@@ -177,7 +183,9 @@ def _stage_plan(pipe: type[Pipe], stage: StageDefinition, context: Context, link
     }
     declaration = stage.declaration
     if isinstance(declaration, WorkerStage):
-        dispatch = attrs.evolve(declaration.dispatch, on_error=stage.on_error)
+        # That there is one says that the caller named the session, which then outlives the run.
+        own = context if named else None
+        dispatch = attrs.evolve(declaration.dispatch, on_error=stage.on_error, context=own)
         return StagePlan(name=stage.name, actor=WorkerRunner, args=(dispatch,), options=options)
     return StagePlan(name=stage.name, actor=StageRunner, args=(stage,), options=options)
 

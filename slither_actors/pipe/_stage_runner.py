@@ -26,12 +26,12 @@ from slither_actors.dispatch import Halted
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
 from slither_actors.item import Item
-from slither_actors.pipe._definition import StageDefinition, last_policy
+from slither_actors.pipe._definition import StageDefinition
 from slither_actors.pipe._results import OUTCOMES, Results, Sorted
 from slither_actors.pipe._tally import StageStatistics, Tally, tell_skipped
 from slither_actors.pipe._telling import StageTelling
 from slither_actors.pipe.stage import PER_ITEM, Stage
-from slither_actors.policy import Policy, Retry, Route, Skipping
+from slither_actors.policy import Policy, Retry, Route, Skipping, last_policy
 from slither_actors.stages import ProducerConsumer, Subscription
 
 __all__ = ["StageRunner"]
@@ -109,6 +109,7 @@ class StageRunner(ProducerConsumer):
         self._retrying: Item | None = None
         """The (first) item of what is tried again, and the number of attempts that it had."""
         self._attempts = 1
+        self._failing_since = 0.0
         self._ended_with: Any = None
         self._stage: Stage = definition.declaration.make()  # type: ignore[attr-defined]
         self._handle_item = self._stage.handle_item
@@ -279,10 +280,13 @@ class StageRunner(ProducerConsumer):
         """
         policy = self._policy
         if isinstance(policy, Retry):
-            attempts = self._attempts if self._retrying is items[0] else 1
-            if may_retry(policy, attempts, error):
+            if self._retrying is not items[0]:
+                self._retrying, self._attempts, self._failing_since = items[0], 1, time.monotonic()
+            delay = retry_delay(policy, self._attempts, random.random())
+            elapsed = time.monotonic() - self._failing_since
+            if may_retry(policy, self._attempts, error, elapsed + delay):
                 self._left.extendleft([behind, (again, items)] if behind[1] else [(again, items)])
-                self._wait(policy, items[0], attempts)
+                self._wait(delay)
                 return False
             policy = last_policy(policy)
         self._tally.saw(error, len(items), self._words(items))
@@ -302,11 +306,11 @@ class StageRunner(ProducerConsumer):
         self._ended_with = (SHUTDOWN, halted)
         return False
 
-    def _wait(self, policy: Retry, first: Item, attempts: int) -> None:
+    def _wait(self, delay: float) -> None:
         self._tally.retries += 1
-        self._retrying, self._attempts = first, attempts + 1
+        self._attempts += 1
         self._waits = True
-        self.run_after(retry_delay(policy, attempts, random.random()), _retry)
+        self.run_after(delay, _retry)
 
     def _route(
         self, policy: Route, items: Sequence[Item], error: BaseException, flow: _Flow

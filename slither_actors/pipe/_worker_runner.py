@@ -12,11 +12,10 @@ from slither_actors.context import Context
 from slither_actors.dispatch import DispatchOptions, DispatchRunner
 from slither_actors.dispatch._link import RunLink
 from slither_actors.item import DEFAULT_ROUTE, Item
-from slither_actors.pipe._definition import last_policy
 from slither_actors.pipe._results import Results
 from slither_actors.pipe._tally import tell_skipped
 from slither_actors.pipe._telling import StageTelling
-from slither_actors.policy import Policy, Retry, Route, Skipping
+from slither_actors.policy import Policy, Retry, Route, Skipping, last_policy
 
 __all__ = ["WorkerRunner"]
 

@@ -28,6 +28,9 @@ class Burial:
     """The likely cause, a sentence without a full stop."""
 
     stderr_tail: str
+    loss: str
+    """Why what the worker held is gone, a sentence without a full stop: we may have killed it ourselves."""
+
     age: float
     """Seconds since the process was started."""
 
@@ -84,6 +87,7 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
         exitcode=exitcode,
         cause=cause,
         stderr_tail=tail,
+        loss=_loss(lane, lost, doom, cause),
         age=age,
         intended=doom in (Doom.TIMEOUT, Doom.CANCEL) or slot_is_stopping,
         lost=lost,
@@ -92,6 +96,14 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
         delay=delay,
         failed_start=lane.slot.failed_starts > 0,
     )
+
+
+def _loss(lane: Lane, job: Job | None, doom: Doom | None, cause: str) -> str:
+    if doom is Doom.TIMEOUT and job is not None:
+        return f"it was killed as {job.description} ran longer than {job.timeout or 0.0:g} s"
+    if doom is Doom.CANCEL and job is not None:
+        return f"it was killed as {job.description} was cancelled"
+    return cause
 
 
 def _error(

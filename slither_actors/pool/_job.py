@@ -9,7 +9,7 @@ import attrs
 
 from slither_actors.actors import Ref
 from slither_actors.context import Context
-from slither_actors.core import BatchTiming
+from slither_actors.core import Affinity, BatchTiming
 from slither_actors.errors import PoolStoppedError, SlitherError
 from slither_actors.pool._segments import Segment
 from slither_actors.pool._target import Target
@@ -42,6 +42,9 @@ class Job:
 
     attempt: int = 1
     """Which attempt this is; for errors only."""
+
+    affinity: Affinity | None = None
+    """How strictly it belongs to the slot of its context's session, which was entered; None is a hint."""
 
     pool: str = ""
     """Name of the pool; set by the pool."""

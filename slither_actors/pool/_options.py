@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from slither_actors.config import integer, one_of, positive_int, positive_seconds
+from slither_actors.core import Affinity
 from slither_actors.pool._process import START_METHODS, default_start_method
 from slither_actors.pool._target import Target
 
@@ -24,6 +25,11 @@ def _hook(value: Target | str | Callable[..., Any] | None) -> Target | None:
     return None if value is None else Target.of(value)
 
 
+def affinity_word(value: Any) -> Any:
+    """Take an `Affinity` for its word."""
+    return value.value if isinstance(value, Affinity) else value
+
+
 @attrs.frozen(kw_only=True)
 class PoolOptions:
     """What a pool may be told. Times are seconds."""
@@ -37,6 +43,12 @@ class PoolOptions:
     init: Target | None = attrs.field(default=None, converter=_hook)
     """A callable or ``"module:function"`` that runs once in each worker before its first batch.
     It may take the worker (`current_worker`) as its argument. If it raises, the worker does not start."""
+
+    affinity: str = attrs.field(
+        default="hint", converter=affinity_word, validator=one_of(*(mode.value for mode in Affinity))
+    )
+    """How strictly the batches of a session belong to one worker, where a run does not say: ``"hint"``,
+    ``"strict_queue"`` or ``"strict_fail_fast"``."""
 
     start_timeout: float = attrs.field(default=60.0, validator=positive_seconds)
     """How long a worker may take to be ready, and to import a batch's function."""

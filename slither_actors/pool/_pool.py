@@ -26,6 +26,7 @@ from typing import Any, Final
 from slither_actors import config
 from slither_actors.actors import Failure, Request, Server, Timer
 from slither_actors.actors._interrupts import waits
+from slither_actors.core import Affinity
 from slither_actors.core._slot import Slot, SlotState
 from slither_actors.errors import (
     PayloadError,
@@ -44,6 +45,7 @@ from slither_actors.pool._placement import Placement
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._resources import Resources
 from slither_actors.pool._segments import Segments
+from slither_actors.pool._sessions import set_default_affinity
 from slither_actors.pool._sharing import unpack_results
 from slither_actors.pool._signals import tell_exit, tell_start
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
@@ -87,6 +89,7 @@ class Pool(Server):
         """
         self.pool = pool
         self.options = config.build(PoolOptions, options, where=f"pool {pool!r}")
+        set_default_affinity(self.ref, Affinity(self.options.affinity))
         self._calls = calls
         self._init_hook = None if self.options.init is None else self.options.init.dumps()
         segments = self._segments = Segments(self.options.segment_threshold, self.options.max_segment_bytes)
@@ -394,6 +397,7 @@ class Pool(Server):
             self._crashes += not end.intended
             end.lost.fail(end.error)
         self._placement.give_back(end.given_back)
+        self._placement.worker_ended(lane, end.loss)
         if self._stopping:
             return
         if end.failed_start:
@@ -497,4 +501,6 @@ class Pool(Server):
             timeouts=self._timeouts,
             stolen=self._placement.stolen,
             segments=self._segments.statistics(),
+            sessions=self._placement.sessions.open,
+            sessions_lost=self._placement.sessions.lost,
         )

@@ -81,3 +81,9 @@ class PoolStatistics:
 
     stolen: int
     """Batches taken back from behind a slow one and given to an idle worker."""
+
+    sessions: int = 0
+    """Strict sessions that are open."""
+
+    sessions_lost: int = 0
+    """Strict sessions whose worker ended, with their state."""

@@ -31,6 +31,11 @@ DISPATCH_BATCH_START = _event("slither.dispatch.batch.start", "system_time", _BA
 DISPATCH_BATCH_STOP = _event("slither.dispatch.batch.stop", "duration", _BATCH)
 DISPATCH_BATCH_EXCEPTION = _event("slither.dispatch.batch.exception", "duration", f"{_BATCH}, kind, reason")
 
+_BREAKER = "pool, executor, reason"
+DISPATCH_BREAKER_OPEN = _event("slither.dispatch.breaker.open", "system_time, failures", _BREAKER)
+DISPATCH_BREAKER_HALF_OPEN = _event("slither.dispatch.breaker.half_open", "system_time", _BREAKER)
+DISPATCH_BREAKER_CLOSE = _event("slither.dispatch.breaker.close", "system_time, duration", _BREAKER)
+
 _RUN = "pipe, input_count"
 PIPE_RUN_START = _event("slither.pipe.run.start", "system_time", _RUN)
 PIPE_RUN_STOP = _event("slither.pipe.run.stop", "duration", _RUN)

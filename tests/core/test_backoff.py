@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slither_actors.core import may_retry, retry_delay
-from slither_actors.errors import RemoteError
+from slither_actors.errors import BatchError, OptionError, PayloadError, RemoteError, TargetError
 from slither_actors.policy import Retry
 
 
@@ -69,3 +72,56 @@ def test_a_remote_error_counts_as_what_it_was_in_the_worker() -> None:
     assert may_retry(retry, 1, by_name)
     assert may_retry(retry, 1, by_cause)
     assert not may_retry(retry, 1, RemoteError("builtins.ValueError", "bad", ""))
+
+
+class OddError(Exception):
+    """An error of this module."""
+
+
+def test_errors_may_be_named() -> None:
+    """By the name of their class or of one above it; builtins without their module, too."""
+    for name in ("ConnectionResetError", "OSError", "builtins.OSError"):
+        assert may_retry(Retry(retry_on=name), 1, ConnectionResetError())
+    assert may_retry(Retry(retry_on=(f"{__name__}.OddError",)), 1, OddError())
+    assert not may_retry(Retry(retry_on=("OddError",)), 1, OddError())
+    remote = RemoteError("torch.OutOfMemoryError", "", "")
+    assert may_retry(Retry(retry_on=[ValueError, "torch.OutOfMemoryError"]), 1, remote)
+    assert not may_retry(Retry(retry_on=("torch.Other",)), 1, remote)
+
+
+def test_no_attempt_starts_when_the_time_is_over() -> None:
+    """However many are left."""
+    retry = Retry(max_attempts=100, max_time=10.0)
+    assert may_retry(retry, 1, ValueError(), 9.9)
+    assert not may_retry(retry, 1, ValueError(), 10.0)
+
+
+@pytest.mark.parametrize("error", [PayloadError("no"), TargetError("no"), OptionError("a", "b")])
+def test_what_no_attempt_can_better_is_tried_once(error: Exception) -> None:
+    """Unless the policy names its very class."""
+    assert not may_retry(Retry(), 1, error)
+    assert not may_retry(Retry(retry_on=(Exception, BatchError)), 1, error)
+    assert may_retry(Retry(retry_on=(type(error),)), 1, error)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("max_attempts", 0),
+        ("max_attempts", 1.5),
+        ("backoff", -1),
+        ("backoff", "soon"),
+        ("max_backoff", math.inf),
+        ("jitter", 2),
+        ("retry_on", ()),
+        ("retry_on", 3),
+        ("retry_on", (int,)),
+        ("retry_on", ("",)),
+        ("max_time", 0),
+        ("then", "ignore"),
+    ],
+)
+def test_a_wrong_option_is_named(option: str, value: Any) -> None:
+    """With what is allowed."""
+    with pytest.raises(OptionError, match="allowed"):
+        Retry(**{option: value})

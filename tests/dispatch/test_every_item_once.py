@@ -14,8 +14,17 @@ from hypothesis import strategies as st
 
 from slither_actors import Item, Retry, Route, dispatch
 from slither_actors.actors import Server
-from slither_actors.dispatch import Batch, Executor, FixedBatch, InlineExecutor, KeyPartition, WeightedBatch
-from slither_actors.errors import DispatchError
+from slither_actors.dispatch import (
+    Batch,
+    DeadLetter,
+    Executor,
+    FixedBatch,
+    InlineExecutor,
+    KeyPartition,
+    WeightedBatch,
+)
+from slither_actors.errors import DispatchError, WorkerCrashError
+from slither_actors.policy import CircuitBreaker
 
 pytestmark = pytest.mark.usefixtures("application")
 
@@ -41,8 +50,19 @@ class Shuffler(Server):
             self.ref.send(Shuffler.answer)
 
 
+CRASHES, HANGS = 11, 29
+"""Numbers whose batches always kill their worker, or never end."""
+
+
+def crash(batch: Any) -> WorkerCrashError:
+    return WorkerCrashError(pool="none", slot=0, pid=batch.attempt, exitcode=-9, cause="killed")
+
+
 def settle(batch: Batch, failures: frozenset[int]) -> None:
     """Fail a batch with a payload of `failures` in its first attempt, one with a negative of it always."""
+    if any(isinstance(value, int) and abs(value) == CRASHES for value in batch.payloads):
+        batch.fail(crash(batch))
+        return
     bad = [abs(value) for value in batch.payloads if isinstance(value, int) and value in failures]
     if bad and (batch.attempt == 1 or any(value < 0 for value in batch.payloads)):
         batch.fail(ValueError(bad))
@@ -59,11 +79,14 @@ class Shuffled(Executor):
     def submit(self, batch: Batch) -> None:
         if any(value in (13, -13) for value in batch.payloads):
             raise ValueError("unlucky")
-        self.shuffler.send(Shuffler.take, batch)
+        if not any(abs(value) == HANGS for value in batch.payloads):  # else the runner's timer ends it
+            self.shuffler.send(Shuffler.take, batch)
 
 
 def inline(failures: frozenset[int]) -> InlineExecutor:
     def function(batch: list[int]) -> list[Any]:
+        if CRASHES in map(abs, batch):
+            raise WorkerCrashError(pool="none", slot=0, pid=1, exitcode=-9, cause="killed")
         if any(value in failures or value in (13, -13) for value in batch):
             raise ValueError(batch)
         return [("done", value) for value in batch]
@@ -107,9 +130,14 @@ class Case:
     failures: frozenset[int]
     seed: int | None
     input_raises: bool
+    breaker: Any
+    poison_after: int | None
 
 
 timeouts = st.sampled_from([None, 1e-9, 0.001, 3600.0])
+TOUCHY = CircuitBreaker(failures=2, open_for=0.003, on=Exception)
+"""Opens at every occasion, also for what the user's function raises."""
+
 strategies = st.one_of(
     st.builds(FixedBatch, st.integers(1, 7), batch_timeout=timeouts),
     st.builds(WeightedBatch, max_weight=st.integers(1, 12), weight=st.just(weight), batch_timeout=timeouts),
@@ -122,7 +150,8 @@ strategies = st.one_of(
         serial=st.booleans(),
     ),
 )
-numbers = st.lists(st.integers(-60, 60), max_size=60)
+values = st.one_of(st.integers(-60, 60), st.integers(-60, 60), st.sampled_from([CRASHES, HANGS, 13, 5]))
+numbers = st.lists(values, max_size=60)
 cases = st.builds(
     Case,
     numbers=numbers,
@@ -133,6 +162,8 @@ cases = st.builds(
     failures=st.frozensets(st.integers(-60, 60), max_size=6),
     seed=st.one_of(st.none(), st.integers(0, 1000)),
     input_raises=st.booleans(),
+    breaker=st.sampled_from([None, CircuitBreaker(), TOUCHY]),
+    poison_after=st.sampled_from([None, 1, 2]),
 )
 
 
@@ -158,8 +189,13 @@ def test_every_item_has_exactly_one_outcome(case: Case) -> None:
     items = list(read(attrs.evolve(case, input_raises=False)))
     source = iter(items) if not case.input_raises else _then_raise(items)
     shuffler = Shuffler.start(case.seed, case.failures) if case.seed is not None else None
+    letters: list[DeadLetter] = []
     stream = dispatch.stream(
         source,
+        breaker=case.breaker,
+        poison_after=case.poison_after,
+        dead_letters=letters.append,
+        timeout=0.02,
         executor=inline(case.failures) if shuffler is None else Shuffled(shuffler),
         strategy=case.strategy,
         max_in_flight=case.limit,
@@ -177,6 +213,7 @@ def test_every_item_has_exactly_one_outcome(case: Case) -> None:
         if shuffler is not None:
             shuffler.stop()
     check(case, items, found, error, stream.statistics())
+    check_letters(letters, found, error, stream.statistics())
 
 
 def _then_raise(items: list[Item]) -> Iterator[Item]:
@@ -192,6 +229,9 @@ def check(
     case: Case, items: list[Item], found: list[Item], error: DispatchError | None, statistics: Any
 ) -> None:
     seen = statistics["dispatch"]
+    for name in ("timeouts", "poisoned", "refused", "retries", "dead_letters"):
+        if getattr(seen, name):
+            event(f"with {name}")
     event(f"{case.policy}: {'ended early' if error else 'complete'}")
     by_id = {item.id: item for item in items}
     assert max(Counter(item.id for item in found).values(), default=1) == 1
@@ -231,6 +271,21 @@ def check(
         assert [item.id for item in found] == [item.id for item in items[: len(found)]]
 
 
+def check_letters(
+    letters: list[DeadLetter], found: list[Item], error: DispatchError | None, statistics: Any
+) -> None:
+    """Those that were skipped, and those of the batch that halted the run: each once, with its error."""
+    dead = [letter.item.id for letter in letters]
+    skipped = [item.id for item in found if item.meta.get("skipped")]
+    assert len(set(dead)) == len(dead) == statistics["dispatch"].dead_letters
+    assert dead[: len(skipped)] == skipped
+    behind = letters[len(skipped) :]
+    assert not {letter.item.id for letter in behind} & {item.id for item in found}
+    assert bool(behind) == (error is not None and not isinstance(error.reason, InputError))
+    assert {letter.error for letter in behind} <= {error.reason if error else None}
+    assert all(isinstance(letter.error, Exception) and letter.attempts >= 1 for letter in letters)
+
+
 @given(numbers, st.integers(1, 5), st.integers(1, 4), st.integers(0, 70), st.integers(0, 1000))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_stream_that_is_left_has_given_the_first_results(
@@ -239,7 +294,7 @@ def test_a_stream_that_is_left_has_given_the_first_results(
     """In order, each once; what was on its way is counted nowhere as done twice."""
     shuffler = Shuffler.start(seed, frozenset())
     executor = Shuffled(shuffler)
-    values = [value for value in found if abs(value) != 13]
+    values = [value for value in found if abs(value) not in (13, CRASHES, HANGS)]
     read_so_far: list[Item] = []
     with dispatch.stream(values, executor=executor, batch_size=batch_size, max_in_flight=limit) as stream:
         for item in stream:

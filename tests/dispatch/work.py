@@ -74,3 +74,38 @@ def square(value: int) -> int:
 
 def echo(batch: list[Any]) -> list[Any]:
     return batch
+
+
+def die(batch: list[Any]) -> list[Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return batch
+
+
+_models: dict[str, list[Any]] = {}
+
+
+def remember(batch: list[Any], ctx: Any) -> list[Any]:
+    """What the session's batches have left in this worker so far, and which worker it is."""
+    model = _models.setdefault(ctx.session_id, [])
+    model.extend(batch)
+    if "die" in batch:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "hang" in batch:
+        time.sleep(600)
+    return [(os.getpid(), len(model))] * len(batch)
+
+
+def gated(batch: list[str], ctx: Any) -> list[int]:
+    """`wait_for_file` for a session."""
+    return wait_for_file(batch)
+
+
+def misbehave(batch: list[str]) -> list[str]:
+    """Do what each payload says: be fine, raise, die, or hang."""
+    for deed in batch:
+        if deed == "raise":
+            raise ValueError(deed)
+        if deed == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600 if deed == "hang" else 0.002)
+    return [f"did {deed}" for deed in batch]

@@ -47,7 +47,7 @@ def test_a_signal_is_as_good_as_its_name() -> None:
 @pytest.mark.parametrize(
     ("pattern", "count"),
     [
-        ("slither.dispatch.*", 3),
+        ("slither.dispatch.*", 6),
         ("slither.pipe.*", 6),
         ("slither.*.exception", 5),
         ("*", len(telemetry.EVENTS)),

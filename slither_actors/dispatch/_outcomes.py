@@ -1,0 +1,379 @@
+"""What becomes of a batch once it is answered: the failure half of a runner.
+
+A batch's outcome is decided when its answer arrives (`_settle`: again, or a
+policy) and performed in its turn (`_apply`). `DispatchRunner` adds the input
+and the batches.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from slither_actors import telemetry
+from slither_actors.actors import SHUTDOWN, Timer
+from slither_actors.core import InsightTally, Ordering, SerialQueue, Window, may_retry, retry_delay
+from slither_actors.dispatch._batch import Batch, BatchOrigin
+from slither_actors.dispatch._circuit import circuit_of
+from slither_actors.dispatch._dead_letters import DeadLetterOffice, words
+from slither_actors.dispatch._statistics import Halted
+from slither_actors.errors import (
+    BatchTimeoutError,
+    CircuitOpenError,
+    PoisonBatchError,
+    TargetError,
+    WorkerCrashError,
+)
+from slither_actors.item import Item
+from slither_actors.policy import Halt, Policy, Retry, Route, Skipping, last_policy
+from slither_actors.stages import ProducerConsumer
+
+if TYPE_CHECKING:
+    from slither_actors.context import Context
+    from slither_actors.dispatch._link import SideOutput
+    from slither_actors.dispatch._options import DispatchOptions
+    from slither_actors.dispatch._session import RunSession
+    from slither_actors.dispatch._wind_up import WindUp
+    from slither_actors.dispatch.executor import Executor
+
+__all__ = ["BatchOutcomes", "BatchResult"]
+
+BatchResult = tuple[Batch, Policy | None]
+"""A batch whose outcome is final, and the policy that its failure meets."""
+
+
+@attrs.define
+class _Past:
+    """What became of the earlier attempts of a batch."""
+
+    began_at: float
+    """When the first one began, by `time.monotonic`."""
+
+    kills: list[WorkerCrashError] = attrs.field(factory=list)
+
+
+class BatchOutcomes(ProducerConsumer):
+    """Decides and performs what the answers of executors mean. The base of `DispatchRunner`."""
+
+    _context: Context
+    _end_reason: Any
+    """What to complete with; None while the stage works."""
+
+    _executor: Executor
+    _halting: bool
+    _items_in: int
+    _keep_skipped: bool
+    _options: DispatchOptions
+    _origin: BatchOrigin
+    _running: dict[int, Batch]
+    """Batches whose answer is awaited, also while they wait for another attempt."""
+
+    _serial: SerialQueue[Any] | None
+    _session: RunSession
+    _side: SideOutput | None
+    _tally: InsightTally | None
+    _winding_up: WindUp | None
+    _window: Window[BatchResult]
+
+    def _init_outcomes(self) -> None:
+        """Start counting. The executor is open."""
+        self._emitted = self._skipped = self._routed = self._failed = 0
+        self._batches = self._retries = self._timeouts = self._crashes = self._poisoned = self._refused = 0
+        self._errors: Counter[str] = Counter()
+        self._last_error = ""
+        self._pasts: dict[int, _Past] = {}
+        """Of the batches that have failed and are not final."""
+        self._barred: deque[Batch] = deque()
+        """Batches that wait for the circuit to let them pass."""
+        self._trial: Timer | None = None
+        self._circuit = circuit_of(self._executor, self._options.breaker)
+        receiver = self._options.dead_letters
+        self._dead_letters = None if receiver is None else DeadLetterOffice(receiver, self._origin.label)
+
+    def _end_outcomes(self) -> None:
+        if hasattr(self, "_circuit"):
+            self._circuit.forget(self.ref)
+            self._session.leave()
+
+    def _failure_figures(self) -> dict[str, int]:
+        office = self._dead_letters
+        return {
+            "retries": self._retries,
+            "timeouts": self._timeouts,
+            "crashes": self._crashes,
+            "poisoned": self._poisoned,
+            "refused": self._refused,
+            "dead_letters": 0 if office is None else office.sent,
+            "dead_letters_lost": 0 if office is None else office.lost,
+        }
+
+    # -- what the runner does ---------------------------------------------------------
+
+    def _pump(self) -> None:
+        raise NotImplementedError
+
+    def _submit(self, batch: Batch) -> None:
+        """Hand a batch to the executor, if its circuit lets it pass."""
+        raise NotImplementedError
+
+    def _send(self, batch: Batch) -> None:
+        """Hand a batch to the executor."""
+        raise NotImplementedError
+
+    def _take_back(self, after: int, *, kill: bool = False) -> list[Batch]:
+        raise NotImplementedError
+
+    def _note_time(self, tally: InsightTally, batch: Batch) -> None:
+        raise NotImplementedError
+
+    def _forget_input(self) -> None:
+        """Drop the batches that have not started."""
+        raise NotImplementedError
+
+    def waits_for(self, batch: Batch) -> bool:
+        """Whether the outcome of this attempt is still wanted."""
+        return self._running.get(batch.ref) is batch
+
+    # -- answers ----------------------------------------------------------------------
+
+    def _done(self, batch: Batch) -> None:
+        """The executor has answered."""
+        if self._running.get(batch.ref) is not batch:
+            if self._winding_up is not None:
+                self._winding_up.answered(batch)
+            return
+        if batch.timer is not None:
+            batch.timer.cancel()
+        if self._tally is not None:
+            self._note_time(self._tally, batch)
+        batch.check(self._executor)
+        self._settle(batch, batch.error)
+        self._pump()
+
+    def _settle(self, batch: Batch, error: BaseException | None, *, may_retry_it: bool = True) -> None:
+        """Decide what the answer means, and do it if it is the batch's turn."""
+        self._tell_done(batch, error)
+        policy: Policy | None = None
+        if error is not None:
+            error = batch.error = self._judged(batch, error)
+            policy = self._policy_for(batch, error, may_retry_it=may_retry_it)
+            if isinstance(policy, Retry):
+                return
+            if isinstance(policy, Halt):
+                self._halt_after(batch)
+        else:
+            if not self._circuit.is_calm:
+                self._circuit.ended(None)
+            if self._pasts:
+                self._pasts.pop(batch.ref, None)
+        del self._running[batch.ref]
+        if self._serial is not None:
+            self._serial.finish(batch.items)
+        for _, (released, its_policy) in self._window.finish(batch.ref, (batch, policy)):
+            self._apply(released, its_policy)
+            if self._end_reason is not None:
+                return
+
+    def _judged(self, batch: Batch, error: BaseException) -> BaseException:
+        """Count a failure; return what it amounts to, which is more than a crash after several."""
+        if isinstance(error, CircuitOpenError):
+            return error
+        self._circuit.ended(error)
+        past = self._pasts.get(batch.ref)
+        if past is None:
+            past = self._pasts[batch.ref] = _Past(batch.started_at)
+        if isinstance(error, BatchTimeoutError):
+            self._timeouts += 1
+        elif isinstance(error, WorkerCrashError):
+            self._crashes += 1
+            past.kills.append(error)
+            limit = self._options.poison_after
+            if limit is not None and len(past.kills) >= max(limit, 2):
+                poison = PoisonBatchError(batch=batch.name, kills=past.kills)
+                poison.__cause__ = error
+                return poison
+        return error
+
+    def _policy_for(self, batch: Batch, error: BaseException, *, may_retry_it: bool) -> Policy:
+        """What the failure means: a `Retry` that has been arranged, or what is to be done in its turn."""
+        # A function that no worker can import is a mistake in the program, not in an item.
+        policy = Halt() if isinstance(error, TargetError) else self._options.on_error
+        if isinstance(policy, Retry):
+            if may_retry_it and self._may_retry(batch, policy, error):
+                return policy
+            policy = last_policy(policy)
+        self._pasts.pop(batch.ref, None)
+        return policy
+
+    def _may_retry(self, batch: Batch, policy: Retry, error: BaseException) -> bool:
+        """Arrange another attempt, if there is to be one."""
+        past = self._pasts.get(batch.ref)
+        elapsed = 0.0 if past is None else time.monotonic() - past.began_at
+        if isinstance(error, CircuitOpenError):
+            wait = self._circuit.next_trial()
+            if policy.max_time is not None and elapsed + wait >= policy.max_time:
+                return False
+            self._wait_for_circuit(batch)
+            return True
+        if self._options.poison_after == 1 and isinstance(error, WorkerCrashError):
+            return False
+        delay = retry_delay(policy, batch.attempt, random.random())
+        if not may_retry(policy, batch.attempt, error, elapsed + delay):
+            return False
+        self._retries += 1
+        again = self._running[batch.ref] = batch.next_attempt()
+        self.run_after(delay, _resubmit, again)
+        return True
+
+    def _halt_after(self, batch: Batch) -> None:
+        """Start nothing new. What precedes the failed batch goes on, if there is an order."""
+        self._halting = True
+        if self._window.ordering is Ordering.PRESERVE:
+            self._take_back(batch.ref)
+
+    # -- the circuit ------------------------------------------------------------------
+
+    def _bar(self, batch: Batch) -> bool:
+        """Whether the circuit does not let the batch pass; then it is answered."""
+        if self._circuit.allows():
+            return False
+        self._refused += 1
+        # As a message, like the answer of an executor: the pump that called us goes on.
+        batch.fail(self._circuit.refusal(batch.name))
+        return True
+
+    def _wait_for_circuit(self, batch: Batch) -> None:
+        """Hold the batch until the circuit lets it pass. That costs no attempt."""
+        again = self._running[batch.ref] = batch.same_attempt()
+        self._barred.append(again)
+        self._await_trial()
+
+    def _await_trial(self) -> None:
+        self._circuit.wake(self.ref, _on_circuit)
+        if self._trial is None:
+            self._trial = self.run_after(self._circuit.next_trial(), _on_trial)
+
+    def _try_barred(self) -> None:
+        """Submit what the circuit lets pass now."""
+        barred = self._barred
+        while barred:
+            if not self.waits_for(barred[0]):
+                barred.popleft()
+            elif self._circuit.is_calm or self._circuit.allows():
+                batch = barred.popleft()
+                self._tell_started(batch)
+                self._send(batch)
+            else:
+                self._await_trial()
+                return
+
+    # -- telling --------------------------------------------------------------------
+
+    def _tell_started(self, batch: Batch) -> None:
+        if telemetry.DISPATCH_BATCH_START.receivers:
+            now = {"system_time": time.time()}
+            telemetry.emit(
+                telemetry.DISPATCH_BATCH_START, self.ref, measurements=now, metadata=self._about(batch)
+            )
+        batch.started_at = time.monotonic()
+
+    def _tell_done(self, batch: Batch, error: BaseException | None) -> None:
+        signal = telemetry.DISPATCH_BATCH_STOP if error is None else telemetry.DISPATCH_BATCH_EXCEPTION
+        if signal.receivers:
+            metadata = self._about(batch)
+            if error is not None:
+                metadata |= {"kind": type(error).__name__, "reason": error}
+            duration = {"duration": time.monotonic() - batch.started_at}
+            telemetry.emit(signal, self.ref, measurements=duration, metadata=metadata)
+
+    def _about(self, batch: Batch) -> dict[str, Any]:
+        return {
+            "batch_ref": batch.ref,
+            "batch_size": batch.size,
+            "executor": self._executor.name,
+            "pipe": self._context.pipe,
+            "stage": self._context.stage,
+            "attempt": batch.attempt,
+        }
+
+    # -- outcomes -------------------------------------------------------------------
+
+    def _apply(self, batch: Batch, policy: Policy | None) -> None:
+        """Perform the final outcome of a batch, in its turn."""
+        if batch.error is not None:
+            self._note_failure(batch, batch.error)
+            if self._dead_letters is not None and not isinstance(policy, Route):
+                self._dead_letters.take(batch, batch.error)
+        if policy is None:
+            self._batches += 1
+            self._emitted += batch.size
+            self._dispatch(batch.outcomes)
+        elif isinstance(policy, Skipping):
+            self._skipped += batch.size
+            if self._keep_skipped:
+                mark = {"error": batch.error, "skipped": True}
+                self._dispatch([item.put_meta(mark) for item in batch.items])
+        elif isinstance(policy, Route):
+            self._route(batch, policy)
+        else:
+            self._halt(batch, batch.error)
+
+    def _note_failure(self, batch: Batch, error: BaseException) -> None:
+        kind, text = words(error)
+        self._errors[kind] += batch.size
+        if isinstance(error, PoisonBatchError):
+            self._poisoned += batch.size
+        # As text: the exception would keep the frames alive that it went through.
+        text = f"{kind}: {text}"
+        self._last_error = text if batch.description in text else f"{batch.description}: {text}"
+
+    def _route(self, batch: Batch, policy: Route) -> None:
+        stay: list[Item] = []
+        leave: list[Item] = []
+        for item in batch.items:
+            try:
+                routed = policy.fn(item, batch.error)  # type: ignore[arg-type]
+                if not isinstance(routed, Item):
+                    msg = f"the function of a Route policy returned {routed!r:.100}; expected is an Item"
+                    raise TypeError(msg)
+            except Exception as error:  # noqa: BLE001 - the user's function; there is no policy for it
+                error.__cause__ = batch.error
+                if self._dead_letters is not None:
+                    self._dead_letters.take(batch, error)
+                self._halt(batch, error)
+                return
+            (stay if self._side is None or routed.route == item.route else leave).append(routed)
+        self._routed += batch.size
+        if stay:
+            self._dispatch(stay)
+        if leave and self._side is not None:
+            self._side.send(leave)
+
+    def _halt(self, batch: Batch, error: BaseException | None) -> None:
+        """End the stage, once what it has emitted and routed is taken."""
+        self._halting = True
+        self._take_back(-1)
+        self._forget_input()
+        self._failed = self._items_in - self._emitted - self._skipped - self._routed
+        halted = Halted(
+            error=error or RuntimeError("unknown"), batch=batch.description, stage=self._context.stage or ""
+        )
+        self._end_reason = (SHUTDOWN, halted)
+
+
+def _resubmit(runner: BatchOutcomes, batch: Batch) -> None:
+    if runner.waits_for(batch):
+        runner._submit(batch)
+
+
+def _on_circuit(runner: BatchOutcomes, _: None) -> None:
+    runner._try_barred()
+
+
+def _on_trial(runner: BatchOutcomes, _: None) -> None:
+    runner._trial = None
+    runner._try_barred()
