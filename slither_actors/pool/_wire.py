@@ -20,10 +20,12 @@ __all__ = [
     "CALL",
     "DEFINE",
     "DONE",
+    "EXIT_FAILED",
     "FAILED",
     "INIT",
     "KIND_NAMES",
     "MAX_BODY",
+    "OVERGROWN",
     "READY",
     "REPLY",
     "REPLY_FAILED",
@@ -56,7 +58,7 @@ STOP: Final = 6
 READY: Final = 16
 """The worker takes batches."""
 START_FAILED: Final = 17
-"""The init hook raised; the worker ends."""
+"""The init hook raised (reference 1), or what comes before it; the worker ends."""
 DONE: Final = 18
 """The results of a batch."""
 FAILED: Final = 19
@@ -65,6 +67,10 @@ SKIPPED: Final = 20
 """A batch was revoked before it started; it did not run."""
 CALL: Final = 21
 """A call back: name, positional arguments, keywords."""
+OVERGROWN: Final = 22
+"""The worker has more memory than it may: after the batch that the reference names it runs no other."""
+EXIT_FAILED: Final = 23
+"""The exit hook raised; the worker ends all the same."""
 
 KIND_NAMES: Final = {
     INIT: "INIT",
@@ -79,6 +85,8 @@ KIND_NAMES: Final = {
     FAILED: "FAILED",
     SKIPPED: "SKIPPED",
     CALL: "CALL",
+    OVERGROWN: "OVERGROWN",
+    EXIT_FAILED: "EXIT_FAILED",
 }
 
 HEADER: Final = struct.Struct("<IIQ")
