@@ -347,8 +347,8 @@ class Pool(Server):
             self._crashes += not end.intended
             end.lost.fail(end.error)
         self.placement.give_back(end.given_back)
+        self.staff.buried(lane, end)
         if not self.is_stopping:
-            self.staff.buried(lane, end)
             self.placement.drain()
 
     def give_back(self, jobs: list[Job]) -> None:

@@ -82,11 +82,14 @@ class Staff:
             self._add(number)
 
     def _add(self, number: int) -> Lane:
-        """Make a lane for a free place. If one that has left it is still at work, this one waits for it."""
-        leaver = next((lane for lane in self.lanes if lane.slot.number == number), None)
-        slot = Slot(number, self._limit) if leaver is None else leaver.slot.successor()
+        """Make a lane for a place that is free, or that its lane leaves with this; it waits for that one."""
+        leavers = [lane for lane in self.lanes if lane.slot.number == number]
+        at_work = [lane for lane in leavers if lane.slot.outstanding]  # one at most
+        for each in leavers:
+            each.slot.leave()
+        slot = leavers[-1].slot.successor() if leavers else Slot(number, self._limit)
         lane = Lane(self._pool.pool, slot)
-        lane.predecessor = leaver
+        lane.predecessor = at_work[0] if at_work else None
         self.places[number] = lane
         self.lanes.append(lane)
         return lane
@@ -178,7 +181,7 @@ class Staff:
         """Replace a worker that retires. With `overlap`, another one starts at once."""
         if self._pool.is_stopping or lane.slot.state is not SlotState.RETIRING:
             return
-        if lane.retired:
+        if lane.retired or self.places.get(lane.slot.number) is not lane:
             lane.retired = reason  # it was to leave in any case, and now cannot be kept
             return
         lane.retired = reason
@@ -219,12 +222,15 @@ class Staff:
 
     def buried(self, lane: Lane, end: Burial) -> None:
         """The worker of a lane has ended, and its batches are settled: start another, or forget the lane."""
+        if lane.told and end.exitcode != 0 and lane.doom is None:
+            logger.warning(
+                "pool %s: worker %d (slot %d) was told to end, and died in its exit hook or after it: %s",
+                self._pool.pool, end.pid, lane.slot.number, end.explanation,
+            )  # fmt: skip
+        if self._pool.is_stopping:
+            return
         if lane.told:
-            if end.exitcode != 0 and lane.doom is None:
-                logger.warning(
-                    "pool %s: worker %d (slot %d) was told to end, and died in its exit hook or after it: %s",
-                    self._pool.pool, end.pid, lane.slot.number, end.explanation,
-                )  # fmt: skip
+            pass  # it did what it was to do
         elif lane.slot.state is SlotState.STOPPED:
             pass  # it left, and was killed
         elif end.failed_start:
@@ -275,6 +281,9 @@ class Staff:
     def _drop(self, lane: Lane) -> None:
         slot = lane.slot
         slot.leave()
+        if lane.waits:  # it is ready in truth, so its exit hook has to run
+            lane.waits = False
+            slot.ready()
         if slot.state is SlotState.WAITING:
             slot.stop()
             self._remove(lane)

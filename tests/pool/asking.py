@@ -76,6 +76,9 @@ class Asker:
         found: PoolStatistics = self.pool.call(STATISTICS, timeout=PATIENCE)
         return found
 
+    def resize(self, workers: int) -> None:
+        self.pool.resize(workers)  # type: ignore[attr-defined]
+
     def nothing_more(self) -> None:
         """Nothing has come back since the last `wait`."""
         self._inbox.stop()  # after what is in its mailbox
