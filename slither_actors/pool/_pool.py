@@ -87,7 +87,7 @@ class Pool(Server):
         self.placement = Placement(self.staff.lanes, self._written_limited if limited else self.written)
         self.is_stopping = False
         self._crashes = self._timeouts = 0
-        self._resources = Resources()
+        self._resources = Resources(self.options.preload)
         self._free = weakref.finalize(self, self._resources.close)
         self._free.atexit = False  # the runtime stops us before, in its own order
         try:

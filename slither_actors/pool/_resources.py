@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from slither_actors.pool._guard import guard
+from slither_actors.pool._preloading import drop_server, hold_server
 from slither_actors.pool._process import WorkerProcess
 
 __all__ = ["Resources"]
@@ -13,10 +14,13 @@ logger = logging.getLogger("slither_actors.pool")
 
 
 class Resources:
-    """The worker processes of one pool, and its hold of the guard."""
+    """The worker processes of one pool, and its hold of the guard and of a fork server of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: tuple[str, ...] = ()) -> None:
         self.processes: set[WorkerProcess] = set()
+        self._preload = preload
+        if preload:
+            hold_server(preload)
         guard.hold()
 
     def close(self) -> None:
@@ -27,4 +31,6 @@ class Resources:
         for process in processes:
             if not process.close():
                 logger.error("worker %d was killed and does not end", process.pid)
+        if self._preload:
+            drop_server(self._preload)
         guard.drop()
