@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 SIZES = {
     "actors": ["--rounds", "1", "--scale", "0.001", "--actors", "2000"],
     "dispatch": ["--rounds", "1", "--items", "64", "--batch-sizes", "16"],
+    "pool": ["--rounds", "1", "--start-methods", "forkserver"],
     "stages": ["--rounds", "1", "--events", "4000"],
 }
 
@@ -45,6 +46,6 @@ def test_a_benchmark_runs(name: str) -> None:
 
 def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
-    known = "unknown: bench_weather; known: bench_actors, bench_dispatch, bench_stages"
+    known = "unknown: bench_weather; known: bench_actors, bench_dispatch, bench_pool, bench_stages"
     with pytest.raises(AssertionError, match=known):
         run("weather")

@@ -35,14 +35,22 @@ def _start_batch() -> int:
     return max(_LEAST_START_BATCH, _usable_cpus())
 
 
-def _hook(option: str) -> Callable[[Target | str | Callable[..., Any] | None], Target | None]:
-    def convert(value: Target | str | Callable[..., Any] | None) -> Target | None:
-        try:
-            return None if value is None else Target.of(value)
-        except OptionError as error:
-            raise OptionError(option, error.problem) from None
+_Hook = Target | str | Callable[..., Any] | None
 
-    return convert
+
+def _hook(option: str, value: _Hook) -> Target | None:
+    try:
+        return None if value is None else Target.of(value)
+    except OptionError as error:
+        raise OptionError(option, error.problem) from None
+
+
+def _init_hook(value: _Hook) -> Target | None:
+    return _hook("init", value)
+
+
+def _exit_hook(value: _Hook) -> Target | None:
+    return _hook("exit", value)
 
 
 def _modules(value: Any) -> tuple[str, ...]:
@@ -101,12 +109,12 @@ class PoolOptions:
     start_method: str = attrs.field(factory=default_start_method, validator=one_of(*START_METHODS))
     """``"forkserver"`` (where there is one) or ``"spawn"``."""
 
-    init: Target | None = attrs.field(default=None, converter=_hook("init"))
+    init: Target | None = attrs.field(default=None, converter=_init_hook)
     """A callable or ``"module:function"`` that runs once in each worker before its first batch.
     It may take the worker (`current_worker`) as its argument; what it returns, unless that is None,
     becomes `Worker.state`. If it raises, the worker does not start."""
 
-    exit: Target | None = attrs.field(default=None, converter=_hook("exit"))
+    exit: Target | None = attrs.field(default=None, converter=_exit_hook)
     """A callable or ``"module:function"`` that runs in a worker that ends in order: the pool stops or
     shrinks, or the worker is recycled. It does not run where a worker is killed or dies. It may take the
     worker as its argument, has `stop_timeout` seconds, and its failure is logged."""

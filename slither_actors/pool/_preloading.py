@@ -21,7 +21,11 @@ from typing import Any, Final
 
 __all__ = ["OUR_PRELOAD", "PreloadedProcess", "drop_server", "hold_server", "started_by"]
 
-OUR_PRELOAD: Final = ["slither_actors.pool._worker", "slither_actors.pool._fork_server"]
+OUR_PRELOAD: Final = [
+    "slither_actors.pool._worker",
+    "slither_actors.pool._inherited",
+    "slither_actors.pool._fork_server",
+]
 """What every worker needs."""
 
 # Runs in the server before anything else does. It has to be self-contained, as the search path is not set.
@@ -45,7 +49,7 @@ class _Modules(list[str]):
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__(["__main__", *OUR_PRELOAD])
+        super().__init__(["__main__", *OUR_PRELOAD, __name__])
         self._names = names
 
     def __repr__(self) -> str:

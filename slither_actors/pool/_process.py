@@ -30,6 +30,7 @@ from typing import Any, Final
 from slither_actors.pool import _worker
 from slither_actors.pool._board import Board
 from slither_actors.pool._guard import guard
+from slither_actors.pool._inherited import Inherited
 from slither_actors.pool._preloading import OUR_PRELOAD, PreloadedProcess, started_by
 from slither_actors.pool._stderr import StderrTail
 
@@ -60,21 +61,6 @@ _live: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
 def default_start_method() -> str:
     """The fork server where there is one; it starts a worker in milliseconds."""
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-
-
-class _Inherited:
-    """A descriptor among the arguments of a process; in the child it is the number there."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _detach, (reduction.DupFd(self.fd),)
-
-
-def _detach(inherited: Any) -> int:
-    fd: int = inherited.detach()
-    return fd
 
 
 class _NameWithPrelude(str):
@@ -134,7 +120,7 @@ class WorkerProcess:
             name.stderr = stderr_write
             own_server = bool(preload) and method == "forkserver"
             process: Any = (PreloadedProcess if own_server else context.Process)(
-                target=_worker.main, args=(worker_end, _Inherited(self.board.fd)), name=name
+                target=_worker.main, args=(worker_end, Inherited(self.board.fd)), name=name
             )
             if own_server:
                 theirs.enter_context(started_by(preload))

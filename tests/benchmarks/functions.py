@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 
 def increment_all(batch: list[int]) -> list[int]:
     """A batch at a time."""
@@ -11,3 +14,17 @@ def increment_all(batch: list[int]) -> list[int]:
 def increment(value: int) -> int:
     """One at a time, for libraries that make the chunks themselves."""
     return value + 1
+
+
+def meet(place: tuple[str, int, int]) -> int:
+    """Return when as many tasks as are to meet in the folder are there."""
+    folder, number, tasks = place
+    Path(folder, str(number)).touch()
+    while not all(Path(folder, str(other)).exists() for other in range(tasks)):
+        time.sleep(0.001)
+    return number
+
+
+def meet_all(batch: list[tuple[str, int, int]]) -> list[int]:
+    """A batch at a time."""
+    return [meet(place) for place in batch]
