@@ -101,6 +101,7 @@ class Pool(Server):
         staff = self.staff
         for lane in tuple(staff.lanes):
             staff.start(lane)
+        self._resources.watch_over()
         if not self._lines.serve(self._hear, lambda: staff.has_live, self.options.start_timeout):
             problem = f"no worker was ready within {self.options.start_timeout:g} s"
             raise WorkerStartError(self.pool, 0, problem if self._lines.ends else staff.problem)

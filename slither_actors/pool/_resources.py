@@ -21,6 +21,11 @@ class Resources:
         self._preload = preload
         if preload:
             hold_server(preload)
+        self._guarded = False
+
+    def watch_over(self) -> None:
+        """Have the guard kill the workers if the driver dies. After their start, which goes on meanwhile."""
+        self._guarded = True
         guard.hold()
 
     def close(self) -> None:
@@ -33,4 +38,5 @@ class Resources:
                 logger.error("worker %d was killed and does not end", process.pid)
         if self._preload:
             drop_server(self._preload)
-        guard.drop()
+        if self._guarded:
+            guard.drop()
