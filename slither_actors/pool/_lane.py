@@ -286,6 +286,7 @@ class Lane:
         lost = None if death.lost is None else self.jobs.pop(death.lost)
         back = [_reset(self.jobs.pop(ref)) for ref in death.given_back]
         self.process = self._writer = None
+        self.waits = False
         self.due = math.inf
         return lost, back, death.delay
 

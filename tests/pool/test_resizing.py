@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 
 from slither_actors import Application
-from slither_actors.errors import OptionError, PoolStoppedError
-from slither_actors.pool import Pool
+from slither_actors.errors import OptionError, PoolStoppedError, WorkerCrashError
+from slither_actors.pool import Job, Pool
 from tests.pool import life_work, work
 from tests.pool.asking import Asker, asking, exists, is_alive, pid_of, until
 
@@ -156,8 +160,57 @@ def test_a_successor_that_is_not_wanted_any_more_ends_in_order(
         until(lambda: idle(asker, 2))
 
 
+def test_a_successor_that_dies_while_it_waits(tmp_path: Path) -> None:
+    """Another one is started, and waits as well."""
+    gate = tmp_path / "gate"
+    with asking(max_batches_per_worker=1) as asker:
+        job = asker.submit(work.wait_for_file, [str(gate)])
+        until(lambda: exists(gate))
+        until(lambda: asker.pool.run(one_waits))
+        pid = asker.statistics().slots[0].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: asker.statistics().slots[0].pid not in (None, pid))
+        later = asker.submit(work.increment, [1])
+        until(lambda: asker.pool.run(one_waits))
+        assert asker.statistics().queued == 1
+        gate.touch()
+        asker.wait(job, later)
+        assert (job.error, later.results) == (None, [2])
+        until(lambda: idle(asker, 1))
+
+
 def one_waits(pool: Pool, _: None) -> bool:
     return any(lane.waits for lane in pool.staff.lanes)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sizes_kills_and_recycling_at_random(seed: int) -> None:
+    """Each batch comes back once, with its result or its worker's death; then the pool is as told."""
+    chance = random.Random(seed)
+    options = {"max_batches_per_worker": chance.choice([None, 1, 3]), "overlap": chance.random() < 0.7}
+    with asking(workers=2, start_batch=chance.choice([1, 2, 8]), **options) as asker:
+        jobs: list[Job] = []
+        size, kills = 2, 0
+        for _ in range(25):
+            jobs += [asker.submit(work.sleep, [0.001]) for _ in range(chance.randrange(8))]
+            if chance.random() < 0.5:
+                size = chance.randint(1, 4)
+                asker.resize(size)
+            found = asker.statistics()
+            assert len(found.slots) == size
+            pids = [slot.pid for slot in (*found.slots, *found.retiring) if slot.pid]
+            if pids and chance.random() < 0.3:
+                kills += 1
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(chance.choice(pids), signal.SIGKILL)
+        asker.wait(*jobs)
+        failed = [job.error for job in jobs if job.error is not None]
+        assert all(isinstance(error, WorkerCrashError) for error in failed)
+        assert len(failed) <= kills
+        until(lambda: idle(asker, size), str(asker.statistics()))
+        found = asker.statistics()
+        assert (found.running, found.queued, found.batches) == (0, 0, len(jobs))
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.5, "2", None])
