@@ -85,8 +85,6 @@ class Staff:
         """Make a lane for a place that is free, or that its lane leaves with this; it waits for that one."""
         leavers = [lane for lane in self.lanes if lane.slot.number == number]
         at_work = [lane for lane in leavers if lane.slot.outstanding]  # one at most
-        for each in leavers:
-            each.slot.leave()
         slot = leavers[-1].slot.successor() if leavers else Slot(number, self._limit)
         lane = Lane(self._pool.pool, slot)
         lane.predecessor = at_work[0] if at_work else None

@@ -41,10 +41,14 @@ class Asker:
         self._targets: dict[Any, Target] = {}
 
     def submit(self, function: str | Callable[..., Any], payloads: list[Any], **options: Any) -> Job:
-        target = self._targets.setdefault(function, Target.of(function))
-        job = Job(target, payloads, self._inbox, Inbox.on_done, **options)
+        job = self.job(function, payloads, **options)
         self.pool.send(Pool.submit, job)
         return job
+
+    def job(self, function: str | Callable[..., Any], payloads: list[Any], **options: Any) -> Job:
+        """Make one, without giving it to the pool."""
+        target = self._targets.setdefault(function, Target.of(function))
+        return Job(target, payloads, self._inbox, Inbox.on_done, **options)
 
     def cancel(self, job: Job, *, kill: bool = False) -> None:
         job.kill = kill

@@ -180,6 +180,27 @@ def test_a_successor_that_dies_while_it_waits(tmp_path: Path) -> None:
         until(lambda: idle(asker, 1))
 
 
+def test_a_worker_that_has_used_up_its_batches_and_is_let_go_has_no_successor(tmp_path: Path) -> None:
+    """The pool shrinks in the moment between its last batch and the start of another worker."""
+    gate = tmp_path / "gate"
+    with asking(workers=2, max_batches_per_worker=1) as asker:
+        until(lambda: idle(asker, 2))
+        jobs = [asker.job(work.wait_for_file, [str(gate)]) for _ in range(2)]
+        asker.pool.run(submit_and_shrink, jobs)
+        until(lambda: len(exists(gate)) == 2)
+        assert len(asker.statistics().slots) == 1
+        gate.touch()
+        asker.wait(*jobs)
+        until(lambda: idle(asker, 1))
+        assert asker.statistics().recycled == {"max_batches_per_worker": 1}
+
+
+def submit_and_shrink(pool: Pool, jobs: list[Job]) -> None:
+    for job in jobs:
+        pool.submit(job)
+    pool.staff.resize(1)
+
+
 def one_waits(pool: Pool, _: None) -> bool:
     return any(lane.waits for lane in pool.staff.lanes)
 
