@@ -6,7 +6,6 @@ worker reaches those through `views` or the store class itself.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,8 @@ __all__ = ["Context"]
 
 
 def _session_id() -> str:
+    import uuid  # noqa: PLC0415 - it imports much, and a worker only gets its contexts
+
     return uuid.uuid4().hex
 
 

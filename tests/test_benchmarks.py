@@ -17,6 +17,7 @@ SIZES = {
     "actors": ["--rounds", "1", "--scale", "0.001", "--actors", "2000"],
     "dispatch": ["--rounds", "1", "--items", "64", "--batch-sizes", "16"],
     "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1"],
+    "pool": ["--rounds", "1", "--start-methods", "forkserver"],
     "stages": ["--rounds", "1", "--events", "4000"],
 }
 
@@ -49,6 +50,9 @@ def test_a_benchmark_runs(name: str) -> None:
 
 def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
-    known = "unknown: bench_weather; known: bench_actors, bench_dispatch, bench_payloads, bench_stages"
+    known = (
+        "unknown: bench_weather; known: "
+        "bench_actors, bench_dispatch, bench_payloads, bench_pool, bench_stages"
+    )
     with pytest.raises(AssertionError, match=known):
         run("weather")

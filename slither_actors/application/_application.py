@@ -16,7 +16,6 @@ from typing import Any, Literal, Self
 from slither_actors.actors import (
     SHUTDOWN,
     DynamicSupervisorRef,
-    Ref,
     SupervisorRef,
     whereis,
 )
@@ -55,6 +54,7 @@ from slither_actors.errors import (
     PoolError,
     StartError,
 )
+from slither_actors.pool import PoolRef
 from slither_actors.store import Store
 
 __all__ = ["Application"]
@@ -301,13 +301,15 @@ class Application:
             raise NotRunningError(msg)
         return self._root
 
-    def pool(self, name: str = "default") -> Ref:
-        """Return the pool of that name.
+    def pool(self, name: str = "default") -> PoolRef:
+        """Return the pool of that name, to resize it or to look at it.
 
         Raises:
             PoolError: there is none.
         """
-        return _default.pool_of(name)
+        found = _default.pool_of(name)
+        assert isinstance(found, PoolRef)
+        return found
 
     def __enter__(self) -> Self:
         self._signals.install()

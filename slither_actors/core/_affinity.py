@@ -166,11 +166,16 @@ class Sessions:
         if session is not None:
             session.seen -= 1
 
-    def worker_ended(self, slot: int, cause: str) -> list[str]:
-        """The worker of the slot is gone; return the sessions that are lost with it."""
+    def worker_ended(self, slot: int, cause: str, *, pid: int | None = None) -> list[str]:
+        """The worker of the slot is gone; return the sessions that are lost with it.
+
+        With `pid` only those that this worker knew: the slot may have another one by now.
+        """
         found = []
         for name, session in self._sessions.items():
-            if session.slot == slot and session.loss is None and session.seen > 0:
+            if session.slot != slot or session.loss is not None or session.seen <= 0:
+                continue
+            if pid is None or session.pid == pid:
                 self._lose(session, SessionLoss(session.pid, cause))
                 found.append(name)
         return found

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from slither_actors.pool._calls import AnswerCalls, CallRequest
     from slither_actors.pool._job import Job
     from slither_actors.pool._options import PoolOptions
-    from slither_actors.pool._pool import STATISTICS, Pool
+    from slither_actors.pool._pool import Pool
+    from slither_actors.pool._pool_ref import STATISTICS, PoolRef
     from slither_actors.pool._segments import SegmentStatistics
     from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
     from slither_actors.pool._target import Target, adapt
@@ -22,6 +23,7 @@ __all__ = [
     "Job",
     "Pool",
     "PoolOptions",
+    "PoolRef",
     "PoolStatistics",
     "SegmentStatistics",
     "SlotStatistics",
@@ -36,12 +38,13 @@ __all__ = [
 # Imported on first use: a worker process imports this package for `_worker`, and would pay
 # for the actors and the driver's side at each start.
 _HOMES = {
-    "STATISTICS": "_pool",
+    "STATISTICS": "_pool_ref",
     "AnswerCalls": "_calls",
     "CallRequest": "_calls",
     "Job": "_job",
     "Pool": "_pool",
     "PoolOptions": "_options",
+    "PoolRef": "_pool_ref",
     "PoolStatistics": "_statistics",
     "SegmentStatistics": "_segments",
     "SlotStatistics": "_statistics",

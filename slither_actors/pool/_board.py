@@ -17,7 +17,6 @@ import enum
 import mmap
 import os
 import struct
-import tempfile
 import threading
 import time
 from typing import Final
@@ -77,6 +76,8 @@ class Board:
         if hasattr(os, "memfd_create"):
             fd = os.memfd_create("slither-worker", os.MFD_CLOEXEC)
         else:
+            import tempfile  # noqa: PLC0415 - no worker needs it, and it imports much
+
             with tempfile.TemporaryFile() as file:
                 fd = os.dup(file.fileno())
         try:

@@ -52,6 +52,8 @@ class Doom(enum.Enum):
     """Its batch is not wanted any more."""
     START = "start"
     """It was not ready in time."""
+    RETIRE = "retire"
+    """It is to end, and has no batch, but does not end by itself."""
     BROKEN = "broken"
     """It closed its connection, or sent what makes no sense."""
 
@@ -129,6 +131,18 @@ class Lane:
     """Recent seconds per batch, smoothed."""
 
     opened_at: float = attrs.field(default=0.0, init=False)
+    retired: str = attrs.field(default="", init=False)
+    """Why the worker retires, if it does: the option, or ``"resize"``."""
+
+    told: bool = attrs.field(default=False, init=False)
+    """Whether the worker was told to end."""
+
+    predecessor: Lane | None = attrs.field(default=None, init=False)
+    """The one that leaves this place; this one is not ready before that one's last batch has ended."""
+
+    waits: bool = attrs.field(default=False, init=False)
+    """Whether the worker is ready, but its predecessor still runs a batch."""
+
     ready_at: float | None = attrs.field(default=None, init=False)
     problem: str = attrs.field(default="", init=False)
     """What is wrong with the worker, where its exit status does not tell."""
@@ -155,9 +169,9 @@ class Lane:
         self.process = process
         self.opened_at = time.monotonic()
         self.doom = self.doomed_ref = self.ready_at = self.revoked = None
-        self.closed = self.writing = False
+        self.closed = self.writing = self.told = self.waits = False
         self.shares = True
-        self.problem = ""
+        self.problem = self.retired = ""
         self.reader = wire.FrameReader()
         self._writer = wire.FrameWriter(process.sock)
         self._targets, self._contexts = Definitions(), Definitions()
@@ -252,7 +266,7 @@ class Lane:
         if following is not None:
             self.begin(self.jobs[following])
         else:
-            self._set_due(math.inf)
+            self._set_due(now if self.slot.state is SlotState.RETIRING else math.inf)
         return job
 
     def take_back(self) -> Job | None:
@@ -274,7 +288,7 @@ class Lane:
         if outstanding:
             self.begin(self.jobs[outstanding[0]])
         else:
-            self._set_due(math.inf)
+            self._set_due(time.monotonic() if self.slot.is_done else math.inf)
         return self._reset(self.jobs.pop(ref))
 
     def abandon(self) -> None:
@@ -296,6 +310,7 @@ class Lane:
         self.segments.lane_gone(self)
         back = [self._reset(self.jobs.pop(ref)) for ref in death.given_back]
         self.process = self._writer = None
+        self.waits = False
         self.due = math.inf
         return lost, back, death.delay
 

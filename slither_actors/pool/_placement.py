@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from slither_actors.core._slot import SlotState
 from slither_actors.errors import SlitherError
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Lane
@@ -124,11 +123,9 @@ class Placement:
                 return
             self._assign(lane, self._queue.popleft())
 
-    def worker_ended(self, lane: Lane, cause: str) -> None:
-        """The lane's worker is gone, what it had not begun was given back: its sessions are lost."""
-        self._strict.worker_ended(lane, cause)
-        if lane.slot.state is SlotState.STOPPED:
-            self.slot_closed(lane)
+    def worker_ended(self, lane: Lane, cause: str, pid: int) -> None:
+        """The lane's worker gets no further batch, and has given back what it held: its sessions are lost."""
+        self._strict.worker_ended(lane, cause, pid)
 
     def slot_closed(self, lane: Lane) -> None:
         """No worker will start in the lane any more: what waits for it goes elsewhere."""

@@ -30,6 +30,8 @@ from typing import Any, Final
 from slither_actors.pool import _worker
 from slither_actors.pool._board import Board
 from slither_actors.pool._guard import guard
+from slither_actors.pool._inherited import Inherited
+from slither_actors.pool._preloading import OUR_PRELOAD, PreloadedProcess, started_by
 from slither_actors.pool._segments import AVAILABLE
 from slither_actors.pool._stderr import StderrTail
 
@@ -62,21 +64,6 @@ def default_start_method() -> str:
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
-class _Inherited:
-    """A descriptor among the arguments of a process; in the child it is the number there."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _detach, (reduction.DupFd(self.fd),)
-
-
-def _detach(inherited: Any) -> int:
-    fd: int = inherited.detach()
-    return fd
-
-
 class _NameWithPrelude(str):
     """The process's name, whose unpickling runs the prelude.
 
@@ -102,9 +89,18 @@ class WorkerProcess:
     `close` may be called at any time, from anywhere, more than once.
     """
 
-    def __init__(self, pool: str, slot: int, method: str, *, segments: bool = AVAILABLE) -> None:
+    def __init__(
+        self,
+        pool: str,
+        slot: int,
+        method: str,
+        preload: tuple[str, ...] = (),
+        *,
+        segments: bool = AVAILABLE,
+    ) -> None:
         """Start the process; it takes frames at once and says READY when it runs.
 
+        With `preload`, and the fork server, it is forked from the server of these modules, which is held.
         With `segments` it can be sent shared memory.
 
         Raises:
@@ -139,12 +135,15 @@ class WorkerProcess:
                 theirs.callback(worker_segments.close)
             name = _NameWithPrelude(f"slither worker {pool}/{slot}")
             name.stderr = stderr_write
-            process = context.Process(
+            own_server = bool(preload) and method == "forkserver"
+            process: Any = (PreloadedProcess if own_server else context.Process)(
                 target=_worker.main,
-                args=(worker_end, _Inherited(self.board.fd), worker_segments),
+                args=(worker_end, Inherited(self.board.fd), worker_segments),
                 name=name,
             )
-            if method == "forkserver":
+            if own_server:
+                theirs.enter_context(started_by(preload))
+            elif method == "forkserver":
                 _prepare_fork_server(context)
             with _sigint_blocked(method == "spawn"), _unimportable_main_hidden():
                 process.start()
@@ -244,16 +243,13 @@ class WorkerProcess:
             self._close_descriptors()
 
 
-_OUR_PRELOAD: Final = ["slither_actors.pool._worker", "slither_actors.pool._fork_server"]
-
-
 def _prepare_fork_server(context: Any) -> None:
     """Have the fork server import what every worker needs, unless the program has its own list."""
     server = getattr(multiprocessing.forkserver, "_forkserver", None)
     if server is None or getattr(server, "_forkserver_pid", None) is not None:
         return
     if getattr(server, "_preload_modules", None) == ["__main__"]:
-        context.set_forkserver_preload(["__main__", *_OUR_PRELOAD])
+        context.set_forkserver_preload(["__main__", *OUR_PRELOAD])
 
 
 @contextlib.contextmanager

@@ -87,12 +87,12 @@ def end_session_in(pool: Ref | None, pool_name: str, session_id: str) -> bool:
 
 
 def _enter(pool: Pool, use: SessionUse) -> None:
-    pool._placement.sessions.enter(use.session_id, kept=use.kept, loss=use.loss)
+    pool.placement.sessions.enter(use.session_id, kept=use.kept, loss=use.loss)
 
 
 def _leave(pool: Pool, session_id: str) -> None:
-    pool._placement.sessions.leave(session_id)
+    pool.placement.sessions.leave(session_id)
 
 
 def _end(pool: Pool, session_id: str) -> Any:
-    return pool._placement.end_session(session_id)
+    return pool.placement.end_session(session_id)

@@ -9,7 +9,7 @@ from slither_actors.actors import Ref
 from slither_actors.pool._burial import Burial
 from slither_actors.pool._lane import Lane
 
-__all__ = ["tell_exit", "tell_start"]
+__all__ = ["tell_exit", "tell_recycle", "tell_start"]
 
 
 def tell_start(pool: Ref, lane: Lane) -> None:
@@ -20,6 +20,22 @@ def tell_start(pool: Ref, lane: Lane) -> None:
             pool,
             measurements={"duration": time.monotonic() - lane.process.started_at},
             metadata={"pool": lane.pool, "slot": lane.slot.number, "pid": lane.pid},
+        )
+
+
+def tell_recycle(pool: Ref, lane: Lane, reason: str) -> None:
+    """A worker is to be replaced; the duration is that of its life so far."""
+    if telemetry.POOL_WORKER_RECYCLE.receivers and lane.process is not None:
+        telemetry.emit(
+            telemetry.POOL_WORKER_RECYCLE,
+            pool,
+            measurements={"duration": time.monotonic() - lane.process.started_at},
+            metadata={
+                "pool": lane.pool,
+                "slot": lane.slot.number,
+                "pid": lane.pid,
+                "reason": reason,
+            },
         )
 
 

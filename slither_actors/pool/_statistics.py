@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,7 +24,7 @@ class SlotStatistics:
     """The worker's process, or None between two workers."""
 
     state: str
-    """``waiting``, ``starting``, ``idle``, ``busy``, ``stopping`` or ``stopped``."""
+    """``waiting``, ``starting``, ``idle``, ``busy``, ``retiring``, ``stopping`` or ``stopped``."""
 
     batches: int
     """Batches that ended in this slot, under all of its workers."""
@@ -58,6 +59,12 @@ class PoolStatistics:
 
     pool: str
     slots: tuple[SlotStatistics, ...]
+    """Those that get batches: as many as the pool is large."""
+
+    retiring: tuple[SlotStatistics, ...]
+    """Workers that were recycled or let go and have not ended. Their counts are those of the place, which
+    may be another's by now."""
+
     queued: int
     """Batches that no worker holds yet."""
 
@@ -72,6 +79,9 @@ class PoolStatistics:
 
     restarts: int
     """Workers started in place of another."""
+
+    recycled: Mapping[str, int]
+    """Workers replaced on purpose, by the option that wanted it."""
 
     timeouts: int
     """Batches that ran longer than they might."""

@@ -15,6 +15,9 @@ from slither_actors.pool._sessions import MAX_SESSIONS
 __all__ = ["StrictPlacement"]
 
 
+_LEAVING = (SlotState.RETIRING, SlotState.STOPPED)
+
+
 class StrictPlacement:
     """The queues of the slots. Its `Placement` is the only caller."""
 
@@ -89,9 +92,9 @@ class StrictPlacement:
             else:
                 self.submit(job)
 
-    def worker_ended(self, lane: Lane, cause: str) -> None:
-        """The lane's worker is gone, and the state of its sessions."""
-        if self.sessions.open and self.sessions.worker_ended(lane.slot.number, cause):
+    def worker_ended(self, lane: Lane, cause: str, pid: int) -> None:
+        """The lane's worker is gone, or gets no further batch, and so is the state of its sessions."""
+        if self.sessions.open and self.sessions.worker_ended(lane.slot.number, cause, pid=pid):
             self._resubmit(lane)  # those of lost sessions fail
 
     def slot_closed(self, lane: Lane) -> None:
@@ -126,11 +129,12 @@ class StrictPlacement:
     def _lane(self, slot: int | None) -> Lane | None:
         if slot is None:
             return None
-        return next((lane for lane in self._lanes if lane.slot.number == slot), None)
+        # The last one: those before it have left the place, and end.
+        return next((lane for lane in reversed(self._lanes) if lane.slot.number == slot), None)
 
     def _new_home(self) -> Lane:
         """An idle lane, else one with a worker, else one that will have one; that with fewest sessions."""
-        usable = [lane for lane in self._lanes if lane.slot.state is not SlotState.STOPPED] or self._lanes
+        usable = [lane for lane in self._lanes if lane.slot.state not in _LEAVING] or self._lanes
         live = [lane for lane in usable if lane.slot.is_live] or usable
         idle = [lane for lane in live if lane.is_idle] or live
         number = self.sessions.choose(lane.slot.number for lane in idle)

@@ -110,8 +110,8 @@ def resolve(data: bytes | bytearray | memoryview) -> tuple[str, Function]:
     return name, adapt(found)
 
 
-def run_hook(data: bytes, worker: object) -> None:
-    """Call a target that runs once per worker; it may take the worker as its argument.
+def run_hook(data: bytes, worker: object) -> Any:
+    """Call a target that runs once per worker, and return its value; it may take the worker as its argument.
 
     Raises:
         TargetError: it could not be loaded.
@@ -123,9 +123,8 @@ def run_hook(data: bytes, worker: object) -> None:
     except (TypeError, ValueError):
         parameters = {}  # type: ignore[assignment]  # a builtin that does not tell
     if any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-        function(worker)
-    else:
-        function()
+        return function(worker)
+    return function()
 
 
 def _load(data: bytes | bytearray | memoryview) -> tuple[str, Callable[..., Any]]:

@@ -21,12 +21,14 @@ __all__ = [
     "DEFINE",
     "DONE",
     "DONE_ENVELOPE",
+    "EXIT_FAILED",
     "FAILED",
     "FORGET",
     "INIT",
     "KIND_NAMES",
     "LOST_SEGMENT",
     "MAX_BODY",
+    "OVERGROWN",
     "READY",
     "REPLY",
     "REPLY_FAILED",
@@ -64,7 +66,7 @@ FORGET: Final = 13
 READY: Final = 16
 """The worker takes batches."""
 START_FAILED: Final = 17
-"""The init hook raised; the worker ends."""
+"""The init hook raised (reference 1), or what comes before it; the worker ends."""
 DONE: Final = 18
 """The results of a batch."""
 FAILED: Final = 19
@@ -73,6 +75,10 @@ SKIPPED: Final = 20
 """A batch was revoked before it started; it did not run."""
 CALL: Final = 21
 """A call back: name, positional arguments, keywords."""
+OVERGROWN: Final = 22
+"""The worker has more memory than it may: after the batch that the reference names it runs no other."""
+EXIT_FAILED: Final = 23
+"""The exit hook raised; the worker ends all the same."""
 DONE_ENVELOPE: Final = 28
 """As DONE, with buffers beside the pickle; see `_envelope`."""
 LOST_SEGMENT: Final = 29
@@ -95,6 +101,8 @@ KIND_NAMES: Final = {
     CALL: "CALL",
     DONE_ENVELOPE: "DONE_ENVELOPE",
     LOST_SEGMENT: "LOST_SEGMENT",
+    OVERGROWN: "OVERGROWN",
+    EXIT_FAILED: "EXIT_FAILED",
 }
 
 HEADER: Final = struct.Struct("<IIQ")

@@ -23,6 +23,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -33,8 +34,10 @@ from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
 from slither_actors.pool._mapped import MappedSegments, SegmentError
 from slither_actors.pool._payloads import ErrorRecord, dumps, loads
+from slither_actors.pool._settings import WorkerSettings
 from slither_actors.pool._sharing import open_batch, pack_results
 from slither_actors.pool._stopwatch import timed
+from slither_actors.pool._surroundings import ResidentMemory, settle_in
 from slither_actors.pool._target import Function, resolve, run_hook
 
 __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
@@ -87,6 +90,11 @@ class Worker:
         self.slot = -1
         self.context: Context | None = None
         """The context of the batch that runs."""
+        self.state: Any = SimpleNamespace()
+        """What the pool's ``init`` hook returned; until then, and if that was None, an empty namespace."""
+        self._settings = WorkerSettings(pool="", slot=-1)
+        self._memory: ResidentMemory | None = None
+        self._retiring = False
         self._sock = sock
         self._board = board
         self._mapped = MappedSegments(segment_sock)
@@ -161,6 +169,7 @@ class Worker:
                 if not self._initialize(body):
                     return
             elif kind == wire.STOP:
+                self._finish()
                 return
 
     def _next(self) -> wire.Frame:
@@ -186,15 +195,33 @@ class Worker:
             _leave()
 
     def _initialize(self, body: bytes | bytearray) -> bool:
-        self.pool, self.slot, init = pickle.loads(body)  # from our own driver
-        if init is not None:
-            try:
-                run_hook(init, self)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the worker cannot start
-                self._send(wire.START_FAILED, 0, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
-                return False
+        settings: WorkerSettings = pickle.loads(body)  # from our own driver
+        self._settings, self.pool, self.slot = settings, settings.pool, settings.slot
+        in_hook = 0
+        try:
+            settle_in(settings)
+            in_hook = 1
+            state = None if settings.init is None else run_hook(settings.init, self)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the worker cannot start
+            self._send(wire.START_FAILED, in_hook, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
+            return False
+        if state is not None:
+            self.state = state
+        if settings.max_rss:
+            self._memory = ResidentMemory()
         self._send(wire.READY, 0)
         return True
+
+    def _finish(self) -> None:
+        """The end in order: the exit hook has its turn."""
+        if self._settings.exit is not None:
+            try:
+                run_hook(self._settings.exit, self)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the worker ends
+                self._send(wire.EXIT_FAILED, 0, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
+            if self._forked:
+                _leave()
+            _flush()
 
     def _define(self, index: int, body: bytes | bytearray) -> None:
         if body[:1] in (b"t", b"w"):
@@ -215,7 +242,7 @@ class Worker:
 
     def _run(self, ref: int, body: bytes | bytearray, form: int = wire.RUN) -> None:
         board = self._board
-        if not board.begin(ref):
+        if self._retiring or not board.begin(ref):
             board.end()
             self._send(wire.SKIPPED, ref)
             return
@@ -227,6 +254,9 @@ class Worker:
         if self._forked:  # the user's code forked and the child came back with us
             _leave()
         _flush()
+        if self._memory is not None and self._memory.read() > self._settings.max_rss:
+            self._retiring = True
+            self._send(wire.OVERGROWN, ref)
         self._send(kind, ref, answer)
         board.end()
         del held  # what a destructor does here is nobody's batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 
@@ -23,3 +25,17 @@ def double_all(batch: list[Any]) -> list[Any]:
 def double(array: Any) -> Any:
     """One array at a time."""
     return array * 2.0
+
+
+def meet(place: tuple[str, int, int]) -> int:
+    """Return when as many tasks as are to meet in the folder are there."""
+    folder, number, tasks = place
+    Path(folder, str(number)).touch()
+    while not all(Path(folder, str(other)).exists() for other in range(tasks)):
+        time.sleep(0.001)
+    return number
+
+
+def meet_all(batch: list[tuple[str, int, int]]) -> list[int]:
+    """A batch at a time."""
+    return [meet(place) for place in batch]

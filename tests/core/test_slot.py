@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from slither_actors.core._slot import DEPTH, TRANSITIONS, Slot, SlotEvent, SlotState, backoff
+from slither_actors.core._slot import (
+    DEPTH,
+    TRANSITIONS,
+    UNLIMITED,
+    Slot,
+    SlotEvent,
+    SlotState,
+    backoff,
+)
 
 
-def ready_slot() -> Slot:
-    slot = Slot(0)
+def ready_slot(limit: int = UNLIMITED) -> Slot:
+    slot = Slot(0, limit)
     slot.start()
     slot.ready()
     return slot
@@ -99,19 +107,80 @@ def test_backoff_never_overflows() -> None:
     assert backoff(10**6) == 5.0
 
 
+def test_a_worker_retires_with_the_last_batch_that_it_may_run() -> None:
+    """It gets no further one, and is done when it has ended that."""
+    slot = ready_slot(limit=2)
+    slot.assign(1)
+    slot.finish(1)
+    slot.assign(2)
+    assert (slot.state, slot.room, slot.is_done) == (SlotState.RETIRING, 0, False)
+    slot.finish(2)
+    assert slot.is_done
+    assert slot.die(None).delay == 0.0
+    slot.start()
+    slot.ready()
+    assert slot.room == DEPTH, "the next worker may run as many"
+
+
+def test_a_batch_that_was_taken_back_does_not_count() -> None:
+    """The limit is of batches that the worker ran."""
+    slot = ready_slot(limit=3)
+    slot.assign(1)
+    slot.assign(2)
+    slot.withdraw(2)
+    slot.finish(1)
+    slot.assign(3)
+    assert slot.state is SlotState.BUSY
+
+
+def test_a_successor_counts_on() -> None:
+    """The place has one tally, and the one who left starts no worker any more."""
+    slot = ready_slot(limit=1)
+    slot.assign(1)
+    successor = slot.successor()
+    successor.start()
+    slot.finish(1)
+    slot.die(None)
+    assert slot.state is SlotState.STOPPED
+    assert (successor.number, successor.limit) == (0, 1)
+    assert (successor.batches, successor.workers) == (1, 2)
+
+
+def test_a_worker_that_retires_may_be_kept() -> None:
+    """As long as it may still be given a batch; then it is as if it never was to leave."""
+    slot = ready_slot(limit=2)
+    slot.leave()
+    slot.retire()
+    assert slot.keep()
+    assert slot.state is SlotState.IDLE
+    slot.assign(1)
+    slot.assign(2)
+    assert not slot.keep(), "it has used up what it may"
+    slot.die(1)
+    assert slot.state is SlotState.WAITING
+
+
 class SlotMachine(RuleBasedStateMachine):
     """Any order of events; a model counts what has to come back."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.slot = Slot(3)
         self.next_ref = 1
         self.held: list[int] = []
+        self.given = 0
+        self.ended = 0
+        self.workers = 0
+
+    @initialize(limit=st.sampled_from([1, 2, 3, UNLIMITED]))
+    def make(self, limit: int) -> None:
+        self.slot = Slot(3, limit)
 
     @precondition(lambda self: self.slot.state is SlotState.WAITING)
     @rule()
     def start(self) -> None:
         self.slot.start()
+        self.given = 0
+        self.workers += 1
 
     @precondition(lambda self: self.slot.state is SlotState.STARTING)
     @rule()
@@ -124,17 +193,37 @@ class SlotMachine(RuleBasedStateMachine):
         self.slot.assign(self.next_ref)
         self.held.append(self.next_ref)
         self.next_ref += 1
+        self.given += 1
+        assert self.given <= self.slot.limit
+        assert (self.slot.state is SlotState.RETIRING) == (self.given == self.slot.limit)
 
     @precondition(lambda self: self.held)
     @rule()
     def finish(self) -> None:
         following = self.slot.finish(self.held.pop(0))
+        self.ended += 1
         assert following == (self.held[0] if self.held else None)
 
     @precondition(lambda self: len(self.held) == DEPTH)
     @rule()
     def withdraw(self) -> None:
         self.slot.withdraw(self.held.pop())
+        self.given -= 1
+
+    @precondition(lambda self: (self.slot.state, SlotEvent.RETIRE) in TRANSITIONS)
+    @rule()
+    def retire(self) -> None:
+        self.slot.retire()
+        assert self.slot.is_done == (not self.held)
+
+    @precondition(lambda self: (self.slot.state, SlotEvent.KEEP) in TRANSITIONS)
+    @rule()
+    def keep(self) -> None:
+        assert self.slot.keep() == (self.given < self.slot.limit)
+
+    @rule()
+    def hand_over(self) -> None:
+        self.slot.successor()
 
     @precondition(lambda self: (self.slot.state, SlotEvent.DOOM) in TRANSITIONS)
     @rule()
@@ -151,6 +240,7 @@ class SlotMachine(RuleBasedStateMachine):
         assert death.lost in (None, ref)
         assert 0 <= death.delay <= 5.0
         self.held = []
+        self.ended += death.lost is not None
 
     @precondition(lambda self: (self.slot.state, SlotEvent.STOP) in TRANSITIONS)
     @rule()
@@ -166,8 +256,12 @@ class SlotMachine(RuleBasedStateMachine):
     def busy_means_holding(self) -> None:
         if self.slot.state is SlotState.BUSY:
             assert self.held
-        elif self.slot.state is not SlotState.STOPPING:
+        elif self.slot.state not in (SlotState.STOPPING, SlotState.RETIRING):
             assert not self.held
+
+    @invariant()
+    def counts_everything(self) -> None:
+        assert (self.slot.batches, self.slot.workers) == (self.ended, self.workers)
 
     @invariant()
     def only_the_living_have_room(self) -> None:

@@ -41,10 +41,14 @@ class Asker:
         self._targets: dict[Any, Target] = {}
 
     def submit(self, function: str | Callable[..., Any], payloads: list[Any], **options: Any) -> Job:
-        target = self._targets.setdefault(function, Target.of(function))
-        job = Job(target, payloads, self._inbox, Inbox.on_done, **options)
+        job = self.job(function, payloads, **options)
         self.pool.send(Pool.submit, job)
         return job
+
+    def job(self, function: str | Callable[..., Any], payloads: list[Any], **options: Any) -> Job:
+        """Make one, without giving it to the pool."""
+        target = self._targets.setdefault(function, Target.of(function))
+        return Job(target, payloads, self._inbox, Inbox.on_done, **options)
 
     def cancel(self, job: Job, *, kill: bool = False) -> None:
         job.kill = kill
@@ -75,6 +79,9 @@ class Asker:
     def statistics(self) -> PoolStatistics:
         found: PoolStatistics = self.pool.call(STATISTICS, timeout=PATIENCE)
         return found
+
+    def resize(self, workers: int) -> None:
+        self.pool.resize(workers)  # type: ignore[attr-defined]
 
     def nothing_more(self) -> None:
         """Nothing has come back since the last `wait`."""

@@ -394,7 +394,7 @@ def test_a_result_that_comes_while_the_pool_stops_is_not_a_second_outcome() -> N
 
 def stop_when_answered(pool: Pool, _: None) -> None:
     """In the pool: wait for the answer without reading it, and then end."""
-    (lane,) = pool._lanes
+    (lane,) = pool.staff.lanes
     assert lane.process is not None
     assert lane.process.sock is not None
     select.select([lane.process.sock], [], [], 10)

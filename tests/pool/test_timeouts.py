@@ -113,11 +113,11 @@ def test_a_result_that_has_arrived_is_not_late() -> None:
 
 def expire_when_answered(pool: Pool, _: None) -> None:
     """In the pool: wait for the answer without reading it, and then let the batch's time be up."""
-    (lane,) = pool._lanes
+    (lane,) = pool.staff.lanes
     assert lane.process is not None
     assert lane.process.sock is not None
     select.select([lane.process.sock], [], [], 10)
-    pool._look_at(lane, time.monotonic() + 61)
+    pool.clock.look_at(lane, time.monotonic() + 61)
 
 
 def test_jobs_without_timeout_run_as_long_as_they_like() -> None:

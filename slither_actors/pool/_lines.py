@@ -1,0 +1,80 @@
+"""The descriptors that a pool listens to: of each worker its socket, its standard error and its end."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from slither_actors.actors._interrupts import waits
+from slither_actors.pool._lane import Lane
+from slither_actors.pool._process import WorkerProcess
+
+if TYPE_CHECKING:
+    from slither_actors.pool._pool import Pool
+
+__all__ = ["Lines"]
+
+Handler = Callable[[Any, int], object]
+
+
+class Lines:
+    """Whose descriptor is which. The pool is the only caller, in its actor."""
+
+    __slots__ = ("_pool", "ends", "sockets", "stderrs")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.sockets: dict[int, Lane] = {}
+        self.stderrs: dict[int, Lane] = {}
+        self.ends: dict[int, Lane] = {}
+        """Those become readable when the worker has ended."""
+
+    def open(self, lane: Lane, process: WorkerProcess, handlers: tuple[Handler, Handler, Handler]) -> None:
+        """Listen to a fresh worker; the handlers are those of its socket, its standard error and its end."""
+        for (fd, lanes), handler in zip(self._of(process), handlers, strict=True):
+            lanes[fd] = lane
+            self._pool.watch(fd, handler)
+
+    def close(self, process: WorkerProcess) -> None:
+        """Listen to a worker no more; its descriptors may be closed now."""
+        for fd, lanes in self._of(process):
+            self._pool.unwatch(fd)
+            lanes.pop(fd, None)
+
+    def close_all(self) -> None:
+        """Listen to nobody."""
+        for fd in (*self.sockets, *self.stderrs, *self.ends):
+            self._pool.unwatch(fd)
+
+    def _of(self, process: WorkerProcess) -> tuple[tuple[int, dict[int, Lane]], ...]:
+        assert process.sock is not None
+        return (
+            (process.sock.fileno(), self.sockets),
+            (process.stderr_fd, self.stderrs),
+            (process.sentinel, self.ends),
+        )
+
+    @waits
+    def serve(self, handle: Callable[[int], object], done: Callable[[], bool], timeout: float) -> bool:
+        """Outside of the actor's loop: have `handle` read what is there until `done`.
+
+        Returns:
+            False if that has not come to be in `timeout` seconds, or cannot, for no worker is left.
+        """
+        deadline = time.monotonic() + timeout
+        closed: set[int] = set()
+        while not done():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not self.ends:
+                return False
+            poll = select.poll()
+            sockets = (fd for fd, lane in self.sockets.items() if not lane.closed)
+            for fd in (*sockets, *(self.stderrs.keys() - closed), *self.ends):
+                poll.register(fd, select.POLLIN)
+            for fd, events in poll.poll(remaining * 1000):
+                if not events & select.POLLIN:
+                    closed.add(fd)  # a standard error that the worker has closed
+                handle(fd)
+        return True

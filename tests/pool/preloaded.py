@@ -1,0 +1,5 @@
+"""A module that a pool imports before its workers; it remembers which process did."""
+
+import os
+
+PID = os.getpid()
