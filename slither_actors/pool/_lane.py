@@ -133,6 +133,7 @@ class Lane:
     so until the worker says that it skipped it no second batch goes into the pipe."""
 
     reader: wire.FrameReader = attrs.field(factory=wire.FrameReader, init=False)
+    _batches_before: int = attrs.field(default=0, init=False)
     _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
     _targets: Definitions = attrs.field(factory=Definitions, init=False)
     _contexts: Definitions = attrs.field(factory=Definitions, init=False)
@@ -143,6 +144,8 @@ class Lane:
         """Take a fresh process."""
         assert process.sock is not None
         self.process = process
+        process.outputs.jobs = self.jobs
+        self._batches_before = self.slot.batches
         self.doom = self.doomed_ref = self.ready_at = self.revoked = None
         self.closed = self.writing = False
         self.problem = ""
@@ -154,6 +157,11 @@ class Lane:
     def pid(self) -> int:
         """The worker's process, or 0."""
         return 0 if self.process is None else self.process.pid
+
+    @property
+    def batches_done(self) -> int:
+        """Batches that ended under the present worker."""
+        return self.slot.batches - self._batches_before
 
     @property
     def room(self) -> int:

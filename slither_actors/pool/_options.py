@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.config import one_of, positive_int, positive_seconds
+from slither_actors.config import flag, one_of, positive_int, positive_seconds
 from slither_actors.pool._process import START_METHODS, default_start_method
 from slither_actors.pool._target import Target
 
@@ -46,3 +46,6 @@ class PoolOptions:
 
     max_failed_starts: int = attrs.field(default=5, validator=positive_int)
     """Workers in a row that end before they are of use, after which waiting batches fail."""
+
+    logging: bool = attrs.field(default=True, validator=flag)
+    """Whether the workers' log records and warnings go to this process's loggers, under its levels."""

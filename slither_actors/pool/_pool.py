@@ -39,12 +39,14 @@ from slither_actors.pool._calls import AnswerCalls, CallAnswer, CallRequest, tak
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane, OutOfStepError
 from slither_actors.pool._options import PoolOptions
+from slither_actors.pool._outputs import SETTLE_SECONDS, Outputs
 from slither_actors.pool._payloads import PROTOCOL, ErrorRecord, loads
 from slither_actors.pool._placement import Placement
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._resources import Resources
 from slither_actors.pool._signals import tell_exit, tell_start
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
+from slither_actors.pool._vitals import SAMPLE_SECONDS
 
 __all__ = ["STATISTICS", "Pool"]
 
@@ -89,7 +91,7 @@ class Pool(Server):
         self._init_hook = None if self.options.init is None else self.options.init.dumps()
         self._lanes = [Lane(pool, Slot(number)) for number in range(self.options.workers)]
         self._sockets: dict[int, Lane] = {}
-        self._stderrs: dict[int, Lane] = {}
+        self._outputs: dict[int, Lane] = {}
         self._sentinels: dict[int, Lane] = {}
         self._placement = Placement(self._lanes, self._written)
         self._stopping = False
@@ -105,6 +107,7 @@ class Pool(Server):
         except BaseException:
             self._close()
             raise
+        self._sample()
 
     @waits
     def _start_first(self) -> None:
@@ -119,10 +122,10 @@ class Pool(Server):
             if remaining <= 0 or not self._sentinels:
                 raise WorkerStartError(self.pool, 0, self._problem)
             poll = select.poll()
-            for fd in (*self._sockets, *self._stderrs, *self._sentinels):
+            for fd in (*self._sockets, *self._outputs, *self._sentinels):
                 poll.register(fd, select.POLLIN)
             for fd, _ in poll.poll(remaining * 1000):
-                for handler in (self._on_stderr, self._on_socket, self._on_sentinel):
+                for handler in (self._on_output, self._on_socket, self._on_sentinel):
                     handler(fd)
 
     def terminate(self, reason: Any) -> None:
@@ -150,7 +153,7 @@ class Pool(Server):
             self._refuse_all()
 
     def _close(self) -> None:
-        for fd in (*self._sockets, *self._stderrs, *self._sentinels):
+        for fd in (*self._sockets, *self._outputs, *self._sentinels):
             self.unwatch(fd)
         self._free()
 
@@ -237,6 +240,9 @@ class Pool(Server):
             if ref in lane.jobs:  # both sides saw the other's word: it did not run after all
                 self._placement.give_back([lane.withdraw(ref)])
             self._fill(lane)
+        elif kind == wire.SAID:
+            if lane.process is not None:
+                lane.process.outputs.catch_up()
         elif kind == wire.READY:
             self._on_ready(lane)
         elif kind == wire.START_FAILED:
@@ -258,14 +264,30 @@ class Pool(Server):
         if lane.due < self._timer_due:
             self._arm(lane.due)
 
-    def _on_stderr(self, fd: int) -> None:
-        lane = self._stderrs.get(fd)
+    def _on_output(self, fd: int) -> None:
+        lane = self._outputs.get(fd)
         if lane is None or lane.process is None:
             return
-        if lane.process.stderr.pump():
-            self.ref.send(Pool._on_stderr, fd)
+        outputs = lane.process.outputs
+        if outputs.pump(fd):
+            self.ref.send(Pool._on_output, fd)
+        elif outputs.ended(fd):
+            self.unwatch(fd)
+            del self._outputs[fd]
         else:
             self.rearm(fd)
+        if outputs.wants_settling():
+            self.run_after(SETTLE_SECONDS, Pool._settle, outputs)
+
+    def _sample(self, _: None = None) -> None:
+        """Look at the workers now and then: what one of them was like is not to be seen when it is dead."""
+        for lane in self._lanes:
+            if lane.process is not None:
+                lane.process.vitals.sample()
+        self.run_after(SAMPLE_SECONDS, Pool._sample)
+
+    def _settle(self, outputs: Outputs) -> None:
+        outputs.settle()
 
     # -- calls back -------------------------------------------------------------------
 
@@ -288,7 +310,9 @@ class Pool(Server):
             return
         lane.slot.start()
         try:
-            process = WorkerProcess(self.pool, lane.slot.number, self.options.start_method)
+            process = WorkerProcess(
+                self.pool, lane.slot.number, self.options.start_method, logging=self.options.logging
+            )
         except (OSError, RuntimeError, EOFError, ValueError) as error:
             _, _, delay = lane.die(None, useful=False)
             self._after_failed_start(lane, f"{type(error).__name__}: {error}")
@@ -299,7 +323,7 @@ class Pool(Server):
         lane.open(process)
         for fd, lanes, handler in (
             (process.sock.fileno(), self._sockets, Pool._on_socket),
-            (process.stderr_fd, self._stderrs, Pool._on_stderr),
+            *((fd, self._outputs, Pool._on_output) for fd in process.outputs.fds),
             (process.sentinel, self._sentinels, Pool._on_sentinel),
         ):
             lanes[fd] = lane
@@ -354,7 +378,7 @@ class Pool(Server):
             pass
         for fd, lanes in (
             (process.sock.fileno(), self._sockets),
-            (process.stderr_fd, self._stderrs),
+            *((fd, self._outputs) for fd in process.outputs.fds),
             (process.sentinel, self._sentinels),
         ):
             self.unwatch(fd)

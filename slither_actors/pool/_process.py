@@ -1,8 +1,8 @@
 """One worker process: how it is started, killed, reaped and forgotten.
 
-The driver holds five things of it: one end of a private socket pair, the read
-end of its standard error, a page of shared memory (`_board`), a descriptor
-that becomes readable when it has ended, and its process group.
+The driver holds five things of it: one end of a private socket pair, the ends
+of what it says besides (`_outputs`), a page of shared memory (`_board`), a
+descriptor that becomes readable when it has ended, and its process group.
 
 A worker is never forked from the driver, whose threads may hold any lock at
 that moment: a fork server makes it, or a fresh interpreter.
@@ -30,7 +30,9 @@ from typing import Any, Final
 from slither_actors.pool import _worker
 from slither_actors.pool._board import Board
 from slither_actors.pool._guard import guard
-from slither_actors.pool._stderr import StderrTail
+from slither_actors.pool._log_levels import LogLevels
+from slither_actors.pool._outputs import Outputs
+from slither_actors.pool._vitals import Vitals
 
 __all__ = ["START_METHODS", "WorkerProcess", "default_start_method"]
 
@@ -47,9 +49,10 @@ os.setsid()
 signal.signal(signal.SIGINT, lambda *_: None)
 signal.signal(signal.SIGTERM, lambda *_: None)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-fd = err.detach()
-os.dup2(fd, 2)
-os.close(fd)
+for fd, place in ((out.detach(), 1), (err.detach(), 2)):
+    if fd != place:
+        os.dup2(fd, place)
+        os.close(fd)
 faulthandler.enable(2)
 """
 
@@ -84,15 +87,16 @@ class _NameWithPrelude(str):
     Were that to change, the prelude would run somewhat later and nothing break.
     """
 
-    stderr: int | None = None
+    streams: tuple[int, int] | None = None
+    """Standard output and standard error of the child."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.stderr is None:
+        if self.streams is None:
             return str, (str(self),)
-        inherited = reduction.DupFd(self.stderr)
-        self.stderr = None  # the name is pickled twice, the prelude runs once
-        names = {"prelude": _PRELUDE, "err": inherited, "name": str(self)}
-        return eval, ("exec(prelude, {'err': err}) or name", names)
+        out, err = map(reduction.DupFd, self.streams)
+        self.streams = None  # the name is pickled twice, the prelude runs once
+        names = {"prelude": _PRELUDE, "out": out, "err": err, "name": str(self)}
+        return eval, ("exec(prelude, {'out': out, 'err': err}) or name", names)
 
 
 class WorkerProcess:
@@ -101,8 +105,10 @@ class WorkerProcess:
     `close` may be called at any time, from anywhere, more than once.
     """
 
-    def __init__(self, pool: str, slot: int, method: str) -> None:
+    def __init__(self, pool: str, slot: int, method: str, *, logging: bool = False) -> None:
         """Start the process; it takes frames at once and says READY when it runs.
+
+        With `logging` its log records come to this process's loggers.
 
         Raises:
             OSError: out of descriptors, processes or memory.
@@ -113,7 +119,7 @@ class WorkerProcess:
         self.started_at = time.monotonic()
         self.sock: socket.socket | None = None
         self.board: Board | None = None
-        self.stderr_fd = -1
+        self.outputs = outputs = Outputs(logs=logging)
         self.sentinel = -1
         self._pidfd = -1
         self._exitcode: int | None = None
@@ -123,15 +129,14 @@ class WorkerProcess:
             ours.callback(self.close)
             self.sock, worker_end = socket.socketpair()
             theirs.callback(worker_end.close)
-            self.stderr_fd, stderr_write = os.pipe()
-            theirs.callback(os.close, stderr_write)
+            theirs.callback(outputs.close_worker_ends)
             self.board = Board.create()
             theirs.callback(self.board.close_fd)
             name = _NameWithPrelude(f"slither worker {pool}/{slot}")
-            name.stderr = stderr_write
-            process = context.Process(
-                target=_worker.main, args=(worker_end, _Inherited(self.board.fd)), name=name
-            )
+            name.streams = (outputs.worker_ends[0], outputs.worker_ends[1])
+            levels = LogLevels.read() if logging else None
+            arguments = (worker_end, _Inherited(self.board.fd), outputs.worker_log, levels)
+            process = context.Process(target=_worker.main, args=arguments, name=name)
             if method == "forkserver":
                 _prepare_fork_server(context)
             with _sigint_blocked(method == "spawn"), _unimportable_main_hidden():
@@ -145,9 +150,9 @@ class WorkerProcess:
             _live.add(self)
             self.sentinel = self._open_sentinel(method)
             self.sock.setblocking(False)
-            os.set_blocking(self.stderr_fd, False)
+            outputs.open(pool, slot, self.pid)
+            self.vitals = Vitals(self.pid)
             ours.pop_all()
-        self.stderr = StderrTail(self.stderr_fd, f"[pool {pool}, worker {slot}, pid {self.pid}] ")
 
     def _open_sentinel(self, method: str) -> int:
         if method == "spawn" and hasattr(os, "pidfd_open"):
@@ -214,11 +219,10 @@ class WorkerProcess:
         self.sentinel = -1
         if self.sock is not None:
             self.sock.close()
-        for name in ("stderr_fd", "_pidfd"):
-            fd = getattr(self, name)
-            setattr(self, name, -1)
-            if fd >= 0:
-                os.close(fd)
+        self.outputs.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
         if self.board is not None:
             self.board.close()
             self.board = None

@@ -28,6 +28,7 @@ __all__ = [
     "REPLY",
     "REPLY_FAILED",
     "RUN",
+    "SAID",
     "SKIPPED",
     "START_FAILED",
     "STOP",
@@ -65,6 +66,8 @@ SKIPPED: Final = 20
 """A batch was revoked before it started; it did not run."""
 CALL: Final = 21
 """A call back: name, positional arguments, keywords."""
+SAID: Final = 31
+"""The batch whose end follows has printed or logged something, by other ways than this one."""
 
 KIND_NAMES: Final = {
     INIT: "INIT",
@@ -79,6 +82,7 @@ KIND_NAMES: Final = {
     FAILED: "FAILED",
     SKIPPED: "SKIPPED",
     CALL: "CALL",
+    SAID: "SAID",
 }
 
 HEADER: Final = struct.Struct("<IIQ")

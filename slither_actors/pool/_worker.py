@@ -31,6 +31,8 @@ from slither_actors.context import Context
 from slither_actors.errors import ForkedRuntimeError, NotRunningError, ResultError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
+from slither_actors.pool._log_levels import LogLevels
+from slither_actors.pool._outlet import Outlet, quiet_outlet
 from slither_actors.pool._payloads import ErrorRecord, dumps, loads
 from slither_actors.pool._target import Function, resolve, run_hook
 
@@ -45,15 +47,28 @@ _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 _current: Worker | None = None
 
 
-def main(sock: socket.socket, board_fd: int) -> None:
-    """Body of the process; returns when the driver says stop."""
+def main(
+    sock: socket.socket, board_fd: int, log: socket.socket | None = None, levels: LogLevels | None = None
+) -> None:
+    """Body of the process; returns when the driver says stop.
+
+    Args:
+        sock: the connection to the driver.
+        board_fd: the page that both share.
+        log: where log records go; None leaves `logging` as it is.
+        levels: what the driver's loggers want to hear.
+    """
     global _current  # noqa: PLW0603
     board = Board(board_fd)
     board.close_fd()
     devnull = os.open(os.devnull, os.O_RDONLY)
     os.dup2(devnull, 0)
     os.close(devnull)
-    _current = Worker(sock, board)
+    outlet = Outlet(board)
+    outlet.take_streams()
+    if log is not None and levels is not None:
+        outlet.take_logging(log, levels)
+    _current = Worker(sock, board, outlet)
     os.register_at_fork(
         before=_hold_signals, after_in_parent=_release_signals, after_in_child=_current.after_fork_in_child
     )
@@ -79,13 +94,14 @@ def current_worker() -> Worker:
 class Worker:
     """This process as its user's code sees it: which batch runs, and the way back to the driver."""
 
-    def __init__(self, sock: socket.socket, board: Board) -> None:
+    def __init__(self, sock: socket.socket, board: Board, outlet: Outlet = quiet_outlet) -> None:
         self.pool = ""
         self.slot = -1
         self.context: Context | None = None
         """The context of the batch that runs."""
         self._sock = sock
         self._board = board
+        self._outlet = outlet
         self._reader = wire.FrameReader()
         self._waiting: deque[wire.Frame] = deque()
         # Held by whoever reads the socket: the loop between batches, or one call back at a time.
@@ -210,6 +226,9 @@ class Worker:
         if self._forked:  # the user's code forked and the child came back with us
             _leave()
         _flush()
+        if self._outlet.said:
+            self._outlet.settle()
+            self._send(wire.SAID, ref)
         self._send(kind, ref, answer)
         board.end()
         del held  # what a destructor does here is nobody's batch
