@@ -22,11 +22,12 @@ MESSAGE_BYTES: Final = 65536
 
 _TEXT: Final = 8192
 _TRACEBACK: Final = 16384
-_SHORT: Final = 2048
-_FIELD: Final = 256
-_FIELDS: Final = 64
+_SHORT: Final = 1024
+_FIELD: Final = 100
+_FIELDS: Final = 48
 _EXTRA_BYTES: Final = 16384
 _PLAIN: Final = (str, int, float, bool, type(None))
+_LONG_ONES: Final = ("msg", "exc_text", "stack_info", "pathname")
 _OURS: Final = frozenset({"msg", "args", "exc_info", "exc_text", "message", "asctime"})
 
 _formatter: Final = logging.Formatter()
@@ -56,13 +57,12 @@ def pack(record: logging.LogRecord | None, ref: int, dropped: int) -> bytes:
         return pickle.dumps((None, {}, ref, dropped), 5)
     fields, extras = _split(record)
     fields["msg"] = _cut(_message(record), _TEXT)
-    fields["args"] = None
-    fields["exc_info"] = None
     fields["exc_text"] = _cut(_traceback(record), _TRACEBACK) or None
     data = pickle.dumps((fields, extras, ref, dropped), 5)
     if len(data) > MESSAGE_BYTES:  # four bytes a character, or very many fields
-        fields = {key: _cut(one, _SHORT) if type(one) is str else one for key, one in fields.items()}
-        data = pickle.dumps((dict(list(fields.items())[:_FIELDS]), {}, ref, dropped), 5)
+        first = list(fields.items())[:_FIELDS]  # those that every record has come first
+        fields = {key: _shorten(key, value) for key, value in first if len(key) <= _FIELD}
+        data = pickle.dumps((fields, {}, ref, dropped), 5)
     return data
 
 
@@ -84,7 +84,7 @@ def unpack(data: bytes) -> Said:
 
 
 def _split(record: logging.LogRecord) -> tuple[dict[str, Any], dict[str, bytes]]:
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"name": "", "msg": "", "args": None, "exc_info": None, "exc_text": None}
     extras: dict[str, bytes] = {}
     room = _EXTRA_BYTES
     for key, value in list(record.__dict__.items()):
@@ -111,6 +111,12 @@ def _load(pickled: bytes) -> Any:
         return pickle.loads(pickled)  # from our own worker
     except BaseException as error:  # noqa: BLE001 - the user's code, or a class that is missing here
         return f"<not readable in the driver: {class_name(error)}: {safe_text(error):.200}>"
+
+
+def _shorten(key: str, value: Any) -> Any:
+    if type(value) is not str:
+        return value if type(value) is not int or abs(value) < 1 << 63 else 0
+    return _cut(value, _SHORT if key in _LONG_ONES else _FIELD)
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -21,6 +21,7 @@ import contextlib
 import io
 import logging
 import os
+import select
 import socket
 import sys
 import threading
@@ -87,7 +88,7 @@ class Outlet:
         self._sock = sock
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        sock.settimeout(_PATIENCE)
+        sock.setblocking(False)
         levels.apply()
         logging.captureWarnings(True)
         os.register_at_fork(after_in_child=self._after_fork_in_child)
@@ -115,7 +116,7 @@ class Outlet:
         ref = 0 if self._board is None else self._board.read().ref
         try:
             data = pack(record, ref, dropped)
-            self._sock.send(data, _FLAGS if self._waits else _FLAGS | socket.MSG_DONTWAIT)
+            self._put(self._sock, data)
         except (ConnectionError, ValueError, MemoryError):
             return  # the driver is gone, or there is no socket any more
         except (OSError, RecursionError):  # nobody reads: do not wait again until somebody does
@@ -127,6 +128,25 @@ class Outlet:
         with self._lock:
             self._waits = True
             self._told = max(self._told, dropped)
+
+    def _put(self, sock: socket.socket, data: bytes) -> None:
+        try:
+            sock.send(data, _FLAGS)
+            return
+        except BlockingIOError:
+            if not self._waits:
+                raise
+        deadline = time.monotonic() + _PATIENCE
+        room = select.poll()
+        room.register(sock, select.POLLOUT)
+        while True:
+            room.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            try:
+                sock.send(data, _FLAGS)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
 
     def _drop(self) -> None:
         self._dropped += 1

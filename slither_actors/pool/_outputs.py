@@ -181,7 +181,8 @@ class Outputs:
         self._told = total
         try:
             logger.warning(
-                "pool %s: %d log records of worker %d (slot %d) were left out: more than %d in a second",
+                "pool %s: %d log records of worker %d (slot %d) were left out: "
+                "more than %d in a second, or more than were read",
                 self._pool, count, self._pid, self._slot, RECORDS_PER_SECOND,
             )  # fmt: skip
         except BaseException:  # noqa: BLE001 - a handler of the user's
