@@ -12,7 +12,7 @@ from slither_actors.errors import BatchError, BatchTimeoutError, SlitherError, W
 from slither_actors.pool._board import Reading
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane
-from slither_actors.pool._postmortem import explain_exit, last_lines, python_stack
+from slither_actors.pool._postmortem import explain_exit, last_lines, leaves_stack, python_stack
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._vitals import oom_scope, shared_memory_free
 from slither_actors.postmortem import Postmortem
@@ -115,7 +115,7 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
 def _examine(lane: Lane, process: WorkerProcess, note: Reading, now: float) -> Postmortem:
     """Put together what is known; what it ran is not known yet."""
     exitcode, vitals, stderr = process.exitcode, process.vitals, process.outputs.stderr_tail
-    tail, stack = last_lines(stderr), python_stack(stderr)
+    tail, stack = last_lines(stderr), python_stack(stderr) if leaves_stack(exitcode) else ""
     killed, bus_error = exitcode == -signal.SIGKILL and lane.doom is None, exitcode == -signal.SIGBUS
     oom_kills = vitals.oom_kills() if killed else None
     shared_memory = shared_memory_free() if bus_error else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 from typing import Final
 
-__all__ = ["explain_exit", "last_lines", "python_stack"]
+__all__ = ["explain_exit", "leaves_stack", "last_lines", "python_stack"]
 
 _LINES: Final = 40
 _LONGEST: Final = 8192
@@ -27,6 +28,7 @@ _MUCH_MEMORY: Final = 512 * _MIB
 _FULL: Final = _MIB
 """A shared-memory mount with less room than this is full."""
 
+_FAULTS: Final = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _FAULT: Final = "Fatal Python error:"
 _STACK_HEAD: Final = re.compile(r"^(Current thread|Stack \(most recent call first\)).*$", re.MULTILINE)
 
@@ -66,10 +68,16 @@ def explain_exit(
             " while it imported the program's main module, as every worker does: "
             "what starts a pool has to be under \"if __name__ == '__main__':\""
         )
-    where = _innermost_frame(stack or python_stack(stderr_tail))
-    if where and (exitcode is None or exitcode < 0):
-        text += f" in {where}"
-    return text
+    where = _innermost_frame(stack or python_stack(stderr_tail)) if leaves_stack(exitcode) else ""
+    return f"{text} in {where}" if where else text
+
+
+def leaves_stack(exitcode: int | None) -> bool:
+    """Whether a fault may have been the end. Else a faulthandler's dump is that of somebody else's end.
+
+    A program that the batch had started writes to the same standard error.
+    """
+    return exitcode is None or -exitcode in _FAULTS
 
 
 def _exit_text(exitcode: int | None, *, started: bool) -> str:
@@ -132,9 +140,17 @@ def _bus_text(shared_memory: tuple[int, int] | None) -> str:
 
 
 def last_lines(stderr: bytes) -> str:
-    """The last lines on standard error as text: 40 at most, 8192 characters at most."""
+    """The last lines on standard error as text: 40 at most, 8192 characters at most.
+
+    A faulthandler's dump may be much longer than that. Of that it is the beginning, and what came before it.
+    """
     text = stderr.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-    lines = text.rstrip("\n").split("\n")[-_LINES:]
+    stack = python_stack(text).split("\n")
+    if stack == [""]:
+        lines = text.rstrip("\n").split("\n")[-_LINES:]
+    else:
+        before = text[: text.rfind(_FAULT)].rstrip("\n").split("\n")
+        lines = [*(before if before != [""] else [])[-_LINES // 2 :], *stack[: _LINES // 2]]
     return "\n".join(lines)[-_LONGEST:]
 
 
@@ -148,8 +164,8 @@ def python_stack(stderr: bytes | str) -> str:
     found = _STACK_HEAD.search(rest)
     if found is None:
         return head
-    block = rest[found.start() :].split("\n\n", 1)[0].rstrip()
-    return f"{head}\n{block}"[:_LONGEST]
+    frames = itertools.takewhile(lambda line: line.startswith("  "), rest[found.end() + 1 :].split("\n"))
+    return "\n".join([head, found.group(), *frames])[:_LONGEST]
 
 
 def _innermost_frame(stack: str) -> str:

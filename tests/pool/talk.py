@@ -315,6 +315,12 @@ def fault_deep(batch: list[int]) -> None:
     dive_and_fault(batch[0])
 
 
+def crash_a_child_and_die(batch: list[int]) -> None:
+    code = "import faulthandler; faulthandler.enable(); faulthandler._sigsegv()"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def fail_to_allocate(batch: list[int]) -> list[int]:
     """There is room for 64 MB more than now; each payload is a number of bytes."""
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
