@@ -92,6 +92,10 @@ class Lines:
         if self._dropped_bytes:
             self._show([self._note()])
 
+    def say(self, text: str) -> None:
+        """Show something of our own as if the worker had written it."""
+        self._pass_on(text.encode("utf-8", "backslashreplace").split(b"\n"), time.monotonic())
+
     def _take(self, data: bytes) -> None:
         if self._keep:
             self._tail += data

@@ -157,8 +157,13 @@ class Outputs:
         record = said.record(pool=self._pool, slot=self._slot, worker_pid=self._pid, batch=batch)
         try:
             home = logging.getLogger(record.name) if record.name != "root" else logging.root
-            if home.isEnabledFor(record.levelno):
+            if not home.isEnabledFor(record.levelno):
+                return
+            if home.hasHandlers() or logging.lastResort is None:
                 home.handle(record)
+            elif record.levelno >= logging.lastResort.level and home.filter(record):
+                # As `logging` does for who has configured nothing, but with the worker's label.
+                self._stderr.say(logging.lastResort.format(record))
         except BaseException as broken:  # noqa: BLE001 - handlers are the user's; the pool goes on
             self._complain(record, broken)
 

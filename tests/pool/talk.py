@@ -315,6 +315,11 @@ def fault_deep(batch: list[int]) -> None:
     dive_and_fault(batch[0])
 
 
+def fill_memory(batch: list[int]) -> list[int]:
+    """Each payload is a number of bytes, all of which are touched."""
+    return [len(bytearray(b"x") * size) for size in batch]
+
+
 def crash_a_child_and_die(batch: list[int]) -> None:
     code = "import faulthandler; faulthandler.enable(); faulthandler._sigsegv()"
     subprocess.run([sys.executable, "-c", code], check=False)

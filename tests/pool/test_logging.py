@@ -273,8 +273,43 @@ def test_the_option_is_a_flag() -> None:
         Pool.start("p", workers=1, logging=1)
 
 
+def test_a_main_module_that_configures_nothing_sees_warnings_with_a_label(tmp_path: Path) -> None:
+    """As a program sees its own on standard error, and says which worker's they are."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import logging, warnings
+
+            from slither_actors import Application, dispatch
+
+            def work(batch):
+                logging.getLogger("mine").info("nobody wants this")
+                logging.getLogger("mine").error("two\\nlines")
+                warnings.warn("mind the gap")
+                return batch
+
+            if __name__ == "__main__":
+                with Application(pools={"default": 1}):
+                    list(dispatch.run([1], executor=work))
+            """
+        )
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent)}
+    ran = subprocess.run(
+        [sys.executable, str(script)], check=False, env=env, capture_output=True, text=True, timeout=50
+    )
+    assert ran.returncode == 0
+    lines = [re.sub(r"pid \d+", "pid N", line) for line in ran.stderr.splitlines()]
+    label = "[pool default, worker 0, pid N] "
+    assert lines[:2] == [f"{label}two", f"{label}lines"]
+    assert lines[2].startswith(f"{label}{script}:9: UserWarning: mind the gap")
+
+
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_main_module_that_configures_logging_shows_a_record_once(method: str, tmp_path: Path) -> None:
+def test_a_main_module_that_configures_logging_logging_shows_a_record_once(
+    method: str, tmp_path: Path
+) -> None:
     """Its import configures the worker by the same lines; the driver's handler alone shows the record."""
     script = tmp_path / "program.py"
     script.write_text(

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
+import slither_actors
 from slither_actors.errors import RemoteError, WorkerCrashError
 from slither_actors.pool import _burial, _vitals
 from slither_actors.pool._postmortem import explain_exit, last_lines, python_stack
 from slither_actors.postmortem import Postmortem
 from tests.pool import talk, work
-from tests.pool.asking import Asker, asking
+from tests.pool.asking import Asker, asking, until
 
 DUMP = """Fatal Python error: Segmentation fault
 
@@ -139,6 +143,71 @@ def test_a_memory_error_is_the_batch_own() -> None:
         assert caught.value.type_name == "builtins.MemoryError"
         assert asker.run(work.pids, [0]) == [pid]
         assert asker.statistics().restarts == 0
+
+
+def make_small_group() -> Path:
+    """A control group of 256 MiB for the children of this process; only root may make one."""
+    root = Path("/sys/fs/cgroup")
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        first = "memory" in controllers.split(",")
+        group = root / ("memory" if first else "") / path.lstrip("/") / f"slither-test-{os.getpid()}"
+        if first or not controllers:
+            with contextlib.suppress(OSError):
+                group.mkdir()
+                try:
+                    limit = "memory.limit_in_bytes" if first else "memory.max"
+                    (group / limit).write_text(str(256 << 20))
+                    with contextlib.suppress(OSError):  # or the kernel would swap instead
+                        (group / "memory.swap.max").write_text("0")
+                    return group
+                except OSError:
+                    group.rmdir()
+    pytest.skip("a control group needs more rights")
+
+
+def test_a_kill_by_the_kernel_is_told_as_such(tmp_path: Path) -> None:
+    """In a control group that is too small for the batch; the driver lives on, and so does the pool."""
+    group = make_small_group()
+    script = tmp_path / "program.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import faulthandler, os, resource, sys
+            faulthandler.dump_traceback_later(30, exit=True)
+            open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
+            from slither_actors.errors import WorkerCrashError
+            from tests.pool import talk, work
+            from tests.pool.asking import asking
+
+            if __name__ == "__main__":
+                with asking() as asker:
+                    asker.run(work.increment, [1])
+                    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                    try:
+                        asker.run(talk.fill_memory, [1 << 30])
+                    except WorkerCrashError as error:
+                        print(error.postmortem.oom_kills, error)
+                    assert asker.run(work.increment, [1]) == [2]
+                    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1.05 * before
+            """
+        )
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent)}
+    try:
+        ran = subprocess.run(
+            [sys.executable, str(script), str(group)],
+            check=False, env=env, capture_output=True, text=True, timeout=40,
+        )  # fmt: skip
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("1 worker ")
+    assert (
+        "killed by signal 9 (SIGKILL), most likely by the kernel for lack of memory: it has just"
+        in ran.stdout
+    )
 
 
 @pytest.fixture
