@@ -216,6 +216,12 @@ def print_lines(batch: list[str]) -> list[str]:
     return batch
 
 
+def print_without_end(batch: list[str]) -> list[str]:
+    for text in batch:
+        print(text, end="")
+    return batch
+
+
 def write_raw(batch: list[tuple[int, bytes]]) -> list[int]:
     for fd, data in batch:
         os.write(fd, data)

@@ -32,9 +32,12 @@ def test_what_is_printed_arrives_with_a_label(capsys: pytest.CaptureFixture[str]
             assert capsys.readouterr() == (f"{label}line {number}\n",) * 2
 
 
-def test_native_code_and_programs_are_heard(capsys: pytest.CaptureFixture[str]) -> None:
+def test_native_code_and_programs_are_heard(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What C prints is seen when it prints it, and so is what a started program does."""
-    with asking() as asker:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # it would unbuffer C as well
+    with asking(start_method="spawn") as asker:
         (pid,) = asker.run(work.pids, [0])
         asker.run(talk.print_natively, ["hello"])
         asker.run(talk.print_lines, ["end"])
@@ -45,6 +48,9 @@ def test_native_code_and_programs_are_heard(capsys: pytest.CaptureFixture[str]) 
 def test_a_line_without_an_end_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """At the batch's end what Python wrote, and soon what anybody else did."""
     with asking() as asker:
+        for number in range(20):
+            asker.run(talk.print_without_end, [f"part {number}"])
+            assert capsys.readouterr().out.endswith(f"] part {number}\n")
         asker.run(talk.write_raw, [(1, b"raw"), (2, b"error")])
         shown: list[str] = []
 
