@@ -68,6 +68,7 @@ class Outlet:
         self._dropped = self._told = 0
         self._quota = Quota(RECORDS_PER_SECOND)
         self._waits = True
+        self._is_child = False
         # Reentrant: a signal handler may log while a record is being sent.
         self._lock = threading.RLock()
 
@@ -149,6 +150,8 @@ class Outlet:
                     raise
 
     def _drop(self) -> None:
+        if self._is_child:  # the count is the worker's: one word on the board, written by one process
+            return
         self._dropped += 1
         if self._board is not None:
             self._board.note_dropped(self._dropped)
@@ -162,6 +165,8 @@ class Outlet:
 
     def _after_fork_in_child(self) -> None:
         self._lock = threading.RLock()  # another thread may hold the old one, and is not here
+        self._is_child = True
+        self._dropped = self._told = 0
 
 
 def _line_buffer_c_output() -> None:

@@ -133,6 +133,17 @@ def say_from_a_fork(batch: list[Any]) -> list[int]:
     return [child.pid] * len(batch)
 
 
+def say_many_in_a_fork_too(batch: list[int]) -> list[Any]:
+    """The worker says half of it before the child does, and half after."""
+    for count in batch:
+        say_many([count // 2])
+        child = multiprocessing.get_context("fork").Process(target=say_many, args=([3 * count],))
+        child.start()
+        child.join()
+        say_many([count // 2])
+    return batch
+
+
 def warn(batch: list[str]) -> list[str]:
     for text in batch:
         warnings.warn(text, UserWarning, stacklevel=1)

@@ -207,6 +207,15 @@ def test_a_forked_child_of_a_worker_is_heard(heard: Kept) -> None:
     assert (record.process, record.worker_pid) == (child, worker)
 
 
+def test_a_forked_child_does_not_spoil_the_count(heard: Kept) -> None:
+    """What it leaves out is its own; the worker's count stays exact."""
+    with hearing("slither_actors.pool", logging.WARNING) as notes, asking() as asker:
+        asker.run(talk.say_many_in_a_fork_too, [5000])
+        mine = [one for one in heard.records if one.process == one.worker_pid]
+        left_out = [int(re.search(r"(\d+) log records of worker", text)[1]) for text in notes.texts]  # type: ignore[index]
+        assert len(mine) + sum(left_out) == 5000
+
+
 def test_a_handler_that_raises_does_no_harm(heard: Kept, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever it raises; standard error says so, once per worker."""
 
