@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from slither_actors.postmortem import Postmortem
+
 __all__ = [
     "AbandonedError",
     "ActorError",
@@ -335,37 +337,26 @@ class WorkerCrashError(BatchError):
     Only this batch is lost; the slot starts another worker.
     """
 
-    def __init__(
-        self,
-        *,
-        pool: str,
-        slot: int,
-        pid: int,
-        exitcode: int | None,
-        cause: str,
-        batch: str = "",
-        attempt: int = 1,
-        stderr_tail: str = "",
-    ) -> None:
-        self.pool = pool
-        self.slot = slot
-        self.pid = pid
-        self.exitcode = exitcode
+    def __init__(self, postmortem: Postmortem) -> None:
+        self.postmortem = postmortem
+        """All that is known about the death."""
+        self.pool = postmortem.pool
+        self.slot = postmortem.slot
+        self.pid = postmortem.pid
+        self.exitcode = postmortem.exitcode
         """As `multiprocessing.Process.exitcode`: negative is minus the signal, None is unknown."""
-        self.cause = cause
+        self.cause = postmortem.cause
         """The likely cause, a sentence without a full stop."""
-        self.batch = batch
-        self.attempt = attempt
-        self.stderr_tail = stderr_tail
+        self.batch = postmortem.batch
+        self.attempt = postmortem.attempt
+        self.stderr_tail = postmortem.stderr_tail
         """The worker's last lines on standard error."""
-        batch_text = f" while it ran {batch} (attempt {attempt})" if batch else ""
-        tail = f"\nits last lines on standard error:\n{stderr_tail}" if stderr_tail else ""
-        super().__init__(f"worker {pid} (pool {pool!r}, slot {slot}) died{batch_text}: {cause}{tail}")
+        super().__init__(postmortem)
 
     @property
     def signal(self) -> int | None:
         """The number of the signal that killed the worker, if one did."""
-        return -self.exitcode if self.exitcode is not None and self.exitcode < 0 else None
+        return self.postmortem.signal
 
 
 class BatchTimeoutError(BatchError, TimeoutError):

@@ -32,6 +32,7 @@ FLOORS = [
     "slither_actors.pipe.stage",
     "slither_actors.policy",
     "slither_actors.pool",
+    "slither_actors.postmortem",
     "slither_actors.stages",
     "slither_actors.store",
     "slither_actors.telemetry",

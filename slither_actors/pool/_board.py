@@ -33,6 +33,8 @@ _BEGUN: Final = struct.Struct("<Q")
 _BEGUN_AT: Final = 48
 _PEAK: Final = struct.Struct("<Q")
 _PEAK_AT: Final = 32
+_DROPPED: Final = struct.Struct("<Q")
+_DROPPED_AT: Final = 40
 
 
 class Phase(enum.IntEnum):
@@ -121,6 +123,10 @@ class Board:
         """Note the largest resident memory so far, in bytes."""
         _PEAK.pack_into(self._page, _PEAK_AT, size)
 
+    def note_dropped(self, count: int) -> None:
+        """Note how many log records were left out so far."""
+        _DROPPED.pack_into(self._page, _DROPPED_AT, count)
+
     # -- driver's side
 
     def read(self) -> Reading:
@@ -128,6 +134,12 @@ class Board:
         ref, since, phase = _NOTE.unpack_from(self._page, 0)
         (peak,) = _PEAK.unpack_from(self._page, _PEAK_AT)
         return Reading(ref, since, Phase(phase) if phase <= Phase.RUNNING else Phase.IDLE, peak)
+
+    @property
+    def dropped(self) -> int:
+        """Log records that the worker has left out, in all."""
+        (count,) = _DROPPED.unpack_from(self._page, _DROPPED_AT)
+        return int(count)
 
     @property
     def last_begun(self) -> int:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Final
 
 import attrs
 
 from slither_actors.errors import BatchError, BatchTimeoutError, SlitherError, WorkerCrashError
+from slither_actors.pool._board import Reading
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane
-from slither_actors.pool._postmortem import explain_exit
+from slither_actors.pool._postmortem import explain_exit, last_lines, leaves_stack, python_stack
+from slither_actors.pool._process import WorkerProcess
+from slither_actors.pool._vitals import oom_scope, shared_memory_free
+from slither_actors.postmortem import Postmortem
 
 __all__ = ["Burial", "bury", "cancelled"]
 
@@ -22,17 +27,11 @@ _USEFUL_AGE: Final = 1.0
 class Burial:
     """The end of one worker."""
 
-    pid: int
-    exitcode: int | None
-    cause: str
-    """The likely cause, a sentence without a full stop."""
+    postmortem: Postmortem
+    """What is known about it."""
 
-    stderr_tail: str
     loss: str
     """Why what the worker held is gone, a sentence without a full stop: we may have killed it ourselves."""
-
-    age: float
-    """Seconds since the process was started."""
 
     intended: bool
     """Whether the pool had killed it."""
@@ -51,10 +50,30 @@ class Burial:
     """It ended before it was of use."""
 
     @property
+    def pid(self) -> int:
+        """The process that it was."""
+        return self.postmortem.pid
+
+    @property
+    def exitcode(self) -> int | None:
+        """Minus the signal, or the exit status; None is unknown."""
+        return self.postmortem.exitcode
+
+    @property
+    def cause(self) -> str:
+        """The likely cause, a sentence without a full stop."""
+        return self.postmortem.cause
+
+    @property
+    def age(self) -> float:
+        """Seconds since the process was started."""
+        return self.postmortem.age
+
+    @property
     def explanation(self) -> str:
         """The cause and the last lines on standard error."""
-        tail = f"\nits last lines on standard error:\n{self.stderr_tail}" if self.stderr_tail else ""
-        return f"{self.cause}{tail}"
+        tail = self.postmortem.stderr_tail
+        return f"{self.cause}\nits last lines on standard error:\n{tail}" if tail else self.cause
 
 
 def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
@@ -66,29 +85,28 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
     assert process is not None
     assert process.board is not None
     now = time.monotonic()
-    process.stderr.finish()
+    process.kill()  # whatever it had started goes with it, and says nothing more
+    process.outputs.finish(process.board.dropped)  # first what it had said, then what became of its batch
     note = process.board.read()
-    pid, exitcode, tail = process.pid, process.exitcode, process.stderr.text
-    was_ready = lane.ready_at is not None
-    cause = lane.problem or explain_exit(
-        exitcode, stderr_tail=tail, peak_memory=note.peak_memory, started=was_ready
-    )
+    postmortem = _examine(lane, process, note, now)
     doom = lane.doom
     begun = lane.doomed_ref if lane.doomed_ref in lane.jobs else note.ref or None
     useful = lane.ready_at is not None and now - lane.ready_at >= _USEFUL_AGE
-    age = now - process.started_at
-    process.close(0)  # whatever it had started goes with it
+    process.close(0)
     lost, back, delay = lane.die(begun, useful=useful)
-    error = (
-        None if lost is None else _error(lane, lost, doom, pid=pid, exitcode=exitcode, cause=cause, tail=tail)
-    )
+    error = None
+    if lost is not None:
+        postmortem = attrs.evolve(
+            postmortem,
+            batch=lost.description,
+            batch_ref=lost.ref,
+            attempt=lost.attempt,
+            ran_for=now - note.since if note.ref == lost.ref else None,
+        )
+        error = _error(lost, doom, postmortem)
     return Burial(
-        pid=pid,
-        exitcode=exitcode,
-        cause=cause,
-        stderr_tail=tail,
-        loss=_loss(lane, lost, doom, cause),
-        age=age,
+        postmortem=postmortem,
+        loss=_loss(lost, doom, postmortem.cause),
         intended=doom in (Doom.TIMEOUT, Doom.CANCEL) or slot_is_stopping,
         lost=lost,
         error=error,
@@ -98,7 +116,7 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
     )
 
 
-def _loss(lane: Lane, job: Job | None, doom: Doom | None, cause: str) -> str:
+def _loss(job: Job | None, doom: Doom | None, cause: str) -> str:
     if doom is Doom.TIMEOUT and job is not None:
         return f"it was killed as {job.description} ran longer than {job.timeout or 0.0:g} s"
     if doom is Doom.CANCEL and job is not None:
@@ -106,25 +124,50 @@ def _loss(lane: Lane, job: Job | None, doom: Doom | None, cause: str) -> str:
     return cause
 
 
-def _error(
-    lane: Lane, job: Job, doom: Doom | None, *, pid: int, exitcode: int | None, cause: str, tail: str
-) -> SlitherError:
+def _examine(lane: Lane, process: WorkerProcess, note: Reading, now: float) -> Postmortem:
+    """Put together what is known; what it ran is not known yet."""
+    exitcode, vitals, stderr = process.exitcode, process.vitals, process.outputs.stderr_tail
+    tail, stack = last_lines(stderr), python_stack(stderr) if leaves_stack(exitcode) else ""
+    killed, bus_error = exitcode == -signal.SIGKILL and lane.doom is None, exitcode == -signal.SIGBUS
+    oom_kills = vitals.oom_kills() if killed else None
+    shared_memory = shared_memory_free() if bus_error else None
+    peak = max(note.peak_memory, vitals.peak)
+    cause = lane.problem or explain_exit(
+        exitcode,
+        stack=stack,
+        stderr_tail=tail,
+        peak_memory=peak,
+        started=lane.ready_at is not None,
+        oom_kills=oom_kills,
+        oom_scope=oom_scope(),
+        shared_memory=shared_memory,
+    )
+    return Postmortem(
+        pool=lane.pool,
+        slot=lane.slot.number,
+        pid=process.pid,
+        exitcode=exitcode,
+        cause=cause,
+        age=now - process.started_at,
+        batches=lane.batches_done,
+        rss=vitals.rss,
+        peak_rss=peak,
+        oom_kills=oom_kills,
+        shared_memory_free=None if shared_memory is None else shared_memory[0],
+        python_stack=stack,
+        stderr_tail=tail,
+    )
+
+
+def _error(job: Job, doom: Doom | None, postmortem: Postmortem) -> SlitherError:
+    found = postmortem
     if doom is Doom.TIMEOUT:
         return BatchTimeoutError(
-            batch=job.description, timeout=job.timeout or 0.0, pool=lane.pool, slot=lane.slot.number, pid=pid
+            batch=job.description, timeout=job.timeout or 0.0, pool=found.pool, slot=found.slot, pid=found.pid
         )
     if doom is Doom.CANCEL:
         return cancelled(job)
-    return WorkerCrashError(
-        pool=lane.pool,
-        slot=lane.slot.number,
-        pid=pid,
-        exitcode=exitcode,
-        cause=cause,
-        batch=job.description,
-        attempt=job.attempt,
-        stderr_tail=tail,
-    )
+    return WorkerCrashError(postmortem)
 
 
 def cancelled(job: Job) -> BatchError:

@@ -8,9 +8,13 @@ needs no signal.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import FrameType
+
+with contextlib.suppress(ImportError):
+    import ctypes  # noqa: F401 - every worker wants it, for the standard output of native code
 
 
 def _stay(_number: int, _frame: FrameType | None) -> None:

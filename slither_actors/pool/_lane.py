@@ -156,6 +156,7 @@ class Lane:
     shares: bool = attrs.field(default=True, init=False)
     """Whether the worker can map segments; one that is out of descriptors cannot."""
 
+    _batches_before: int = attrs.field(default=0, init=False)
     _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
     _targets: Definitions = attrs.field(factory=Definitions, init=False)
     _contexts: Definitions = attrs.field(factory=Definitions, init=False)
@@ -168,6 +169,8 @@ class Lane:
         assert process.sock is not None
         self.process = process
         self.opened_at = time.monotonic()
+        process.outputs.jobs = self.jobs
+        self._batches_before = self.slot.batches
         self.doom = self.doomed_ref = self.ready_at = self.revoked = None
         self.closed = self.writing = self.told = self.waits = False
         self.shares = True
@@ -181,6 +184,11 @@ class Lane:
     def pid(self) -> int:
         """The worker's process, or 0."""
         return 0 if self.process is None else self.process.pid
+
+    @property
+    def batches_done(self) -> int:
+        """Batches that ended under the present worker."""
+        return self.slot.batches - self._batches_before
 
     @property
     def room(self) -> int:

@@ -170,3 +170,5 @@ class PoolOptions:
     pin: tuple[frozenset[int], ...] = attrs.field(default=None, converter=_pins)
     """The processors that a worker may use: ``"cores"`` binds each slot to one of those that this process
     may use, in turns; a list has a set of processor numbers per slot, used in turns."""
+    logging: bool = attrs.field(default=True, validator=flag)
+    """Whether the workers' log records and warnings go to this process's loggers, under its levels."""

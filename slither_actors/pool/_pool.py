@@ -33,10 +33,11 @@ from slither_actors.pool import _wire as wire
 from slither_actors.pool._burial import bury, cancelled
 from slither_actors.pool._calls import AnswerCalls, CallAnswer, CallRequest, take_call
 from slither_actors.pool._clock import Clock
+from slither_actors.pool._descriptors import Descriptors
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane, OutOfStepError
-from slither_actors.pool._lines import Lines
 from slither_actors.pool._options import PoolOptions
+from slither_actors.pool._outputs import SETTLE_SECONDS, Outputs
 from slither_actors.pool._payloads import ErrorRecord, loads
 from slither_actors.pool._placement import Placement
 from slither_actors.pool._pool_ref import STATISTICS, PoolRef
@@ -48,6 +49,7 @@ from slither_actors.pool._sharing import unpack_results
 from slither_actors.pool._signals import tell_exit
 from slither_actors.pool._staff import BATCHES, MEMORY, Staff
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
+from slither_actors.pool._vitals import SAMPLE_SECONDS
 
 __all__ = ["STATISTICS", "Pool"]
 
@@ -88,7 +90,7 @@ class Pool(Server):
         segments = self._segments = Segments(self.options.segment_threshold, self.options.max_segment_bytes)
         self.staff = Staff(self, self.options, segments)
         self.clock = Clock(self)
-        self._lines = Lines(self)
+        self._descriptors = Descriptors(self)
         limited = self.options.max_batches_per_worker is not None
         self.placement = Placement(self.staff.lanes, self._written_limited if limited else self.written)
         self.is_stopping = False
@@ -101,6 +103,7 @@ class Pool(Server):
         except BaseException:
             self._close()
             raise
+        self._sample()
 
     def _start_first(self) -> None:
         """Start a worker in each slot; return when one is ready, raise when none can be."""
@@ -108,12 +111,12 @@ class Pool(Server):
         for lane in tuple(staff.lanes):
             staff.start(lane)
         self._resources.watch_over()
-        if not self._lines.serve(self._hear, lambda: staff.has_live, self.options.start_timeout):
+        if not self._descriptors.serve(self._hear, lambda: staff.has_live, self.options.start_timeout):
             problem = f"no worker was ready within {self.options.start_timeout:g} s"
-            raise WorkerStartError(self.pool, 0, problem if self._lines.ends else staff.problem)
+            raise WorkerStartError(self.pool, 0, problem if self._descriptors.ends else staff.problem)
 
     def _hear(self, fd: int) -> None:
-        for handler in (self._on_stderr, self._on_socket, self._on_sentinel):
+        for handler in (self._on_output, self._on_socket, self._on_sentinel):
             handler(fd)
 
     def terminate(self, reason: Any) -> None:
@@ -128,8 +131,8 @@ class Pool(Server):
                 lane.abandon()
             lane.slot.stop()
         self._refuse_all()
-        ends = self._lines.ends
-        self._lines.serve(self._hear, lambda: not ends, self.options.stop_timeout)
+        ends = self._descriptors.ends
+        self._descriptors.serve(self._hear, lambda: not ends, self.options.stop_timeout)
         for lane in ends.values():
             if lane.told:
                 self.staff.dismissal_is_late(lane)
@@ -144,7 +147,7 @@ class Pool(Server):
             self._refuse_all()
 
     def _close(self) -> None:
-        self._lines.close_all()
+        self._descriptors.close_all()
         self._free()
 
     def _refuse_all(self) -> None:
@@ -202,7 +205,7 @@ class Pool(Server):
     # -- frames -----------------------------------------------------------------------
 
     def _on_socket(self, fd: int) -> None:
-        lane = self._lines.sockets.get(fd)
+        lane = self._descriptors.sockets.get(fd)
         if lane is None:
             return
         if self.read(lane):
@@ -240,6 +243,9 @@ class Pool(Server):
                     self.clock.arm(lane.due)
             self.fill(lane)
             self.placement.drain()
+        elif kind == wire.SAID:
+            if lane.process is not None:
+                lane.process.outputs.catch_up()
         else:
             self._on_word(lane, kind, ref, body)
 
@@ -287,7 +293,7 @@ class Pool(Server):
                 job.segment = None
 
     def _on_writable(self, fd: int) -> None:
-        lane = self._lines.sockets.get(fd)
+        lane = self._descriptors.sockets.get(fd)
         if lane is not None:
             lane.flush()
             self.written(lane)
@@ -305,14 +311,29 @@ class Pool(Server):
         if lane.slot.state is SlotState.RETIRING and not lane.retired:
             self.ref.send(_recycle_used_up, lane)
 
-    def _on_stderr(self, fd: int) -> None:
-        lane = self._lines.stderrs.get(fd)
+    def _on_output(self, fd: int) -> None:
+        lane = self._descriptors.outputs.get(fd)
         if lane is None or lane.process is None:
             return
-        if lane.process.stderr.pump():
-            self.ref.send(Pool._on_stderr, fd)
+        outputs = lane.process.outputs
+        if outputs.pump(fd):
+            self.ref.send(Pool._on_output, fd)
+        elif outputs.ended(fd):
+            self._descriptors.close_output(fd)
         else:
             self.rearm(fd)
+        if outputs.wants_settling():
+            self.run_after(SETTLE_SECONDS, Pool._settle, outputs)
+
+    def _sample(self, _: None = None) -> None:
+        """Look at the workers now and then: what one of them was like is not to be seen when it is dead."""
+        for lane in self.staff.lanes:
+            if lane.process is not None:
+                lane.process.vitals.sample()
+        self.run_after(SAMPLE_SECONDS, Pool._sample)
+
+    def _settle(self, outputs: Outputs) -> None:
+        outputs.settle()
 
     # -- calls back -------------------------------------------------------------------
 
@@ -333,10 +354,10 @@ class Pool(Server):
     def watch_worker(self, lane: Lane, process: WorkerProcess) -> None:
         """Listen to a fresh worker."""
         self._resources.processes.add(process)
-        self._lines.open(lane, process, (Pool._on_socket, Pool._on_stderr, Pool._on_sentinel))
+        self._descriptors.open(lane, process, (Pool._on_socket, Pool._on_output, Pool._on_sentinel))
 
     def _on_sentinel(self, fd: int) -> None:
-        lane = self._lines.ends.get(fd)
+        lane = self._descriptors.ends.get(fd)
         if lane is None or lane.process is None:
             return
         if lane.process.wait(0):
@@ -367,7 +388,7 @@ class Pool(Server):
         lane.end()  # it gets nothing more; what it had sent still counts
         while self.read(lane):
             pass
-        self._lines.close(process)
+        self._descriptors.close(process)
         if lane.told and process.exitcode == 0:
             lane.problem = f"it was told to end: {lane.retired or 'the pool stops'}"
         end = bury(lane, self.is_stopping or lane.told)

@@ -1,8 +1,8 @@
 """One worker process: how it is started, killed, reaped and forgotten.
 
-The driver holds five things of it: one end of a private socket pair, the read
-end of its standard error, a page of shared memory (`_board`), a descriptor
-that becomes readable when it has ended, and its process group.
+The driver holds five things of it: one end of a private socket pair, the ends
+of what it says besides (`_outputs`), a page of shared memory (`_board`), a
+descriptor that becomes readable when it has ended, and its process group.
 
 A worker is never forked from the driver, whose threads may hold any lock at
 that moment: a fork server makes it, or a fresh interpreter.
@@ -31,9 +31,11 @@ from slither_actors.pool import _worker
 from slither_actors.pool._board import Board
 from slither_actors.pool._guard import guard
 from slither_actors.pool._inherited import Inherited
+from slither_actors.pool._log_levels import LogLevels
+from slither_actors.pool._outputs import Outputs
 from slither_actors.pool._preloading import OUR_PRELOAD, PreloadedProcess, started_by
 from slither_actors.pool._segments import AVAILABLE
-from slither_actors.pool._stderr import StderrTail
+from slither_actors.pool._vitals import Vitals
 
 __all__ = ["START_METHODS", "WorkerProcess", "default_start_method"]
 
@@ -50,9 +52,10 @@ os.setsid()
 signal.signal(signal.SIGINT, lambda *_: None)
 signal.signal(signal.SIGTERM, lambda *_: None)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-fd = err.detach()
-os.dup2(fd, 2)
-os.close(fd)
+for fd, place in ((out.detach(), 1), (err.detach(), 2)):
+    if fd != place:
+        os.dup2(fd, place)
+        os.close(fd)
 faulthandler.enable(2)
 """
 
@@ -72,15 +75,16 @@ class _NameWithPrelude(str):
     Were that to change, the prelude would run somewhat later and nothing break.
     """
 
-    stderr: int | None = None
+    streams: tuple[int, int] | None = None
+    """Standard output and standard error of the child."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.stderr is None:
+        if self.streams is None:
             return str, (str(self),)
-        inherited = reduction.DupFd(self.stderr)
-        self.stderr = None  # the name is pickled twice, the prelude runs once
-        names = {"prelude": _PRELUDE, "err": inherited, "name": str(self)}
-        return eval, ("exec(prelude, {'err': err}) or name", names)
+        out, err = map(reduction.DupFd, self.streams)
+        self.streams = None  # the name is pickled twice, the prelude runs once
+        names = {"prelude": _PRELUDE, "out": out, "err": err, "name": str(self)}
+        return eval, ("exec(prelude, {'out': out, 'err': err}) or name", names)
 
 
 class WorkerProcess:
@@ -97,11 +101,13 @@ class WorkerProcess:
         preload: tuple[str, ...] = (),
         *,
         segments: bool = AVAILABLE,
+        logging: bool = False,
     ) -> None:
         """Start the process; it takes frames at once and says READY when it runs.
 
         With `preload`, and the fork server, it is forked from the server of these modules, which is held.
-        With `segments` it can be sent shared memory.
+        With `segments` it can be sent shared memory, with `logging` its log records come to this process's
+        loggers.
 
         Raises:
             OSError: out of descriptors, processes or memory.
@@ -114,7 +120,7 @@ class WorkerProcess:
         self.board: Board | None = None
         self.segment_sock: socket.socket | None = None
         """Only descriptors of shared memory go through it."""
-        self.stderr_fd = -1
+        self.outputs = outputs = Outputs(logs=logging)
         self.sentinel = -1
         self._pidfd = -1
         self._exitcode: int | None = None
@@ -124,8 +130,7 @@ class WorkerProcess:
             ours.callback(self.close)
             self.sock, worker_end = socket.socketpair()
             theirs.callback(worker_end.close)
-            self.stderr_fd, stderr_write = os.pipe()
-            theirs.callback(os.close, stderr_write)
+            theirs.callback(outputs.close_worker_ends)
             self.board = Board.create()
             theirs.callback(self.board.close_fd)
             worker_segments = None
@@ -134,11 +139,12 @@ class WorkerProcess:
                 self.segment_sock.setblocking(False)
                 theirs.callback(worker_segments.close)
             name = _NameWithPrelude(f"slither worker {pool}/{slot}")
-            name.stderr = stderr_write
+            name.streams = (outputs.worker_ends[0], outputs.worker_ends[1])
+            levels = LogLevels.read() if logging else None
             own_server = bool(preload) and method == "forkserver"
             process: Any = (PreloadedProcess if own_server else context.Process)(
                 target=_worker.main,
-                args=(worker_end, Inherited(self.board.fd), worker_segments),
+                args=(worker_end, Inherited(self.board.fd), worker_segments, outputs.worker_log, levels),
                 name=name,
             )
             if own_server:
@@ -156,9 +162,9 @@ class WorkerProcess:
             _live.add(self)
             self.sentinel = self._open_sentinel(method)
             self.sock.setblocking(False)
-            os.set_blocking(self.stderr_fd, False)
+            outputs.open(pool, slot, self.pid)
+            self.vitals = Vitals(self.pid)
             ours.pop_all()
-        self.stderr = StderrTail(self.stderr_fd, f"[pool {pool}, worker {slot}, pid {self.pid}] ")
 
     def _open_sentinel(self, method: str) -> int:
         if method == "spawn" and hasattr(os, "pidfd_open"):
@@ -226,11 +232,10 @@ class WorkerProcess:
         for sock in (self.sock, self.segment_sock):
             if sock is not None:
                 sock.close()
-        for name in ("stderr_fd", "_pidfd"):
-            fd = getattr(self, name)
-            setattr(self, name, -1)
-            if fd >= 0:
-                os.close(fd)
+        self.outputs.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
         if self.board is not None:
             self.board.close()
             self.board = None

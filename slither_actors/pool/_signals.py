@@ -52,5 +52,6 @@ def tell_exit(pool: Ref, lane: Lane, end: Burial) -> None:
                 "pid": end.pid,
                 "exitcode": end.exitcode,
                 "cause": end.cause,
+                "postmortem": end.postmortem,
             },
         )

@@ -135,7 +135,9 @@ class Staff:
         lane.slot.start()
         number, options = lane.slot.number, self._options
         try:
-            process = WorkerProcess(self._pool.pool, number, options.start_method, options.preload)
+            process = WorkerProcess(
+                self._pool.pool, number, options.start_method, options.preload, logging=options.logging
+            )
         except (OSError, RuntimeError, EOFError, ValueError) as error:
             _, _, delay = lane.die(None, useful=False)
             self._note_failed_start(lane, f"{type(error).__name__}: {error}")

@@ -34,6 +34,7 @@ __all__ = [
     "REPLY_FAILED",
     "RUN",
     "RUN_ENVELOPE",
+    "SAID",
     "SKIPPED",
     "START_FAILED",
     "STOP",
@@ -83,6 +84,8 @@ DONE_ENVELOPE: Final = 28
 """As DONE, with buffers beside the pickle; see `_envelope`."""
 LOST_SEGMENT: Final = 29
 """The worker could not map the segment of this id."""
+SAID: Final = 31
+"""The batch whose end follows has printed or logged something, by other ways than this one."""
 
 KIND_NAMES: Final = {
     INIT: "INIT",
@@ -103,6 +106,7 @@ KIND_NAMES: Final = {
     LOST_SEGMENT: "LOST_SEGMENT",
     OVERGROWN: "OVERGROWN",
     EXIT_FAILED: "EXIT_FAILED",
+    SAID: "SAID",
 }
 
 HEADER: Final = struct.Struct("<IIQ")

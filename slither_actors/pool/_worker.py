@@ -32,7 +32,9 @@ from slither_actors.context import Context
 from slither_actors.errors import ForkedRuntimeError, NotRunningError, PayloadError, ResultError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
+from slither_actors.pool._log_levels import LogLevels
 from slither_actors.pool._mapped import MappedSegments, SegmentError
+from slither_actors.pool._outlet import Outlet, quiet_outlet
 from slither_actors.pool._payloads import ErrorRecord, dumps, loads
 from slither_actors.pool._settings import WorkerSettings
 from slither_actors.pool._sharing import open_batch, pack_results
@@ -51,15 +53,33 @@ _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 _current: Worker | None = None
 
 
-def main(sock: socket.socket, board_fd: int, segment_sock: socket.socket | None = None) -> None:
-    """Body of the process; returns when the driver says stop."""
+def main(
+    sock: socket.socket,
+    board_fd: int,
+    segment_sock: socket.socket | None = None,
+    log: socket.socket | None = None,
+    levels: LogLevels | None = None,
+) -> None:
+    """Body of the process; returns when the driver says stop.
+
+    Args:
+        sock: the connection to the driver.
+        board_fd: the page that both share.
+        segment_sock: where descriptors of shared memory come from, if they do.
+        log: where log records go; None leaves `logging` as it is.
+        levels: what the driver's loggers want to hear.
+    """
     global _current  # noqa: PLW0603
     board = Board(board_fd)
     board.close_fd()
     devnull = os.open(os.devnull, os.O_RDONLY)
     os.dup2(devnull, 0)
     os.close(devnull)
-    _current = Worker(sock, board, segment_sock)
+    outlet = Outlet(board)
+    outlet.take_streams()
+    if log is not None and levels is not None:
+        outlet.take_logging(log, levels)
+    _current = Worker(sock, board, outlet, segment_sock)
     os.register_at_fork(
         before=_hold_signals, after_in_parent=_release_signals, after_in_child=_current.after_fork_in_child
     )
@@ -85,7 +105,13 @@ def current_worker() -> Worker:
 class Worker:
     """This process as its user's code sees it: which batch runs, and the way back to the driver."""
 
-    def __init__(self, sock: socket.socket, board: Board, segment_sock: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        board: Board,
+        outlet: Outlet = quiet_outlet,
+        segment_sock: socket.socket | None = None,
+    ) -> None:
         self.pool = ""
         self.slot = -1
         self.context: Context | None = None
@@ -98,6 +124,7 @@ class Worker:
         self._sock = sock
         self._board = board
         self._mapped = MappedSegments(segment_sock)
+        self._outlet = outlet
         self._reader = wire.FrameReader()
         self._waiting: deque[wire.Frame] = deque()
         # Held by whoever reads the socket: the loop between batches, or one call back at a time.
@@ -254,6 +281,9 @@ class Worker:
         if self._forked:  # the user's code forked and the child came back with us
             _leave()
         _flush()
+        if self._outlet.said:
+            self._outlet.settle()
+            self._send(wire.SAID, ref)
         if self._memory is not None and self._memory.read() > self._settings.max_rss:
             self._retiring = True
             self._send(wire.OVERGROWN, ref)

@@ -70,7 +70,7 @@ ACTOR_ZOMBIE = _event("slither.actor.zombie", "system_time, age", "actor, name, 
 
 _WORKER = "pool, slot, pid"
 POOL_WORKER_START = _event("slither.pool.worker.start", "duration", _WORKER)
-POOL_WORKER_EXIT = _event("slither.pool.worker.exit", "duration", f"{_WORKER}, exitcode, cause")
+POOL_WORKER_EXIT = _event("slither.pool.worker.exit", "duration", f"{_WORKER}, exitcode, cause, postmortem")
 POOL_WORKER_RECYCLE = _event("slither.pool.worker.recycle", "duration", f"{_WORKER}, reason")
 
 STAGE_BUFFER_OVERFLOW = _event(

@@ -46,7 +46,7 @@ GARBAGE = {
 for each in ("garbage", "nothing"):
     del GARBAGE[f"DONE, {each}"]  # an answer, whose content is not the wire's business
 
-HARMLESS = {"LOST_SEGMENT", "CALL", "SKIPPED"}
+HARMLESS = {"SAID", "LOST_SEGMENT", "CALL", "SKIPPED"}
 """Frames about what is not there are no reason to end a worker; its batch runs on."""
 
 

@@ -34,7 +34,7 @@ def hundred(asker: Asker, deed: str) -> list[Job]:
         (
             "SIGKILL",
             -signal.SIGKILL,
-            "killed by signal 9 (SIGKILL), possibly by the kernel for lack of memory",
+            "killed by signal 9 (SIGKILL), possibly ",
         ),
         ("segfault", -signal.SIGSEGV, "killed by signal 11 (SIGSEGV), a crash in native code in "),
         ("abort", -signal.SIGABRT, "killed by signal 6 (SIGABRT)"),

@@ -442,6 +442,7 @@ def test_the_pool_tells_of_its_workers() -> None:
     assert heard[1][1]["exitcode"] == 42
     assert heard[1][1]["pid"] == job.worker_pid
     assert heard[3][1]["exitcode"] == 0
+    assert [event[1]["postmortem"].batch for event in heard[1::2]] == [job.description, ""]  # type: ignore[attr-defined]
 
 
 def test_statistics() -> None:
