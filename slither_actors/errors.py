@@ -23,6 +23,7 @@ __all__ = [
     "CallTimeoutError",
     "ChildError",
     "DispatchError",
+    "ExecutorError",
     "ExitPendingError",
     "FanOutError",
     "ForkedRuntimeError",
@@ -400,6 +401,17 @@ class ResultError(BatchError):
 
 class TargetError(BatchError):
     """A worker could not import the function that it was told to run."""
+
+
+class ExecutorError(BatchError):
+    """An executor cannot run the batch, whatever is in it: it is broken, shut down or used up."""
+
+    def __init__(self, executor: str, problem: str) -> None:
+        self.executor = executor
+        """Its name."""
+        self.problem = problem
+        """The end of the sentence."""
+        super().__init__(f"{executor} {problem}")
 
 
 class DispatchError(SlitherError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import Context as Variables
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -34,6 +36,8 @@ class BatchOrigin:
 
     reply_to: Ref
     on_done: Callable[[Any, Batch], object]
+    variables: Variables | None = None
+    """The context variables of whoever made the run."""
 
 
 class Batch:
@@ -110,6 +114,12 @@ class Batch:
     def context(self) -> Context:
         """The run's context."""
         return self._origin.context
+
+    @property
+    def variables(self) -> Variables:
+        """A copy of the context variables of whoever made the run, for the batch to run in."""
+        variables = self._origin.variables
+        return copy_context() if variables is None else variables.copy()
 
     @property
     def timeout(self) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Protocol
 
 from slither_actors.actors import Ref, current_actors
@@ -31,7 +32,7 @@ class Wait(Protocol):
 class RunLink:
     """One per run. The supervisor of the run sets `reader` before any demand flows."""
 
-    __slots__ = ("closing", "ended", "finished", "reader", "run", "waits")
+    __slots__ = ("closing", "contextvars", "ended", "finished", "reader", "run", "waits")
 
     def __init__(self) -> None:
         self.run: Ref | None = None
@@ -41,6 +42,8 @@ class RunLink:
         """The reason with which the last stage ended; None while it runs, and for a run that was closed."""
         self.finished: dict[str, Any] = {}
         """Stage name to its last statistics, written when the stage ends."""
+        self.contextvars = copy_context()
+        """The context variables of whoever made the run, for the executors that pass them on."""
         self.closing = False
         """Whether nobody wants anything of the run any more."""
         self.waits: set[Wait] = set()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -138,7 +139,12 @@ class DispatchRunner(ProducerConsumer):
         self._executor = options.make_executor()
         self._batcher = options.make_strategy().batcher()
         self._origin = BatchOrigin(
-            context=context, timeout=options.timeout, label=label, reply_to=self.ref, on_done=_batch_done
+            context=context,
+            timeout=options.timeout,
+            label=label,
+            reply_to=self.ref,
+            on_done=_batch_done,
+            variables=None if link is None else link.contextvars,
         )
         self._window: Window[_Result] = Window(options.max_in_flight, Ordering(options.ordering))
         self._ready: deque[list[Any] | BatchingError] = deque()
@@ -153,23 +159,40 @@ class DispatchRunner(ProducerConsumer):
         self._batches = self._retries = 0
         self._errors: Counter[str] = Counter()
         self._last_error = ""
+        self._opened = threading.Lock()
+        """Held while the executor is not open: who gets it closes the executor."""
+        self._opened.acquire()
         self._executor.open()
+        self._opened.release()
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
         self._take_back(-1)
+        self._close_executor()
         if self._link is not None:
             self._link.finished[self._context.stage or self._label] = self.statistics()
 
     def _on_dead(self) -> None:
         # Killed, perhaps: then `terminate` did not run.
-        if hasattr(self, "_running"):
+        if hasattr(self, "_opened"):
             self._take_back(-1)
+            self._close_executor()
         super()._on_dead()
 
+    def _close_executor(self) -> None:
+        """Once, whoever comes first: a runner may be killed while it terminates."""
+        if self._opened.acquire(blocking=False):
+            try:
+                self._executor.close()
+            except Exception:
+                logger.exception("%s could not be closed after %s", self._executor.name, self._label)
+
     def _take_back(self, after: int) -> None:
-        """Cancel the batches behind `after`; their answers count no more."""
-        for ref in [ref for ref in self._running if ref > after]:
+        """Cancel the batches behind `after`; their answers count no more.
+
+        The last ones first: else one that waits might begin in the place of one that was cancelled.
+        """
+        for ref in [ref for ref in reversed(self._running) if ref > after]:
             self._withdraw(self._running.pop(ref))
 
     def _withdraw(self, batch: Batch) -> None:

@@ -15,7 +15,7 @@ import attrs
 
 from slither_actors.config import build
 from slither_actors.context import Context
-from slither_actors.dispatch import DispatchOptions, FunctionExecutor, InlineExecutor
+from slither_actors.dispatch import DispatchOptions, InlineExecutor, PoolExecutor
 from slither_actors.errors import OptionError
 from slither_actors.item import Item
 from slither_actors.outcome import RouteTo
@@ -297,7 +297,7 @@ class WorkerStage(StageDeclaration):
         options = self.dispatch
         executor = options.make_executor()
         where = ""
-        if isinstance(executor, FunctionExecutor):
+        if isinstance(executor, PoolExecutor):
             where = f" in pool {executor.pool!r}"
         elif isinstance(executor, InlineExecutor):
             where = " in the driver"

@@ -6,15 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slither_actors.pool._adapter import command, command_target, unknown_command
     from slither_actors.pool._calls import AnswerCalls, CallRequest
     from slither_actors.pool._job import Job
     from slither_actors.pool._options import PoolOptions
-    from slither_actors.pool._pool import STATISTICS, Pool
+    from slither_actors.pool._pool import COMMANDS, STATISTICS, Pool
     from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
-    from slither_actors.pool._target import Target, adapt
+    from slither_actors.pool._target import Target, adapt, context_style
     from slither_actors.pool._worker import Worker, WorkerViews, current_worker, in_worker
 
 __all__ = [
+    "COMMANDS",
     "STATISTICS",
     "AnswerCalls",
     "CallRequest",
@@ -27,13 +29,18 @@ __all__ = [
     "Worker",
     "WorkerViews",
     "adapt",
+    "command",
+    "command_target",
+    "context_style",
     "current_worker",
     "in_worker",
+    "unknown_command",
 ]
 
 # Imported on first use: a worker process imports this package for `_worker`, and would pay
 # for the actors and the driver's side at each start.
 _HOMES = {
+    "COMMANDS": "_pool",
     "STATISTICS": "_pool",
     "AnswerCalls": "_calls",
     "CallRequest": "_calls",
@@ -46,8 +53,12 @@ _HOMES = {
     "Worker": "_worker",
     "WorkerViews": "_worker",
     "adapt": "_target",
+    "command": "_adapter",
+    "command_target": "_adapter",
+    "context_style": "_target",
     "current_worker": "_worker",
     "in_worker": "_worker",
+    "unknown_command": "_adapter",
 }
 
 

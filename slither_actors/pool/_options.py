@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from slither_actors.config import one_of, positive_int, positive_seconds
+from slither_actors.pool._adapter import adapter_target
 from slither_actors.pool._process import START_METHODS, default_start_method
 from slither_actors.pool._target import Target
 
@@ -37,6 +38,10 @@ class PoolOptions:
     init: Target | None = attrs.field(default=None, converter=_hook)
     """A callable or ``"module:function"`` that runs once in each worker before its first batch.
     It may take the worker (`current_worker`) as its argument. If it raises, the worker does not start."""
+
+    adapter: Target | None = attrs.field(default=None, converter=adapter_target)
+    """A class of commands for `CommandExecutor`, or ``"module:Class"``, made once in each worker, after
+    `init`. Its constructor may take the worker; its ``close`` or ``exit`` is called at the worker's end."""
 
     start_timeout: float = attrs.field(default=60.0, validator=positive_seconds)
     """How long a worker may take to be ready, and to import a batch's function."""

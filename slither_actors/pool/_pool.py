@@ -46,12 +46,15 @@ from slither_actors.pool._resources import Resources
 from slither_actors.pool._signals import tell_exit, tell_start
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
 
-__all__ = ["STATISTICS", "Pool"]
+__all__ = ["COMMANDS", "STATISTICS", "Pool"]
 
 logger = logging.getLogger("slither_actors.pool")
 
 STATISTICS: Final = "statistics"
 """The request of a `PoolStatistics`: ``pool_ref.call(STATISTICS)``."""
+
+COMMANDS: Final = "commands"
+"""The request of the adapter's commands with their timeouts, or None if the pool has no adapter."""
 
 _DEATH_GRACE: Final = 2.0
 """Seconds that a killed process may take to be gone, before its slot goes on without it."""
@@ -87,6 +90,8 @@ class Pool(Server):
         self.options = config.build(PoolOptions, options, where=f"pool {pool!r}")
         self._calls = calls
         self._init_hook = None if self.options.init is None else self.options.init.dumps()
+        self._adapter = None if self.options.adapter is None else self.options.adapter.dumps()
+        self._commands: dict[str, float | None] | None = None
         self._lanes = [Lane(pool, Slot(number)) for number in range(self.options.workers)]
         self._sockets: dict[int, Lane] = {}
         self._stderrs: dict[int, Lane] = {}
@@ -161,9 +166,11 @@ class Pool(Server):
             job.fail(PoolStoppedError(self.pool))
 
     def handle_call(self, request: Any, sender: Request) -> Any:
-        """Answer `STATISTICS`."""
+        """Answer `STATISTICS` and `COMMANDS`."""
         if request == STATISTICS:
             return self._statistics()
+        if request == COMMANDS:
+            return self._commands
         return Failure(ValueError(f"pool {self.pool!r} does not know the request {request!r:.100}"))
 
     # -- jobs -------------------------------------------------------------------------
@@ -238,9 +245,11 @@ class Pool(Server):
                 self._placement.give_back([lane.withdraw(ref)])
             self._fill(lane)
         elif kind == wire.READY:
+            self._commands = pickle.loads(body) if body else None  # from our own worker
             self._on_ready(lane)
         elif kind == wire.START_FAILED:
-            lane.problem = f"its init hook failed: {ErrorRecord.loads(body).to_error()}"
+            what = "adapter" if ref else "init hook"
+            lane.problem = f"its {what} failed: {ErrorRecord.loads(body).to_error()}"
         else:
             msg = f"it sent a frame of the unknown kind {kind}"
             raise OutOfStepError(msg)
@@ -304,7 +313,11 @@ class Pool(Server):
         ):
             lanes[fd] = lane
             self.watch(fd, handler)
-        lane.write(wire.INIT, 0, pickle.dumps((self.pool, lane.slot.number, self._init_hook), PROTOCOL))
+        lane.write(
+            wire.INIT,
+            0,
+            pickle.dumps((self.pool, lane.slot.number, self._init_hook, self._adapter), PROTOCOL),
+        )
         lane.due = time.monotonic() + self.options.start_timeout
         self._written(lane)
 

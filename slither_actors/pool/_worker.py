@@ -23,7 +23,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
@@ -33,6 +33,9 @@ from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
 from slither_actors.pool._payloads import ErrorRecord, dumps, loads
 from slither_actors.pool._target import Function, resolve, run_hook
+
+if TYPE_CHECKING:
+    from slither_actors.pool._adapter import Adapter
 
 __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
 
@@ -97,6 +100,7 @@ class Worker:
         self._functions: dict[int, tuple[str, Function]] = {}
         self._contexts: dict[int, Context] = {}
         self._peak_due = 0.0
+        self._adapter: Adapter | None = None
 
     # -- for the user's code -----------------------------------------------------
 
@@ -151,6 +155,8 @@ class Worker:
                 if not self._initialize(body):
                     return
             elif kind == wire.STOP:
+                if self._adapter is not None:
+                    self._adapter.close()
                 return
 
     def _next(self) -> wire.Frame:
@@ -176,14 +182,24 @@ class Worker:
             _leave()
 
     def _initialize(self, body: bytes | bytearray) -> bool:
-        self.pool, self.slot, init = pickle.loads(body)  # from our own driver
+        self.pool, self.slot, init, adapter = pickle.loads(body)  # from our own driver
         if init is not None:
             try:
                 run_hook(init, self)
             except BaseException as error:  # noqa: BLE001 - whatever it is, the worker cannot start
                 self._send(wire.START_FAILED, 0, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
                 return False
-        self._send(wire.READY, 0)
+        commands = b""
+        if adapter is not None:
+            from slither_actors.pool._adapter import install  # noqa: PLC0415 - most workers have none
+
+            try:
+                self._adapter = install(adapter, self)
+            except BaseException as error:  # noqa: BLE001 - as for the hook
+                self._send(wire.START_FAILED, 1, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
+                return False
+            commands = pickle.dumps(self._adapter.commands)
+        self._send(wire.READY, 0, commands)
         return True
 
     def _define(self, index: int, body: bytes | bytearray) -> None:

@@ -30,7 +30,7 @@ class OnThreads(Executor):
     def _run(self, batch: Batch) -> None:
         try:
             batch.succeed(self._function(batch.payloads))
-        except Exception as error:  # noqa: BLE001 - as documented
+        except BaseException as error:  # noqa: BLE001 - as documented
             batch.fail(error)
 
     def cancel(self, batch: Batch) -> None:
