@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from slither_actors.errors import ExecutorError
@@ -23,6 +24,8 @@ _LAST_WORDS: Final = 1.0
 
 _AT_EXIT: Final = 0.5
 """Seconds that the end of the program waits for one that is closing, so that ``finally`` blocks run."""
+
+_ASYNCIO: Final = str(Path(asyncio.__file__).parent)
 
 _open: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 
@@ -125,12 +128,14 @@ async def _shut_down(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def place_of(task: asyncio.Task[Any]) -> str:
-    """Where a coroutine is, for an error."""
-    frames = task.get_stack(limit=1)
-    if not frames:
-        return "about to end"
-    code = frames[-1].f_code
-    return f"at {code.co_filename}:{frames[-1].f_lineno} in {code.co_qualname}"
+    """Where a coroutine waits, for an error: the innermost line that is not asyncio's."""
+    place, awaited = "about to end", task.get_coro()
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_ASYNCIO):
+            place = f"at {code.co_filename}:{frame.f_lineno} in {code.co_qualname}"
+        awaited = getattr(awaited, "cr_await", None)
+    return place
 
 
 def _end_all() -> None:
