@@ -118,6 +118,7 @@ class Leaking(Good):
 
 def failures(kind: Callable[[Any], Executor], names: list[str]) -> list[str]:
     class Contract(ExecutorContract):
+        parallel = 2 if kind is Deaf else None
         seconds = 2.0
 
         def make_executor(self, function: Any) -> Executor:

@@ -203,12 +203,12 @@ class Crew:
         error = BatchTimeoutError(batch=batch.description, timeout=batch.timeout or 0.0)
         place = _place(turn.thread)
         error.add_note(f"its thread cannot be killed and was left to itself, {place}")
-        batch.fail(error)
         logger.warning(
             "%s: %s ran longer than %g s; its thread cannot be killed and is %s. "
             "Left to themselves are %d threads now, and %d of %d run batches",
             self._name, batch.description, batch.timeout, place, abandoned, allowed, self._most,
         )  # fmt: skip
+        batch.fail(error)
         for waiting, its_error in refused:
             waiting.fail(its_error)
 

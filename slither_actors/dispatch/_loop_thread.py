@@ -129,7 +129,8 @@ async def _shut_down(loop: asyncio.AbstractEventLoop) -> None:
 
 def place_of(task: asyncio.Task[Any]) -> str:
     """Where a coroutine waits, for an error: the innermost line that is not asyncio's."""
-    place, awaited = "about to end", task.get_coro()
+    place = "about to end"
+    awaited: Any = task.get_coro()
     while (frame := getattr(awaited, "cr_frame", None)) is not None:
         code = frame.f_code
         if not code.co_filename.startswith(_ASYNCIO):
