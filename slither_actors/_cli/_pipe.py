@@ -10,7 +10,13 @@ import traceback
 from types import ModuleType
 
 import slither_actors
-from slither_actors.dispatch import InlineExecutor, PoolExecutor
+from slither_actors.dispatch import (
+    AsyncExecutor,
+    FuturesExecutor,
+    InlineExecutor,
+    PoolExecutor,
+    ThreadExecutor,
+)
 from slither_actors.errors import SlitherError
 from slither_actors.pipe import Pipe, WorkerStage
 
@@ -125,6 +131,6 @@ def pools_of(pipe: type[Pipe]) -> list[str]:
             executor = declaration.dispatch.make_executor()
             if isinstance(executor, PoolExecutor):
                 names.append(executor.pool)
-            elif not isinstance(executor, InlineExecutor):
+            elif not isinstance(executor, (AsyncExecutor, FuturesExecutor, InlineExecutor, ThreadExecutor)):
                 names.append(declaration.dispatch.pool)
     return list(dict.fromkeys(names))

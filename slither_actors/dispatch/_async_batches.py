@@ -123,9 +123,8 @@ class AsyncBatches:
         if not call.wanted:
             return
         if not call.begun:
-            if (
-                call.alive
-            ):  # it waits for its turn, as it should; unless the loop says nothing until next time
+            if call.alive:
+                # It waits for its turn, as it should; unless the loop says nothing until next time.
                 call.alive = False
                 self._deadlines.start(call, batch.timeout)
                 self._thread.call(call.show_life)

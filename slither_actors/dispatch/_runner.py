@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -101,6 +100,9 @@ _Result = tuple[Batch, Policy | None]
 class DispatchRunner(ProducerConsumer):
     """Runs the batches of one dispatch stage."""
 
+    _opened = False
+    """Whether the executor has to be closed."""
+
     def init(
         self,
         options: DispatchOptions,
@@ -159,33 +161,24 @@ class DispatchRunner(ProducerConsumer):
         self._batches = self._retries = 0
         self._errors: Counter[str] = Counter()
         self._last_error = ""
-        self._opened = threading.Lock()
-        """Held while the executor is not open: who gets it closes the executor."""
-        self._opened.acquire()
         self._executor.open()
-        self._opened.release()
+        self._opened = True
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
         self._take_back(-1)
-        self._close_executor()
         if self._link is not None:
             self._link.finished[self._context.stage or self._label] = self.statistics()
 
     def _on_dead(self) -> None:
         # Killed, perhaps: then `terminate` did not run.
-        if hasattr(self, "_opened"):
+        if self._opened:
             self._take_back(-1)
-            self._close_executor()
-        super()._on_dead()
-
-    def _close_executor(self) -> None:
-        """Once, whoever comes first: a runner may be killed while it terminates."""
-        if self._opened.acquire(blocking=False):
             try:
                 self._executor.close()
             except Exception:
                 logger.exception("%s could not be closed after %s", self._executor.name, self._label)
+        super()._on_dead()
 
     def _take_back(self, after: int) -> None:
         """Cancel the batches behind `after`; their answers count no more.

@@ -107,6 +107,9 @@ def resolve(data: bytes | bytearray | memoryview) -> tuple[str, Function]:
         TargetError: that failed.
     """
     name, found = load_target(data)
+    if inspect.iscoroutinefunction(found):
+        msg = f"{name} is a coroutine function; workers run plain ones, AsyncExecutor runs coroutines"
+        raise TargetError(msg)
     return name, adapt(found)
 
 

@@ -217,6 +217,114 @@ def test_when_no_thread_is_left_what_waits_fails_and_nothing_hangs() -> None:
     assert payloads(dispatch.run(range(4), executor=executor, batch_size=1)) == list(range(4))
 
 
+def test_a_batch_of_a_run_that_was_left_keeps_its_thread_until_its_timeout() -> None:
+    """Then the next run has one."""
+    go, began = threading.Event(), threading.Event()
+
+    def function(batch: list[int]) -> list[int]:
+        if batch[0] == 0:
+            began.set()
+            assert go.wait(SECONDS)
+        return batch
+
+    executor = ThreadExecutor(function, threads=1)
+    stream = dispatch.stream([0], executor=executor, timeout=0.3)
+    with in_thread(next, stream, None):
+        assert began.wait(SECONDS)
+        stream.close()
+        assert payloads(dispatch.run([5], executor=executor)) == [5]
+        assert executor.statistics().abandoned == 1
+        go.set()
+    until(lambda: not crew_threads())
+
+
+def test_a_thread_that_comes_back_is_not_one_too_many() -> None:
+    """Its replacement stays, so it ends."""
+    go = threading.Event()
+
+    def function(batch: list[int]) -> list[int]:
+        if batch[0] == 0:
+            assert go.wait(SECONDS)
+        return batch
+
+    executor = ThreadExecutor(function, threads=1)
+    options: dict[str, Any] = {"batch_size": 1, "timeout": 0.3, "on_error": "skip", "max_in_flight": 2}
+    with dispatch.stream(range(5000), executor=executor, **options) as stream:
+        assert next(stream).meta
+        next(stream)
+        go.set()
+        until(lambda: executor.statistics().abandoned == 0)
+        assert executor.statistics().threads == 1
+        until(lambda: len(crew_threads()) == 1)
+
+
+def test_a_timeout_that_comes_with_the_end_of_the_batch_costs_nothing() -> None:
+    """The clock may ring while the thread takes the next batch."""
+    executor = ThreadExecutor(list, threads=1)
+    with dispatch.stream(range(100), executor=executor, batch_size=1) as stream:
+        turn = _ended_turn(stream, executor)
+        executor._crew._expire(turn)
+        assert (executor.statistics().abandoned, executor.statistics().timeouts) == (0, 0)
+
+
+def _ended_turn(stream: Any, executor: ThreadExecutor) -> Any:
+    """A batch that has just ended, as the crew keeps it."""
+    turns: list[Any] = []
+    stays = executor._crew._stays
+
+    def note(turn: Any) -> bool:
+        goes_on = stays(turn)
+        turns.append(turn)
+        return goes_on
+
+    executor._crew._stays = note  # type: ignore[method-assign]
+    next(stream)
+    until(lambda: bool(turns))
+    return turns[0]
+
+
+def test_two_batches_at_once_wake_one_thread_and_start_another() -> None:
+    """One idle thread is not counted twice."""
+    together = threading.Barrier(2)
+
+    def function(batch: list[int]) -> list[int]:
+        if batch[0]:
+            together.wait(SECONDS)
+        return batch
+
+    executor = ThreadExecutor(function, threads=2)
+    with dispatch.stream([0], executor=executor) as first:
+        for number in range(20):
+            if number == 0:
+                next(first)
+            found = dispatch.run([1, 2], executor=executor, batch_size=1)
+            assert payloads(found) == [1, 2]
+
+
+def test_what_waits_of_one_run_is_taken_back_while_another_goes_on() -> None:
+    """Only the last run that ends clears all."""
+    go, began = threading.Event(), threading.Event()
+    ran: list[int] = []
+
+    def function(batch: list[int]) -> list[int]:
+        ran.append(batch[0])
+        began.set()
+        assert go.wait(SECONDS)
+        return batch
+
+    executor = ThreadExecutor(function, threads=1)
+    left = dispatch.stream([1, 2, 3], executor=executor, batch_size=1)
+    other = dispatch.stream([10, 11], executor=executor, batch_size=1)
+    with in_thread(next, left, None), in_thread(list, other) as result:
+        assert began.wait(SECONDS)
+        until(lambda: executor.statistics().queued == 4)
+        left.close()
+        assert executor.statistics().queued <= 2
+        go.set()
+        assert payloads(result.result(SECONDS)) == [10, 11]
+    assert {2, 3}.isdisjoint(ran)
+
+
 def test_a_runner_that_is_killed_leaves_no_threads() -> None:
     """It closes the executor all the same, and once."""
     go, began = threading.Event(), threading.Event()
