@@ -457,7 +457,8 @@ class Pool(Server):
         if note is not None and note.ref == job.ref:
             allowed = self.options.start_timeout if note.phase is Phase.LOADING else job.timeout
             if note.since + allowed > now:
-                lane.due = note.since + allowed
+                # Once it is loaded it may run for its timeout, and nobody tells us when that is.
+                lane.due = min(note.since + allowed, now + job.timeout)
                 return
         second = lane.take_back()
         if second is not None:
