@@ -26,6 +26,7 @@ __all__ = [
     "ChildError",
     "CircuitOpenError",
     "DispatchError",
+    "ExecutorError",
     "ExitPendingError",
     "FanOutError",
     "ForkedRuntimeError",
@@ -497,6 +498,17 @@ class StrategyError(SlitherError):
         """Name of its class."""
         self.problem = problem
         super().__init__(f"strategy {strategy}: its batcher's {problem}")
+
+
+class ExecutorError(BatchError):
+    """An executor cannot run the batch, whatever is in it: it is broken, shut down or used up."""
+
+    def __init__(self, executor: str, problem: str) -> None:
+        self.executor = executor
+        """Its name."""
+        self.problem = problem
+        """The end of the sentence."""
+        super().__init__(f"{executor} {problem}")
 
 
 class DispatchError(SlitherError):

@@ -36,6 +36,7 @@ FLOORS = [
     "slither_actors.stages",
     "slither_actors.store",
     "slither_actors.telemetry",
+    "slither_actors.testing",
 ]
 
 NAMES = [

@@ -10,7 +10,13 @@ import traceback
 from types import ModuleType
 
 import slither_actors
-from slither_actors.dispatch import FunctionExecutor, InlineExecutor
+from slither_actors.dispatch import (
+    AsyncExecutor,
+    FuturesExecutor,
+    InlineExecutor,
+    PoolExecutor,
+    ThreadExecutor,
+)
 from slither_actors.errors import SlitherError
 from slither_actors.pipe import Pipe, WorkerStage
 
@@ -123,8 +129,8 @@ def pools_of(pipe: type[Pipe]) -> list[str]:
         declaration = stage.declaration
         if isinstance(declaration, WorkerStage):
             executor = declaration.dispatch.make_executor()
-            if isinstance(executor, FunctionExecutor):
+            if isinstance(executor, PoolExecutor):
                 names.append(executor.pool)
-            elif not isinstance(executor, InlineExecutor):
+            elif not isinstance(executor, (AsyncExecutor, FuturesExecutor, InlineExecutor, ThreadExecutor)):
                 names.append(declaration.dispatch.pool)
     return list(dict.fromkeys(names))

@@ -11,30 +11,46 @@ from slither_actors.dispatch._runner import DispatchRunner
 from slither_actors.dispatch._session import end_session
 from slither_actors.dispatch._statistics import DispatchStatistics, Halted
 from slither_actors.dispatch._stream import RunStream
-from slither_actors.dispatch.executor import Executor, FunctionExecutor, InlineExecutor
+from slither_actors.dispatch.executor import (
+    AsyncExecutor,
+    CommandExecutor,
+    Executor,
+    ExecutorStatistics,
+    FunctionExecutor,
+    FuturesExecutor,
+    InlineExecutor,
+    PoolExecutor,
+    ThreadExecutor,
+)
 from slither_actors.dispatch.strategy import FixedBatch, KeyPartition, Strategy, WeightedBatch
 from slither_actors.policy import CircuitBreaker
 
 __all__ = [
+    "AsyncExecutor",
     "AsyncRunStream",
     "Batch",
     "CircuitBreaker",
+    "CommandExecutor",
     "DeadLetter",
     "DispatchOptions",
     "DispatchRunner",
     "DispatchStatistics",
     "Executor",
+    "ExecutorStatistics",
     "FixedBatch",
     "FunctionExecutor",
+    "FuturesExecutor",
     "Halted",
     "InlineExecutor",
     "Insights",
     "KeyPartition",
+    "PoolExecutor",
     "RunOptions",
     "RunProgress",
     "RunStream",
     "SlowBatch",
     "Strategy",
+    "ThreadExecutor",
     "WeightedBatch",
     "WorkerInsights",
     "arun",

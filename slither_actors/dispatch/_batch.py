@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import Context as Variables
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -40,6 +42,8 @@ class BatchOrigin:
     on_done: Callable[[Any, Batch], object]
     timed: bool = False
     """Whether an executor that can is to say where the time of a batch went, in `Batch.timing`."""
+    variables: Variables | None = None
+    """The context variables of whoever made the run."""
 
 
 class Batch:
@@ -119,6 +123,12 @@ class Batch:
     def context(self) -> Context:
         """The run's context."""
         return self._origin.context
+
+    @property
+    def variables(self) -> Variables:
+        """A copy of the context variables of whoever made the run, for the batch to run in."""
+        variables = self._origin.variables
+        return copy_context() if variables is None else variables.copy()
 
     @property
     def timeout(self) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Protocol
 
 from slither_actors.actors import Ref, current_actors
@@ -35,6 +36,7 @@ class RunLink:
     __slots__ = (
         "close_timeout",
         "closing",
+        "contextvars",
         "ended",
         "finished",
         "input_job",
@@ -61,6 +63,8 @@ class RunLink:
         """What reads the input in an event loop, if one does."""
         self.insights: Insights | None = None
         """The last ones, where somebody wanted them."""
+        self.contextvars = copy_context()
+        """The context variables of whoever made the run, for the executors that pass them on."""
         self.closing = False
         """Whether nobody wants anything of the run any more."""
         self.waits: set[Wait] = set()

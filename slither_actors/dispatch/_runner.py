@@ -57,6 +57,9 @@ _Entry = list[Any] | BatchingError
 class DispatchRunner(BatchOutcomes):
     """Runs the batches of one dispatch stage."""
 
+    _opened = False
+    """Whether the executor has to be closed."""
+
     def init(
         self,
         options: DispatchOptions,
@@ -115,6 +118,7 @@ class DispatchRunner(BatchOutcomes):
         self._winding_up: WindUp | None = None
         self._items_in = 0
         self._executor.open()
+        self._opened = True
         self._session = session_of(self._executor, options, context)
         self._origin = BatchOrigin(
             context=context,
@@ -124,6 +128,7 @@ class DispatchRunner(BatchOutcomes):
             reply_to=self.ref,
             on_done=_batch_done,
             timed=measured,
+            variables=None if link is None else link.contextvars,
         )
         self._init_outcomes()
 
@@ -141,6 +146,11 @@ class DispatchRunner(BatchOutcomes):
         if hasattr(self, "_running"):
             self._take_back(-1, kill=self._kills)
             self._end_outcomes()
+        if self._opened:
+            try:
+                self._executor.close()
+            except Exception:
+                logger.exception("%s could not be closed after %s", self._executor.name, self._label)
         super()._on_dead()
 
     @property
@@ -149,8 +159,11 @@ class DispatchRunner(BatchOutcomes):
         return self._link is not None and self._link.on_close == "kill"
 
     def _take_back(self, after: int, *, kill: bool = False) -> list[Batch]:
-        """Cancel the batches behind `after`; their answers count no more. Return those that may still run."""
-        behind = [self._running.pop(ref) for ref in [ref for ref in self._running if ref > after]]
+        """Cancel the batches behind `after`; their answers count no more. Return those that may still run.
+
+        The last ones first: else one that waits might begin in the place of one that was cancelled.
+        """
+        behind = [self._running.pop(ref) for ref in [ref for ref in reversed(self._running) if ref > after]]
         return [batch for batch in behind if not self._withdraw(batch, kill=kill)]
 
     def _withdraw(self, batch: Batch, *, kill: bool = False) -> bool:
@@ -169,7 +182,11 @@ class DispatchRunner(BatchOutcomes):
         """Start nothing more, and tell the supervisor of the run when nothing runs any more."""
         self._halting = True
         self._ready.clear()
-        running = self._take_back(-1, kill=self._kills)
+        if self._kills or not self._executor.ends_what_runs:
+            running = self._take_back(-1, kill=self._kills)
+        else:
+            running = [batch for batch in self._running.values() if batch.started_at]
+            self._running.clear()
         self._winding_up = WindUp(supervisor, running)
 
     def statistics(self) -> DispatchStatistics:

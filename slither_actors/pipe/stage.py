@@ -15,7 +15,13 @@ import attrs
 
 from slither_actors.config import build
 from slither_actors.context import Context
-from slither_actors.dispatch import DispatchOptions, FunctionExecutor, InlineExecutor
+from slither_actors.dispatch import (
+    AsyncExecutor,
+    DispatchOptions,
+    InlineExecutor,
+    PoolExecutor,
+    ThreadExecutor,
+)
 from slither_actors.errors import OptionError
 from slither_actors.item import Item
 from slither_actors.outcome import RouteTo
@@ -297,9 +303,9 @@ class WorkerStage(StageDeclaration):
         options = self.dispatch
         executor = options.make_executor()
         where = ""
-        if isinstance(executor, FunctionExecutor):
+        if isinstance(executor, PoolExecutor):
             where = f" in pool {executor.pool!r}"
-        elif isinstance(executor, InlineExecutor):
+        elif isinstance(executor, (AsyncExecutor, InlineExecutor, ThreadExecutor)):
             where = " in the driver"
         return f"{executor.name}{where}, at most {options.max_in_flight} batches {self._strategy()}"
 

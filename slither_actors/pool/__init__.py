@@ -6,17 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slither_actors.pool._adapter import command, command_target, unknown_command
     from slither_actors.pool._calls import AnswerCalls, CallRequest
     from slither_actors.pool._job import Job
     from slither_actors.pool._options import PoolOptions
-    from slither_actors.pool._pool import Pool
+    from slither_actors.pool._pool import COMMANDS, Pool
     from slither_actors.pool._pool_ref import STATISTICS, PoolRef
     from slither_actors.pool._segments import SegmentStatistics
     from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
-    from slither_actors.pool._target import Target, adapt
+    from slither_actors.pool._target import Target, adapt, context_style
     from slither_actors.pool._worker import Worker, WorkerViews, current_worker, in_worker
 
 __all__ = [
+    "COMMANDS",
     "STATISTICS",
     "AnswerCalls",
     "CallRequest",
@@ -31,13 +33,18 @@ __all__ = [
     "Worker",
     "WorkerViews",
     "adapt",
+    "command",
+    "command_target",
+    "context_style",
     "current_worker",
     "in_worker",
+    "unknown_command",
 ]
 
 # Imported on first use: a worker process imports this package for `_worker`, and would pay
 # for the actors and the driver's side at each start.
 _HOMES = {
+    "COMMANDS": "_pool",
     "STATISTICS": "_pool_ref",
     "AnswerCalls": "_calls",
     "CallRequest": "_calls",
@@ -52,8 +59,12 @@ _HOMES = {
     "Worker": "_worker",
     "WorkerViews": "_worker",
     "adapt": "_target",
+    "command": "_adapter",
+    "command_target": "_adapter",
+    "context_style": "_target",
     "current_worker": "_worker",
     "in_worker": "_worker",
+    "unknown_command": "_adapter",
 }
 
 

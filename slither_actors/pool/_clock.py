@@ -102,7 +102,8 @@ class Clock:
         if note is not None and note.ref == job.ref:
             allowed = self._pool.options.start_timeout if note.phase is Phase.LOADING else job.timeout
             if note.since + allowed > now:
-                lane.due = note.since + allowed
+                # Once it is loaded it may run for its timeout, and nobody tells us when that is.
+                lane.due = min(note.since + allowed, now + job.timeout)
                 return
         second = lane.take_back()
         if second is not None:

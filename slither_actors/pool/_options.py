@@ -13,6 +13,7 @@ import attrs
 from slither_actors.config import flag, integer, one_of, positive_int, positive_seconds, shown
 from slither_actors.core import Affinity
 from slither_actors.errors import OptionError
+from slither_actors.pool._adapter import adapter_target
 from slither_actors.pool._process import START_METHODS, default_start_method
 from slither_actors.pool._target import Target
 
@@ -134,6 +135,10 @@ class PoolOptions:
     )
     """How strictly the batches of a session belong to one worker, where a run does not say: ``"hint"``,
     ``"strict_queue"`` or ``"strict_fail_fast"``."""
+
+    adapter: Target | None = attrs.field(default=None, converter=adapter_target)
+    """A class of commands for `CommandExecutor`, or ``"module:Class"``, made once in each worker, after
+    `init`. Its constructor may take the worker; its ``close`` or ``exit`` is called at the worker's end."""
 
     start_timeout: float = attrs.field(default=60.0, validator=positive_seconds)
     """How long a worker may take to be ready, and to import a batch's function."""

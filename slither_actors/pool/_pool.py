@@ -16,6 +16,7 @@ worker that does not start, a killed one that does not die.
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 import weakref
 from typing import Any, ClassVar, Final
@@ -51,10 +52,14 @@ from slither_actors.pool._staff import BATCHES, MEMORY, Staff
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
 from slither_actors.pool._vitals import SAMPLE_SECONDS
 
-__all__ = ["STATISTICS", "Pool"]
+__all__ = ["COMMANDS", "STATISTICS", "Pool"]
 
 logger = logging.getLogger("slither_actors.pool")
 
+COMMANDS: Final = "commands"
+"""The request of the adapter's commands with their timeouts, or None if the pool has no adapter."""
+
+_START_STEPS: Final = ("it could not be set up", "its init hook failed", "its adapter failed")
 _DEATH_GRACE: Final = 2.0
 """Seconds that a killed process may take to be gone, before its slot goes on without it."""
 
@@ -88,6 +93,7 @@ class Pool(Server):
         set_default_affinity(self.ref, Affinity(self.options.affinity))
         self._calls = calls
         segments = self._segments = Segments(self.options.segment_threshold, self.options.max_segment_bytes)
+        self._commands: dict[str, float | None] | None = None
         self.staff = Staff(self, self.options, segments)
         self.clock = Clock(self)
         self._descriptors = Descriptors(self)
@@ -157,9 +163,11 @@ class Pool(Server):
             job.fail(PoolStoppedError(self.pool))
 
     def handle_call(self, request: Any, sender: Request) -> Any:
-        """Answer `STATISTICS`, and what a `PoolRef` asks."""
+        """Answer `STATISTICS`, `COMMANDS`, and what a `PoolRef` asks."""
         if request == STATISTICS:
             return self._statistics()
+        if request == COMMANDS:
+            return self._commands
         match request:
             case ("resize", int(workers)):
                 return self._resize(workers)
@@ -254,9 +262,11 @@ class Pool(Server):
         if kind == wire.READY:
             if lane.slot.state is not SlotState.STARTING:
                 raise OutOfStepError("it said a second time that it was ready")
+            if self.options.adapter is not None:
+                self._commands = _commands(body)
             self.staff.ready(lane)
         elif kind == wire.START_FAILED and lane.slot.state is SlotState.STARTING:
-            what = "its init hook failed" if ref else "it could not be set up"
+            what = _START_STEPS[min(ref, len(_START_STEPS) - 1)]
             lane.problem = f"{what}: {ErrorRecord.loads(body).to_error()}"
         elif kind == wire.LOST_SEGMENT:
             self._segments.lose(ref, lane)
@@ -442,6 +452,15 @@ class Pool(Server):
             sessions=self.placement.sessions.open,
             sessions_lost=self.placement.sessions.lost,
         )
+
+
+def _commands(body: bytes | bytearray) -> dict[str, float | None]:
+    """The commands of a worker's adapter, with their timeouts."""
+    try:
+        found: dict[str, float | None] = pickle.loads(body)  # from our own worker
+    except Exception as error:
+        raise OutOfStepError(f"it sent something else than its adapter's commands: {error}") from error
+    return found
 
 
 def _recycle_used_up(pool: Pool, lane: Lane) -> None:

@@ -17,6 +17,7 @@ class WorkerSettings:
     """The hook, as `Target.dumps`."""
 
     exit: bytes | None = None
+    adapter: bytes | None = None
     preload: tuple[str, ...] = ()
     max_rss: int = 0
     """Resident bytes above which the worker is to be replaced; 0 is no limit."""

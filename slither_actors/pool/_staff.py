@@ -68,6 +68,7 @@ class Staff:
             slot=-1,
             init=None if options.init is None else options.init.dumps(),
             exit=None if options.exit is None else options.exit.dumps(),
+            adapter=None if options.adapter is None else options.adapter.dumps(),
             preload=options.preload,
             max_rss=options.max_rss_per_worker or 0,
             nice=options.nice,

@@ -16,7 +16,7 @@ from slither_actors.config import flag
 from slither_actors.errors import OptionError, TargetError, safe_text
 from slither_actors.pool._payloads import PROTOCOL, dumps, dumps_main, main_can_be_imported
 
-__all__ = ["Function", "Target", "adapt", "resolve", "run_hook"]
+__all__ = ["Function", "Target", "adapt", "context_style", "load_target", "resolve", "run_hook"]
 
 Function = Callable[[list[Any], Any], Any]
 """What a target becomes in a worker: called with the payloads and the context."""
@@ -106,7 +106,10 @@ def resolve(data: bytes | bytearray | memoryview) -> tuple[str, Function]:
     Raises:
         TargetError: that failed.
     """
-    name, found = _load(data)
+    name, found = load_target(data)
+    if inspect.iscoroutinefunction(found):
+        msg = f"{name} is a coroutine function; workers run plain ones, AsyncExecutor runs coroutines"
+        raise TargetError(msg)
     return name, adapt(found)
 
 
@@ -117,7 +120,7 @@ def run_hook(data: bytes, worker: object) -> Any:
         TargetError: it could not be loaded.
         BaseException: what it raised.
     """
-    _, function = _load(data)
+    _, function = load_target(data)
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -127,13 +130,20 @@ def run_hook(data: bytes, worker: object) -> Any:
     return function()
 
 
-def _load(data: bytes | bytearray | memoryview) -> tuple[str, Callable[..., Any]]:
+def load_target(data: bytes | bytearray | memoryview) -> tuple[str, Callable[..., Any]]:
+    """Import or unpickle what a target names, as it is.
+
+    Raises:
+        TargetError: that failed.
+    """
     name, spec, pickled = pickle.loads(data)  # strings and bytes of our own making
     if spec:
         found = _import(spec)
     else:
         try:
             found = pickle.loads(pickled)  # from our own driver
+        except TargetError:
+            raise  # it says by itself what is wrong
         except BaseException as error:
             raise TargetError(_failure(name, error)) from error
     if not callable(found):
@@ -169,7 +179,7 @@ def adapt(function: Callable[..., Any]) -> Function:
 
     It asks with a parameter named ``ctx``, or with a second positional parameter that has no default.
     """
-    match _context_style(function):
+    match context_style(function):
         case "positional":
             return function
         case "keyword":
@@ -178,7 +188,7 @@ def adapt(function: Callable[..., Any]) -> Function:
             return lambda payloads, _: function(payloads)
 
 
-def _context_style(function: Callable[..., Any]) -> str:
+def context_style(function: Callable[..., Any]) -> str:
     """How `function` takes the context: it has a parameter ``ctx``, or must have a second argument."""
     try:
         parameters = list(inspect.signature(function).parameters.values())

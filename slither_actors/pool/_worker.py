@@ -24,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
@@ -41,6 +41,9 @@ from slither_actors.pool._sharing import open_batch, pack_results
 from slither_actors.pool._stopwatch import timed
 from slither_actors.pool._surroundings import ResidentMemory, settle_in
 from slither_actors.pool._target import Function, resolve, run_hook
+
+if TYPE_CHECKING:
+    from slither_actors.pool._adapter import Adapter
 
 __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
 
@@ -138,6 +141,7 @@ class Worker:
         """Those of them that are measured."""
         self._contexts: dict[int, Context] = {}
         self._peak_due = 0.0
+        self._adapter: Adapter | None = None
 
     # -- for the user's code -----------------------------------------------------
 
@@ -196,6 +200,8 @@ class Worker:
                 if not self._initialize(body):
                     return
             elif kind == wire.STOP:
+                if self._adapter is not None:
+                    self._adapter.close()
                 self._finish()
                 return
 
@@ -224,20 +230,30 @@ class Worker:
     def _initialize(self, body: bytes | bytearray) -> bool:
         settings: WorkerSettings = pickle.loads(body)  # from our own driver
         self._settings, self.pool, self.slot = settings, settings.pool, settings.slot
-        in_hook = 0
+        step, commands = 0, b""
         try:
             settle_in(settings)
-            in_hook = 1
+            step = 1
             state = None if settings.init is None else run_hook(settings.init, self)
+            if state is not None:
+                self.state = state
+            step = 2
+            if settings.adapter is not None:
+                commands = self._install(settings.adapter)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the worker cannot start
-            self._send(wire.START_FAILED, in_hook, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
+            self._send(wire.START_FAILED, step, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
             return False
-        if state is not None:
-            self.state = state
         if settings.max_rss:
             self._memory = ResidentMemory()
-        self._send(wire.READY, 0)
+        self._send(wire.READY, 0, commands)
         return True
+
+    def _install(self, adapter: bytes) -> bytes:
+        """Make the adapter; return its commands with their timeouts, for the driver."""
+        from slither_actors.pool._adapter import install  # noqa: PLC0415 - most workers have none
+
+        self._adapter = install(adapter, self)
+        return pickle.dumps(self._adapter.commands)
 
     def _finish(self) -> None:
         """The end in order: the exit hook has its turn."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from slither_actors import Retry, dispatch, telemetry
 from slither_actors.dispatch import Batch, Executor, InlineExecutor
 from slither_actors.errors import BatchTimeoutError, DispatchError
-from tests.dispatch.manual import SECONDS, Manual, double, in_thread, payloads
+from tests.dispatch.manual import SECONDS, Manual, actor, double, in_thread, payloads
 
 pytestmark = pytest.mark.usefixtures("application")
 
@@ -30,7 +32,7 @@ class OnThreads(Executor):
     def _run(self, batch: Batch) -> None:
         try:
             batch.succeed(self._function(batch.payloads))
-        except Exception as error:  # noqa: BLE001 - as documented
+        except BaseException as error:  # noqa: BLE001 - as documented
             batch.fail(error)
 
     def cancel(self, batch: Batch) -> None:
@@ -150,6 +152,46 @@ def test_a_raise_in_cancel_is_logged_and_nothing_else(caplog: pytest.LogCaptureF
             result.result(SECONDS)
         assert {manual.cancelled.get(timeout=SECONDS).ref for _ in range(2)} == {1, 2}
     assert "could not be cancelled" in caplog.text
+
+
+def test_what_is_behind_is_taken_back_first() -> None:
+    """Else a batch that waits might begin in the place of one that was cancelled before it."""
+    stream = dispatch.stream(range(6), executor=(manual := Manual()), batch_size=1)
+    with manual, in_thread(next, stream, None):
+        manual.take(6)
+        stream.close()
+        assert [manual.cancelled.get(timeout=SECONDS).ref for _ in range(6)] == [5, 4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("way", ["ends", "halts", "is left", "is killed"])
+def test_close_is_called_once_for_each_open(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    """However the run ends; a raise in it is logged."""
+    closed: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    class Closing(Manual):
+        def close(self) -> None:
+            closed.put(way)
+            if way == "ends":
+                raise ValueError("no")
+
+    manual = Closing()
+    stream = dispatch.stream([1], executor=manual)
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(next, stream, None)
+        batch = manual.next()
+        if way == "ends":
+            double(batch)
+        elif way == "halts":
+            batch.fail(ValueError("no"))
+        elif way == "is left":
+            stream.close()
+        else:
+            actor("DispatchRunner").kill()
+        futures.wait([result], SECONDS)
+        stream.close()
+    assert closed.get(timeout=SECONDS) == way
+    assert closed.empty()
+    assert ("could not be closed after dispatch" in caplog.text) is (way == "ends")
 
 
 def test_open_is_called_before_the_first_batch_and_its_failure_is_the_runs() -> None:

@@ -36,6 +36,13 @@ def test_a_function_or_its_name_is_an_executor(executor: Any, ordering: Any) -> 
     assert found == list(range(1, 1001))
 
 
+def test_a_coroutine_function_by_its_name_is_refused_in_the_worker() -> None:
+    """With the executor that takes it."""
+    with pytest.raises(DispatchError, match="AsyncExecutor runs coroutines") as caught:
+        dispatch.run([1], executor="tests.dispatch.work:asynchronous")
+    assert isinstance(caught.value.reason, TargetError)
+
+
 def test_the_function_gets_the_runs_context() -> None:
     """As a value: what crosses to the worker is what the caller gave."""
     context = Context(metadata={"key": "value"})

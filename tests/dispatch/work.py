@@ -14,6 +14,10 @@ def increment(batch: list[int]) -> list[int]:
     return [value + 1 for value in batch]
 
 
+async def asynchronous(batch: list[int]) -> list[int]:
+    return batch
+
+
 def fail_on_seven(batch: list[int]) -> list[int]:
     if 7 in batch:
         raise ValueError("seven")

@@ -72,6 +72,14 @@ def test_importing_the_function_is_not_the_batch() -> None:
         assert asker.run("tests.pool.slow_module:echo", [1], timeout=0.2) == [1]
 
 
+def test_after_a_slow_import_the_batch_has_its_timeout_and_no_more() -> None:
+    """Not the time of a start, which is much longer."""
+    with asking() as asker:
+        job = asker.submit("tests.pool.slow_module:hang", [1], timeout=0.2)
+        asker.wait(job)
+        assert isinstance(job.error, BatchTimeoutError)
+
+
 def test_an_import_that_hangs_is_killed() -> None:
     """It has as long as a start may take."""
     with asking(start_timeout=1.0) as asker:
