@@ -28,6 +28,7 @@ hypothesis.settings.load_profile("quick")
 PROGRAMS = {
     "actors/test_exit.py",
     "cli/test_bad_input.py",
+    "cli/test_doctor.py",
     "cli/test_memory.py",
     "cli/test_run.py",
     "cli/test_stopping.py",
