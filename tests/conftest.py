@@ -32,6 +32,7 @@ PROGRAMS = {
     "cli/test_memory.py",
     "cli/test_run.py",
     "cli/test_stopping.py",
+    "examples/test_random_kills.py",
     "examples/test_scripts.py",
     "examples/test_text_analysis.py",
     "test_application_interrupts.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Final
 
@@ -75,7 +76,9 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
     useful = lane.ready_at is not None and now - lane.ready_at >= _USEFUL_AGE
     age = now - process.started_at
     process.close(0)  # whatever it had started goes with it
-    lost, back, delay = lane.die(begun, useful=useful)
+    killed = exitcode == -signal.SIGKILL and doom is None
+    failed_starts = lane.slot.failed_starts
+    lost, back, delay = lane.die(begun, useful=useful, killed=killed)
     error = (
         None if lost is None else _error(lane, lost, doom, pid=pid, exitcode=exitcode, cause=cause, tail=tail)
     )
@@ -90,7 +93,7 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
         error=error,
         given_back=back,
         delay=delay,
-        failed_start=lane.slot.failed_starts > 0,
+        failed_start=lane.slot.failed_starts > failed_starts,
     )
 
 
