@@ -120,6 +120,9 @@ class Slot:
     outstanding: deque[int] = attrs.field(factory=deque, init=False)
     """References of the batches that the worker holds; it runs them in this order."""
 
+    kills: int = attrs.field(default=0, init=False)
+    """Workers in a row that were killed from outside before they were of use."""
+
     failed_starts: int = attrs.field(default=0, init=False)
     """Workers in a row that ended before they were of use."""
 
@@ -128,9 +131,6 @@ class Slot:
 
     workers: int = attrs.field(default=0, init=False)
     """Workers started so far."""
-
-    kills: int = attrs.field(default=0, init=False)
-    """Workers in a row that were killed from outside before they were of use."""
 
     history: deque[SlotEvent] = attrs.field(factory=lambda: deque(maxlen=_HISTORY), init=False)
     """The last events, for the crash log and for replay."""
