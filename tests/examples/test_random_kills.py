@@ -22,8 +22,8 @@ INTERVAL = 0.2
 PATIENCE = 45.0
 """Seconds that a run may take on a machine that has much else to do; alone it takes a few, kills included."""
 
-LONG = ("some good and some bad words " * 300 + "\n\n----\n\n") * 1500
-"""1,500 documents with words, and as many without; a batch of the former takes a tenth of a second."""
+LONG = ("some good and some bad words " * 300 + "\n\n----\n\n") * 2500
+"""2,500 documents with words, and as many without; a batch of the former takes a tenth of a second."""
 
 LOST = re.compile(r"  batch (\d+) \((\d+) documents\): worker (\d+) .*died.*SIGKILL")
 BOOK = re.compile(r"^(\d+) +([\d,]+) +([\d,]+) +[\d,]+$", re.MULTILINE)
@@ -92,8 +92,8 @@ def test_every_document_of_long_batches_is_accounted_for(cli: Cli, seed: int) ->
     process = cli.start("example", "text_analysis", "--workers", "3", "--input", "in.txt")
     run = disturb(process, seed)
     counted, lost = check_the_books(run)
-    assert counted + lost == 1500
-    assert numbers(run.out, SENT)[2] == 1500
+    assert counted + lost == 2500
+    assert numbers(run.out, SENT)[2] == 2500
     assert lost > 0
     assert counted > 0
 

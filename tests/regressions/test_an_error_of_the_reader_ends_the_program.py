@@ -59,4 +59,4 @@ def test_the_program_ends_with_the_readers_exception(tmp_path: Path, rest: str) 
     assert "RuntimeError: an image is missing" in ended.err
     assert "ValueError: no such image" in ended.err
     assert "not reached" not in ended.out
-    assert ended.seconds < 20
+    assert ended.seconds < 15
