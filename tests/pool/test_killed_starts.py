@@ -15,7 +15,7 @@ from tests.pool.asking import asking
 
 @pytest.fixture
 def kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where it is written how many are to be killed."""
+    """Where it is written how many are to be killed. For `spawn`: a fork server has an older environment."""
     file = tmp_path / "kills"
     file.write_text("0")
     monkeypatch.setenv(killed_starts.FILE, str(file))
@@ -36,7 +36,7 @@ def test_a_batch_waits_until_the_killing_is_over(kills: Path, kill_count: int) -
 
 def test_one_that_never_ends_is_an_error(kills: Path) -> None:
     """A kernel without memory kills each of them: nobody is to wait for ever."""
-    with asking(init=killed_starts.die_while_told, max_failed_starts=1) as asker:
+    with asking(init=killed_starts.die_while_told, start_method="spawn", max_failed_starts=1) as asker:
         [slot] = asker.statistics().slots
         kills.write_text("100000")
         os.kill(slot.pid, signal.SIGKILL)
