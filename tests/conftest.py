@@ -28,9 +28,11 @@ hypothesis.settings.load_profile("quick")
 PROGRAMS = {
     "actors/test_exit.py",
     "cli/test_bad_input.py",
+    "cli/test_doctor.py",
     "cli/test_memory.py",
     "cli/test_run.py",
     "cli/test_stopping.py",
+    "examples/test_random_kills.py",
     "examples/test_scripts.py",
     "examples/test_text_analysis.py",
     "test_application_interrupts.py",

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
+from slither_actors._cli._doctor import doctor_command
 from slither_actors._cli._errors import NOT_READ, forget, report, say
 from slither_actors._cli._example import example_command
 from slither_actors._cli._parser import make_parser
@@ -18,7 +19,7 @@ __all__ = ["entry", "main"]
 
 _SIGNALLED = 128
 
-_COMMANDS = {"run": run_command, "example": example_command}
+_COMMANDS = {"run": run_command, "example": example_command, "doctor": doctor_command}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 
 from slither_actors import __version__
 from slither_actors._cli._records import FORMATS
+from slither_actors.pool._process import START_METHODS
 
 __all__ = ["make_parser"]
 
@@ -17,7 +18,7 @@ _MAX_WORKERS: Final = 1024
 _STATUSES: Final = """\
 exit status:
   0    done
-  1    the run failed, or a proof does not hold
+  1    the run failed, a proof does not hold, or a check failed
   2    the command line or the input is wrong
   129  stopped by SIGHUP      130  stopped by SIGINT (Ctrl-C)
   143  stopped by SIGTERM     141  nobody reads standard output any more
@@ -46,6 +47,14 @@ _EXAMPLE: Final = """\
 Run an example and show what it proves. Without a name, list the examples.
 """
 
+_DOCTOR: Final = """\
+Check what a pool of worker processes needs on this machine, and run one.
+
+A line per check: ok, warn (pools work, but), or FAIL, with what to do. At the
+end a pool of two is started in each of the ways there are: it runs a batch,
+survives the crash of a worker, and stops.
+"""
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
@@ -68,6 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     common.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     _add_run(commands, common)
     _add_example(commands, common)
+    _add_doctor(commands)
     return parser
 
 
@@ -134,6 +144,31 @@ def _add_example(
     source.add_argument(
         "--synthetic", action="store_true", help="made-up input, the same on every machine: 5,000 documents"
     )
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="check whether worker pools can work on this machine",
+        description=_DOCTOR,
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--workers",
+        type=_worker_count,
+        metavar="N",
+        help="worker processes that the limits are checked for (default: one per processor)",
+    )
+    parser.add_argument(
+        "--pool-start-method",
+        choices=START_METHODS,
+        help="check this way to start workers only (default: all that there are)",
+    )
+    parser.add_argument("--no-smoke", dest="smoke", action="store_false", help="start no pool")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the lines")
+    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
 
 
 def _count(text: str) -> int:

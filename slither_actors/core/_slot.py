@@ -32,6 +32,10 @@ UNLIMITED: Final = 2**62
 _BACKOFF_FIRST: Final = 0.05
 _BACKOFF_LIMIT: Final = 5.0
 
+_KILLS: Final = 8
+"""Workers in a row that were killed before they were of use and count as one that failed. Whoever kills
+them may stop; a kernel without memory does not, and then the pauses have to grow."""
+
 _HISTORY: Final = 200
 
 
@@ -151,6 +155,9 @@ class Slot:
     outstanding: deque[int] = attrs.field(factory=deque, init=False)
     """References of the batches that the worker holds; it runs them in this order."""
 
+    kills: int = attrs.field(default=0, init=False)
+    """Workers in a row that were killed from outside before they were of use."""
+
     failed_starts: int = attrs.field(default=0, init=False)
     """Workers in a row that ended before they were of use."""
 
@@ -222,7 +229,7 @@ class Slot:
         self.outstanding.popleft()
         self.tally.batches += 1
         self._worked = True
-        self.failed_starts = 0
+        self.failed_starts = self.kills = 0
         if self.outstanding:
             return self.outstanding[0]
         self._step(E.DRAIN)
@@ -268,12 +275,13 @@ class Slot:
         self._stopping = True
         self._step(E.STOP)
 
-    def die(self, begun: int | None, *, useful: bool = False) -> Death:
+    def die(self, begun: int | None, *, useful: bool = False, killed: bool = False) -> Death:
         """The worker has ended, or could not be made.
 
         Args:
             begun: the batch that it had begun and not ended, as far as is known.
             useful: it had lived long enough not to count as a failed start.
+            killed: somebody else killed it, so it may have been about to work.
         """
         lost = begun if begun is not None and begun in self.outstanding else None
         given_back = tuple(ref for ref in self.outstanding if ref != lost)
@@ -282,12 +290,16 @@ class Slot:
         if lost is not None:
             self.tally.batches += 1
         if lost is not None or self._worked or useful:
-            self.failed_starts = 0
+            self.failed_starts = self.kills = 0
+        elif killed:
+            self.kills += 1
+            self.failed_starts += self.kills % _KILLS == 0
         else:
             self.failed_starts += 1
         if self._stopping:
             self.state = S.STOPPED
-        return Death(lost, given_back, backoff(self.failed_starts))
+        failed_starts = self.failed_starts or min(1, self.kills)
+        return Death(lost, given_back, backoff(failed_starts))
 
     def _step(self, event: SlotEvent) -> None:
         following = TRANSITIONS.get((self.state, event))

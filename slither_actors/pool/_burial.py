@@ -93,7 +93,9 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
     begun = lane.doomed_ref if lane.doomed_ref in lane.jobs else note.ref or None
     useful = lane.ready_at is not None and now - lane.ready_at >= _USEFUL_AGE
     process.close(0)
-    lost, back, delay = lane.die(begun, useful=useful)
+    killed = postmortem.exitcode == -signal.SIGKILL and doom is None and not postmortem.oom_kills
+    failed_starts = lane.slot.failed_starts
+    lost, back, delay = lane.die(begun, useful=useful, killed=killed)
     error = None
     if lost is not None:
         postmortem = attrs.evolve(
@@ -112,7 +114,7 @@ def bury(lane: Lane, slot_is_stopping: bool) -> Burial:
         error=error,
         given_back=back,
         delay=delay,
-        failed_start=lane.slot.failed_starts > 0,
+        failed_start=lane.slot.failed_starts > failed_starts,
     )
 
 

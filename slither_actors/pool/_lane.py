@@ -311,9 +311,11 @@ class Lane:
             for ref, job in self.jobs.items():
                 job.started = job.started or ref <= last
 
-    def die(self, begun: int | None, *, useful: bool) -> tuple[Job | None, list[Job], float]:
+    def die(
+        self, begun: int | None, *, useful: bool, killed: bool = False
+    ) -> tuple[Job | None, list[Job], float]:
         """The worker is gone: return the lost batch, those given back, and the pause until the next one."""
-        death = self.slot.die(begun, useful=useful)
+        death = self.slot.die(begun, useful=useful, killed=killed)
         lost = None if death.lost is None else self.jobs.pop(death.lost)
         self.segments.lane_gone(self)
         back = [self._reset(self.jobs.pop(ref)) for ref in death.given_back]

@@ -399,7 +399,7 @@ class Pool(Server):
         while self.read(lane):
             pass
         self._descriptors.close(process)
-        if lane.told and process.exitcode == 0:
+        if lane.told and process.exitcode in (0, None):
             lane.problem = f"it was told to end: {lane.retired or 'the pool stops'}"
         end = bury(lane, self.is_stopping or lane.told)
         self._resources.processes.discard(process)

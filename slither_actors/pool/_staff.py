@@ -226,7 +226,7 @@ class Staff:
 
     def buried(self, lane: Lane, end: Burial) -> None:
         """The worker of a lane has ended, and its batches are settled: start another, or forget the lane."""
-        if lane.told and end.exitcode != 0 and lane.doom is None:
+        if lane.told and end.exitcode not in (0, None) and lane.doom is None:
             logger.warning(
                 "pool %s: worker %d (slot %d) was told to end, and died in its exit hook or after it: %s",
                 self._pool.pool, end.pid, lane.slot.number, end.explanation,

@@ -75,6 +75,27 @@ def test_a_worker_that_is_killed_before_it_worked_failed() -> None:
     assert slot.die(None).delay > 0
 
 
+def test_workers_that_others_kill_are_replaced_soon() -> None:
+    """Who kills them at random does not make the pool give up; what kills each of them does in the end."""
+    slot = Slot(0)
+    delays = []
+    for _ in range(40):
+        slot.start()
+        death = slot.die(None, killed=True)
+        delays.append(death.delay)
+    assert delays[:15] == [0.05] * 15
+    assert delays == sorted(delays)
+    assert slot.failed_starts == 5
+    slot.start()
+    slot.ready()
+    slot.assign(1)
+    slot.finish(1)
+    assert slot.die(None, killed=True).delay == 0.0
+    slot.start()
+    assert slot.die(None, killed=True).delay == 0.05
+    assert slot.failed_starts == 0
+
+
 def test_a_worker_that_is_killed_for_its_batch_did_not_fail() -> None:
     """After a timeout the next worker starts at once."""
     slot = ready_slot()
@@ -231,10 +252,10 @@ class SlotMachine(RuleBasedStateMachine):
         self.slot.doom()
 
     @precondition(lambda self: (self.slot.state, SlotEvent.DIE) in TRANSITIONS)
-    @rule(begun=st.sampled_from(["first", "none", "unknown"]), useful=st.booleans())
-    def die(self, begun: str, useful: bool) -> None:
+    @rule(begun=st.sampled_from(["first", "none", "unknown"]), useful=st.booleans(), killed=st.booleans())
+    def die(self, begun: str, useful: bool, killed: bool) -> None:
         ref = {"first": self.held[0] if self.held else None, "none": None, "unknown": 10**9}[begun]
-        death = self.slot.die(ref, useful=useful)
+        death = self.slot.die(ref, useful=useful, killed=killed)
         came_back = ([] if death.lost is None else [death.lost]) + list(death.given_back)
         assert came_back == self.held
         assert death.lost in (None, ref)

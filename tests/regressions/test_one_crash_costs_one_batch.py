@@ -12,7 +12,7 @@ import signal
 import pytest
 
 from slither_actors import Application, Retry, dispatch
-from slither_actors.errors import DispatchError, WorkerCrashError
+from slither_actors.errors import DispatchError, PoisonBatchError, WorkerCrashError
 from tests.dispatch import work
 
 
@@ -39,10 +39,21 @@ def test_the_pool_is_as_good_as_new() -> None:
 
 
 def test_a_batch_that_kills_every_worker_is_given_up() -> None:
-    """After the attempts that the policy allows; the error counts them."""
+    """After two workers, whatever the policy allows; the error has both deaths."""
     policy = Retry(max_attempts=3, backoff=0)
     with Application(pools={"default": 2}), pytest.raises(DispatchError) as caught:
         dispatch.run(range(6, 20), executor=work.die_on_seven, batch_size=2, on_error=policy)
+    assert caught.value.batch == "batch 0 of dispatch, attempt 2"
+    assert isinstance(caught.value.reason, PoisonBatchError)
+    assert [kill.attempt for kill in caught.value.reason.kills] == [1, 2]
+
+
+def test_a_batch_may_kill_as_many_workers_as_it_is_allowed_to() -> None:
+    """Then the attempts of the policy count."""
+    policy = Retry(max_attempts=3, backoff=0)
+    options = {"batch_size": 2, "on_error": policy, "poison_after": None}
+    with Application(pools={"default": 2}), pytest.raises(DispatchError) as caught:
+        dispatch.run(range(6, 20), executor=work.die_on_seven, **options)
     assert caught.value.batch == "batch 0 of dispatch, attempt 3"
     assert isinstance(caught.value.reason, WorkerCrashError)
     assert caught.value.reason.attempt == 3
