@@ -8,7 +8,8 @@ make and an item is made per element and stage.
 
 from __future__ import annotations
 
-import itertools
+import os
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,14 +19,32 @@ __all__ = ["DEFAULT_ROUTE", "Item", "take_ids"]
 
 DEFAULT_ROUTE = "default"
 
-_ids = itertools.count(1)
-_next_id = _ids.__next__
 _NO_META: Mapping[str, Any] = {}
 
+_taking = threading.Lock()
+_following = 1
 
-def take_ids(count: int) -> list[int]:
+
+def take_ids(count: int) -> range:
     """Return as many fresh ids, increasing: for items that are made later than their payloads came."""
-    return list(itertools.islice(_ids, count))
+    global _following  # noqa: PLW0603
+    with _taking:
+        first = _following
+        _following = end = first + count
+    return range(first, end)
+
+
+def _next_id() -> int:
+    return take_ids(1)[0]
+
+
+def _after_fork_in_child() -> None:
+    global _taking  # noqa: PLW0603 - a thread that is not here may have held it
+    _taking = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @attrs.define
@@ -55,7 +74,11 @@ class Item:
     @classmethod
     def wrap_many(cls, payloads: Iterable[Any]) -> list[Item]:
         """Wrap payloads under increasing ids. Items among them stay as they are."""
-        return [p if isinstance(p, Item) else Item(_next_id(), p) for p in payloads]
+        found = payloads if isinstance(payloads, (list, tuple)) else list(payloads)
+        for kind in set(map(type, found)):
+            if issubclass(kind, Item):
+                return [p if isinstance(p, Item) else Item(_next_id(), p) for p in found]
+        return list(map(Item, take_ids(len(found)), found))
 
     def update_payload(self, payload: Any) -> Item:
         """Return the item with another payload and the same id, meta and route."""

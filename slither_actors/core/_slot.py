@@ -207,10 +207,12 @@ class Slot:
 
     def assign(self, ref: int) -> None:
         """A batch was sent to the worker. With the last one that it may be given, it retires."""
-        if self.room <= 0:
+        # Written out: this is the path of every batch.
+        idle = self.state is S.IDLE
+        if len(self.outstanding) >= DEPTH or not (idle or self.state is S.BUSY):
             msg = f"slot {self.number} is {self.state.value} and holds {len(self.outstanding)} batches"
             raise RuntimeError(msg)
-        if self.state is S.IDLE:
+        if idle:
             self._step(E.ASSIGN)
         self.outstanding.append(ref)
         self._left -= 1

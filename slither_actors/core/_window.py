@@ -61,48 +61,54 @@ class Window(Generic[R]):
     _next_release: int = attrs.field(default=0, init=False)
     _peak: int = attrs.field(default=0, init=False)
 
-    @property
-    def room(self) -> int:
-        """How many batches may start now."""
-        return self.max_in_flight - len(self._running) - len(self._held)
+    room: int = attrs.field(init=False)
+    """How many batches may start now."""
+
+    @room.default
+    def _all_of_it(self) -> int:
+        return self.max_in_flight
 
     @property
     def has_room(self) -> bool:
         """Whether `start` may be called now."""
-        return len(self._running) + len(self._held) < self.max_in_flight
+        return self.room > 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is running or held, so that every batch started has been released."""
-        return not self._running and not self._held
+        return self.room == self.max_in_flight
 
     def start(self) -> int:
         """Admit one batch and return its reference.
 
         References count up from zero in input order.
         """
-        if not self.has_room:
+        if self.room <= 0:
             msg = f"window is full: {self.max_in_flight} batches in flight"
             raise RuntimeError(msg)
         ref = self._next_ref
         self._next_ref += 1
         self._running.add(ref)
-        self._peak = max(self._peak, len(self._running) + len(self._held))
+        self.room = room = self.room - 1
+        self._peak = max(self._peak, self.max_in_flight - room)
         return ref
 
     def finish(self, ref: int, result: R) -> list[tuple[int, R]]:
         """Record one outcome; return every batch that may now be released."""
         self._running.remove(ref)
         if self.ordering is Ordering.AS_COMPLETED:
+            self.room += 1
             return [(ref, result)]
         if ref == self._next_release and not self._held:
             self._next_release += 1
+            self.room += 1
             return [(ref, result)]
         self._held[ref] = result
         released = []
         while self._next_release in self._held:
             released.append((self._next_release, self._held.pop(self._next_release)))
             self._next_release += 1
+        self.room += len(released)
         return released
 
     def statistics(self) -> WindowStatistics:

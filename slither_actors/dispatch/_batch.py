@@ -58,11 +58,11 @@ class Batch:
         "_claim",
         "_ids",
         "_items",
-        "_origin",
         "_payloads",
         "attempt",
         "error",
         "handle",
+        "origin",
         "ref",
         "results",
         "size",
@@ -89,10 +89,11 @@ class Batch:
         """What the executor has measured, if it was asked to."""
         self.timer: Timer | None = None
         """The runner's, where the executor does not keep the timeout by itself."""
-        self._origin = origin
+        self.origin = origin
+        """What it has in common with all batches of its runner."""
         self._items: list[Item] | None = None
         self._payloads: list[Any] | None = None
-        self._ids: list[int] = []
+        self._ids: Sequence[int] = ()
         if not bare:
             self._items = content
         else:
@@ -104,6 +105,9 @@ class Batch:
                 self._payloads = content
                 self._ids = take_ids(self.size)
         self._claim = threading.Lock().acquire
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def items(self) -> list[Item]:
@@ -120,35 +124,40 @@ class Batch:
         return [item.payload for item in self.items]
 
     @property
+    def sent(self) -> list[Any]:
+        """As `payloads`, for somebody who does not change the list, and does not pass it on."""
+        return self._payloads if self._payloads is not None else [item.payload for item in self.items]
+
+    @property
     def context(self) -> Context:
         """The run's context."""
-        return self._origin.context
+        return self.origin.context
 
     @property
     def variables(self) -> Variables:
         """A copy of the context variables of whoever made the run, for the batch to run in."""
-        variables = self._origin.variables
+        variables = self.origin.variables
         return copy_context() if variables is None else variables.copy()
 
     @property
     def timeout(self) -> float | None:
         """Seconds that one attempt may take; None is no limit."""
-        return self._origin.timeout
+        return self.origin.timeout
 
     @property
     def timed(self) -> bool:
         """Whether somebody wants to know where its time goes."""
-        return self._origin.timed
+        return self.origin.timed
 
     @property
     def affinity(self) -> Affinity | None:
         """How strictly it belongs to the worker of its session; None is a hint. For executors with pools."""
-        return self._origin.affinity
+        return self.origin.affinity
 
     @property
     def name(self) -> str:
         """How errors call it, such as ``batch 37 of ScorePipe.predict``."""
-        return f"batch {self.ref} of {self._origin.label}"
+        return f"batch {self.ref} of {self.origin.label}"
 
     @property
     def description(self) -> str:
@@ -158,7 +167,7 @@ class Batch:
     @property
     def runner(self) -> Ref:
         """The runner that waits for the batch."""
-        return self._origin.reply_to
+        return self.origin.reply_to
 
     @property
     def outcomes(self) -> Sequence[Item]:
@@ -172,20 +181,20 @@ class Batch:
         """Answer with one result per item, in their order."""
         if self._claim(False):
             self.results = results
-            self._origin.reply_to.send(self._origin.on_done, self)
+            self.origin.reply_to.send(self.origin.on_done, self)
 
     def fail(self, error: BaseException) -> None:
         """Answer with the reason for which there are no results."""
         if self._claim(False):
             self.error = error
-            self._origin.reply_to.send(self._origin.on_done, self)
+            self.origin.reply_to.send(self.origin.on_done, self)
 
     def settle(self, runner: Any, results: list[Any] | None, error: BaseException | None) -> None:
         """As `succeed` or `fail`, for an executor whose answer arrives in the runner's own actor."""
         if self._claim(False):
             self.results = results
             self.error = error
-            self._origin.on_done(runner, self)
+            self.origin.on_done(runner, self)
 
     def check(self, executor: Executor) -> None:
         """Make what an executor answered an error if it is neither results for all items nor an error."""
@@ -199,11 +208,11 @@ class Batch:
 
     def next_attempt(self) -> Batch:
         """Return the batch as it is run again, under the same reference and with the same items."""
-        return Batch(self.ref, self.items, self._origin, attempt=self.attempt + 1)
+        return Batch(self.ref, self.items, self.origin, attempt=self.attempt + 1)
 
     def same_attempt(self) -> Batch:
         """Return the batch as it is submitted again where nothing has run."""
-        return Batch(self.ref, self.items, self._origin, attempt=self.attempt)
+        return Batch(self.ref, self.items, self.origin, attempt=self.attempt)
 
 
 def checked_results(results: Any, expected: int, name: str) -> list[Any]:

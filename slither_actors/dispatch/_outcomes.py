@@ -150,13 +150,15 @@ class BatchOutcomes(ProducerConsumer):
             batch.timer.cancel()
         if self._tally is not None:
             self._note_time(self._tally, batch)
-        batch.check(self._executor)
+        if batch.error is not None or type(batch.results) is not list or len(batch.results) != batch.size:
+            batch.check(self._executor)
         self._settle(batch, batch.error)
         self._pump()
 
     def _settle(self, batch: Batch, error: BaseException | None, *, may_retry_it: bool = True) -> None:
         """Decide what the answer means, and do it if it is the batch's turn."""
-        self._tell_done(batch, error)
+        if telemetry.DISPATCH_BATCH_STOP.receivers or telemetry.DISPATCH_BATCH_EXCEPTION.receivers:
+            self._tell_done(batch, error)
         policy: Policy | None = None
         if error is not None:
             error = batch.error = self._judged(batch, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slither_actors.actors import Ref
 from slither_actors.config import shown
 from slither_actors.dispatch._batch import Batch
 from slither_actors.dispatch._default import find_pool, on_pool, pool_of
@@ -19,6 +20,9 @@ class PoolExecutor(Executor):
 
     keeps_time = True
     measures = True
+
+    _known: Ref | None = None
+    """The pool, as it was found last."""
 
     _limit: float | None = None
     """Seconds that a batch may take, whatever the run says; None leaves it to the run."""
@@ -42,23 +46,26 @@ class PoolExecutor(Executor):
 
     def submit(self, batch: Batch) -> None:
         """Hand the batch to the pool; if it is being restarted, as soon as it is back."""
-        pool = find_pool(self.pool)
-        if pool is None:
-            on_pool(self.pool, batch.runner, _submit_again, (self, batch))
-            return
-        batch.handle = Job(
-            target=self.target.with_stopwatch() if batch.timed else self.target,
-            payloads=batch.payloads,
-            reply_to=batch.runner,
-            on_done=_job_done,
-            context=batch.context,
-            timeout=batch.timeout if self._limit is None else self._limit,
-            description=batch.name,
-            attempt=batch.attempt,
-            affinity=batch.affinity,
+        pool = self._known
+        if pool is None or not pool.is_alive():
+            pool = self._known = find_pool(self.pool)
+            if pool is None:
+                on_pool(self.pool, batch.runner, _submit_again, (self, batch))
+                return
+        origin = batch.origin
+        job = batch.handle = Job(
+            self.target if not origin.timed else self.target.with_stopwatch(),
+            batch.sent,
+            origin.reply_to,
+            _job_done,
+            origin.context,
+            origin.timeout if self._limit is None else self._limit,
+            batch,
+            batch.attempt,
+            origin.affinity,
             tag=(self, batch),
         )
-        pool.send(Pool.submit, batch.handle)
+        pool.send(Pool.submit, job)
 
     def cancel(self, batch: Batch) -> bool:
         """Take the batch back if no worker has begun it. It answers in any case, if the pool has it."""
@@ -78,13 +85,15 @@ class PoolExecutor(Executor):
 def _job_done(runner: Any, job: Job) -> None:
     """Runs in the runner, when the pool has the outcome."""
     executor, batch = job.tag
-    if isinstance(job.error, PoolStoppedError) and not job.started and not job.cancelled:
+    error = job.error
+    if error is not None and isinstance(error, PoolStoppedError) and not job.started and not job.cancelled:
         # The pool died before a worker saw the batch. Its supervisor starts another.
         on_pool(executor.pool, batch.runner, _submit_again, job.tag)
         return
     batch.handle = None
-    batch.timing = job.timing
-    batch.settle(runner, job.results, job.error)
+    if job.timing is not None:
+        batch.timing = job.timing
+    batch.settle(runner, job.results, error)
 
 
 def _submit_again(runner: Any, tag: tuple[PoolExecutor, Batch]) -> None:

@@ -16,7 +16,7 @@ from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
 from slither_actors.dispatch._progress import ProgressTeller
 from slither_actors.errors import NotRunningError
 from slither_actors.item import Item
-from slither_actors.stages import Consumer, Subscription, ask
+from slither_actors.stages import Consumer, Subscription, _protocol
 
 __all__ = ["Arrival", "Credit", "Ended", "Outlet", "Reader"]
 
@@ -77,10 +77,8 @@ class Outlet:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Arrival | Ended | _Interrupt] = queue.SimpleQueue()
         self._finished = False
-
-    def put(self, arrival: Arrival) -> None:
+        self.put: Callable[[Arrival], None] = self._queue.put
         """Pass items on."""
-        self._queue.put(arrival)
 
     def finish(self, reason: Any) -> None:
         """Say that the run has ended; only the first reason counts."""
@@ -176,11 +174,11 @@ class Reader(Consumer):
         self.ref.send(Reader._ask, (source, self._demand))
         return "manual"
 
-    def handle_events(self, events: Sequence[Any], source: Subscription) -> None:
+    def _receive(self, source: Subscription, events: Sequence[Any]) -> None:
         """Take what the last stage emitted."""
         credit = self._credits.get(source)
         if credit is None:
-            pay = partial(ask, source) if self._collect else partial(_ask_more, self.ref, source)
+            pay = partial(_ask, source) if self._collect else partial(_ask_more, self.ref, source)
             credit = self._credits[source] = Credit(self._demand // 4, pay)
         self._take(events, credit)
 
@@ -204,7 +202,7 @@ class Reader(Consumer):
     def _ask(self, wanted: tuple[Subscription, int]) -> None:
         source, count = wanted
         if not source.closed:
-            ask(source, count)
+            source.producer_put((_protocol.ask, (source, count)))
 
     def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
         """The last stage has ended: so has the run."""
@@ -228,6 +226,10 @@ class Reader(Consumer):
         # However it ends, the caller must not wait for ever, and has a right to what is here.
         self._finish(self._cell.reason if self._cell.reason != NORMAL else KILLED)
         super()._on_dead()
+
+
+def _ask(source: Subscription, count: int) -> None:
+    source.producer_put((_protocol.ask, (source, count)))
 
 
 def _ask_more(reader: Ref, source: Subscription, count: int) -> None:

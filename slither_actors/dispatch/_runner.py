@@ -43,7 +43,7 @@ from slither_actors.dispatch._session import session_of
 from slither_actors.dispatch._statistics import DispatchStatistics, Halted
 from slither_actors.dispatch._wind_up import WindUp
 from slither_actors.errors import BatchTimeoutError
-from slither_actors.stages import Subscription, ask
+from slither_actors.stages import Subscription, _protocol
 
 logger = logging.getLogger("slither_actors.dispatch")
 
@@ -126,7 +126,7 @@ class DispatchRunner(BatchOutcomes):
             label=label,
             affinity=self._session.affinity,
             reply_to=self.ref,
-            on_done=_batch_done,
+            on_done=DispatchRunner._done,
             timed=measured,
             variables=None if link is None else link.contextvars,
         )
@@ -298,7 +298,7 @@ class DispatchRunner(BatchOutcomes):
             window, ready = self._window, self._ready
             if self._tick is not None:
                 self._let_go()
-            while ready and window.has_room and not self._halting:
+            while ready and window.room > 0 and not self._halting:
                 self._start(ready.popleft())
             if self._input_ended:
                 if not ready and window.is_empty and self._end_reason is None:
@@ -316,7 +316,7 @@ class DispatchRunner(BatchOutcomes):
         if missing > 0:
             for source in self._producers:
                 self._asked_for += missing
-                ask(source, missing)
+                source.producer_put((_protocol.ask, (source, missing)))
                 return
 
     def granted(self, count: int) -> None:
@@ -365,10 +365,6 @@ class DispatchRunner(BatchOutcomes):
 
 def _key_of(entry: _Entry) -> tuple[Hashable] | None:
     return (entry.key,) if isinstance(entry, KeyedBatch) else None
-
-
-def _batch_done(runner: DispatchRunner, batch: Batch) -> None:
-    runner._done(batch)
 
 
 def _halted(reason: Any) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
@@ -93,8 +94,11 @@ class RunStream(Iterator[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """As repeated `next`, and faster: a loop runs through each list that has come by itself."""
+        return chain.from_iterable(self._chunks())
+
+    def _chunks(self) -> Iterator[Iterator[Item]]:
         while True:
-            yield from self._chunk
+            yield self._chunk
             try:
                 self._next_chunk()
             except StopIteration:

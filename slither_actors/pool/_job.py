@@ -37,8 +37,8 @@ class Job:
     timeout: float | None = None
     """Seconds that the batch may run, counted from when its worker began it."""
 
-    description: str = "a batch"
-    """How errors call it, such as ``batch 37 of ScorePipe.predict``."""
+    about: object = attrs.field(default="a batch", alias="description")
+    """What errors call it, as text or as something whose text that is: few batches have an error."""
 
     attempt: int = 1
     """Which attempt this is; for errors only."""
@@ -80,22 +80,25 @@ class Job:
     ref: int = attrs.field(default=0, init=False)
     """The reference on the wire, 0 while it is queued; the pool's."""
 
+    @property
+    def description(self) -> str:
+        """How errors call it, such as ``batch 37 of ScorePipe.predict``."""
+        return str(self.about)
+
     def succeed(self, results: list[Any]) -> None:
         """Send the results, unless the outcome is known already."""
         if not self.returned:
             self.results = results
-            self._return()
+            self.returned = True
+            self.reply_to.send(self.on_done, self)
 
     def fail(self, error: SlitherError) -> None:
         """Send the error, unless the outcome is known already."""
         if not self.returned:
             self.error = error
-            self._return()
+            self.returned = True
+            self.reply_to.send(self.on_done, self)
 
     def reject(self, _: object) -> None:
         """The pool is dead; called by the runtime for what is in its mailbox."""
         self.fail(PoolStoppedError(self.pool))
-
-    def _return(self) -> None:
-        self.returned = True
-        self.reply_to.send(self.on_done, self)

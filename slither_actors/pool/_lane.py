@@ -161,6 +161,8 @@ class Lane:
     _targets: Definitions = attrs.field(factory=Definitions, init=False)
     _contexts: Definitions = attrs.field(factory=Definitions, init=False)
     _main_by_value: bool = attrs.field(default=False, init=False)
+    _last: tuple[object, object, int, int] = attrs.field(default=(None, None, 0, 0), init=False)
+    """Target and context of the last batch, and their indices."""
 
     # -- the worker ---------------------------------------------------------------
 
@@ -178,6 +180,7 @@ class Lane:
         self.reader = wire.FrameReader()
         self._writer = wire.FrameWriter(process.sock)
         self._targets, self._contexts = Definitions(), Definitions()
+        self._last = (None, None, 0, 0)
         self._main_by_value = not main_can_be_imported()
 
     @property
@@ -200,7 +203,16 @@ class Lane:
     @property
     def takes_second(self) -> bool:
         """Whether a batch may wait in the pipe behind the one that runs."""
-        return self.pace is not None and self.pace < _QUICK and self.room == 1
+        # Written out, as all that is asked for each batch.
+        slot = self.slot
+        return (
+            slot.state is SlotState.BUSY
+            and len(slot.outstanding) == 1
+            and self.pace is not None
+            and self.pace < _QUICK
+            and self.revoked is None
+            and not self.closed
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -221,38 +233,45 @@ class Lane:
         Raises:
             PayloadError: it, its function or its context cannot be pickled. Nothing was assigned.
         """
-        target = self._targets.find(job.target)
-        if target is None:
-            target = self._define(
-                self._targets, job.target, (b"w" if job.target.timed else b"t") + job.target.dumps()
-            )
-        context = 0
-        if job.context is not None:
-            found = self._contexts.find(job.context)
-            context = (
-                found
-                if found is not None
-                else self._define(self._contexts, job.context, b"c" + _dump_context(job.context))
-            )
+        last_target, last_context, target, context = self._last
+        if job.target is not last_target or job.context is not last_context:
+            target, context = self._indices(job)
         buffers: list[PickleBuffer] = []
         by_value = self._main_by_value
-        body = dumps_batch(target, context, job.payloads, job.description, buffers, main_by_value=by_value)
+        body = dumps_batch(target, context, job.payloads, job.about, buffers, main_by_value=by_value)
         kind = wire.RUN
         if buffers or job.target.room or len(body) >= self.segments.threshold:
             kind, body = pack_batch(self, job, ref, body, buffers)
-        self.slot.assign(ref)
+        slot = self.slot
+        slot.assign(ref)
         self.jobs[ref] = job
-        job.ref, job.slot, job.worker_pid = ref, self.slot.number, self.pid
-        if len(self.slot.outstanding) == 1:
+        job.ref, job.slot, job.worker_pid = ref, slot.number, self.process.pid if self.process else 0
+        if len(slot.outstanding) == 1:
             self.begin(job)
         self.write(kind, ref, body)
+
+    def _indices(self, job: Job) -> tuple[int, int]:
+        """Find under which indices the worker has target and context; it is told what it has not."""
+        target = self._targets.find(job.target)
+        if target is None:
+            kind = b"w" if job.target.timed else b"t"
+            target = self._define(self._targets, job.target, kind + job.target.dumps())
+        context = 0
+        if job.context is not None:
+            found = self._contexts.find(job.context)
+            if found is None:
+                found = self._define(self._contexts, job.context, b"c" + _dump_context(job.context))
+            context = found
+        self._last = (job.target, job.context, target, context)
+        return target, context
 
     def begin(self, job: Job) -> None:
         """The batch's turn has come in the worker: its clock starts."""
         now = time.monotonic()
         self.begun_at = now
         job.started = True
-        self._set_due(math.inf if job.timeout is None else now + job.timeout)
+        if not self.closed:
+            self.due = math.inf if job.timeout is None else now + job.timeout
 
     def finish(self, ref: int) -> Job:
         """A batch has ended; return it. The next one in the pipe begins.

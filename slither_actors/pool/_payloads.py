@@ -35,6 +35,7 @@ __all__ = [
     "explain_pickle",
     "loads",
     "main_can_be_imported",
+    "not_unpickled",
 ]
 
 
@@ -58,7 +59,7 @@ def dumps_batch(
     target: int,
     context: int,
     payloads: list[Any],
-    description: str,
+    description: object,
     buffers: list[pickle.PickleBuffer],
     *,
     main_by_value: bool = False,
@@ -74,7 +75,7 @@ def dumps_batch(
     try:
         data = pickle.dumps(body, PROTOCOL, buffer_callback=buffers.append)
         if main_by_value and b"__main__" in data:
-            data = dumps_main(body, description, buffers)
+            data = dumps_main(body, str(description), buffers)
     except PayloadError:
         raise
     except BaseException as error:  # noqa: BLE001 - user code runs in here
@@ -160,10 +161,15 @@ def loads(
         # From our own worker, or our own driver.
         return pickle.loads(data) if buffers is None else pickle.loads(data, buffers=buffers)
     except BaseException as error:
-        text = f"{what} cannot be unpickled in the {where}: {type_name(error)}: {safe_text(error)}"
-        if isinstance(error, AttributeError) and "__main__" in text:
-            text += " (the other side has no such name: define it in a module that both can import)"
-        raise PayloadError(text) from error
+        raise not_unpickled(error, what, where) from error
+
+
+def not_unpickled(error: BaseException, what: str, where: str) -> PayloadError:
+    """The error for what could not be unpickled."""
+    text = f"{what} cannot be unpickled in the {where}: {type_name(error)}: {safe_text(error)}"
+    if isinstance(error, AttributeError) and "__main__" in text:
+        text += " (the other side has no such name: define it in a module that both can import)"
+    return PayloadError(text)
 
 
 # -- exceptions that travel ------------------------------------------------------

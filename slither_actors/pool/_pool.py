@@ -39,7 +39,7 @@ from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane, OutOfStepError
 from slither_actors.pool._options import PoolOptions
 from slither_actors.pool._outputs import SETTLE_SECONDS, Outputs
-from slither_actors.pool._payloads import ErrorRecord, loads
+from slither_actors.pool._payloads import ErrorRecord, not_unpickled
 from slither_actors.pool._placement import Placement
 from slither_actors.pool._pool_ref import STATISTICS, PoolRef
 from slither_actors.pool._process import WorkerProcess
@@ -289,7 +289,12 @@ class Pool(Server):
             if kind == wire.FAILED:
                 job.fail(ErrorRecord.loads(body).to_error())
             elif kind == wire.DONE and job.segment is None and len(body) < self._segments.threshold:
-                job.succeed(loads(body, f"{job.description}: the results", "driver"))
+                try:
+                    results = pickle.loads(body)  # from our own worker
+                except BaseException as error:  # noqa: BLE001 - the user's code runs in there
+                    job.fail(not_unpickled(error, f"{job.description}: the results", "driver"))
+                else:
+                    job.succeed(results)
             else:
                 job.succeed(unpack_results(self._segments, job, kind, body))
         except PayloadError as error:
