@@ -96,7 +96,7 @@ class _RunReading:
         """Pay for the items that the reader is done with."""
         arrival, self._arrival = self._arrival, None
         if arrival is not None and arrival.credit is not None:
-            arrival.credit.consumed(len(arrival.items))
+            arrival.credit.consumed(len(arrival))
 
     def next_chunk(self) -> Sequence[Item] | Any:
         """Return what has come, or news that nothing has, or that nothing will.
@@ -116,7 +116,7 @@ class _RunReading:
                 raise self._fail(halted, []) from halted.error
             return self._over
         self._arrival = arrived
-        return arrived.items
+        return list(arrived)
 
     def close(self) -> None:
         """End the run without waiting for it. May run in a finalizer."""

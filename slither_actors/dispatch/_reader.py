@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -19,6 +21,14 @@ from slither_actors.item import Item
 from slither_actors.stages import Consumer, Subscription, _protocol
 
 __all__ = ["Arrival", "Credit", "Ended", "Outlet", "Reader"]
+
+
+_LINGER = 0.0005
+"""Seconds: to wake the caller's thread costs as much as all else that is done for a small batch, so items
+that come more quickly than this one after the other are handed over in groups. Slower ones go at once."""
+
+_GROUPS = 2
+"""A group is that part of the caller's demand."""
 
 
 @attrs.frozen
@@ -52,11 +62,18 @@ class Credit:
 class Arrival:
     """Items that have reached the caller, who says to `credit` when it has consumed them."""
 
-    __slots__ = ("credit", "items")
+    __slots__ = ("_chunks", "_count", "credit")
 
-    def __init__(self, items: Sequence[Item], credit: Credit | None) -> None:
-        self.items = items
+    def __init__(self, chunks: list[Sequence[Item]], count: int, credit: Credit | None) -> None:
+        self._chunks = chunks
+        self._count = count
         self.credit = credit
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Item]:
+        return chain.from_iterable(self._chunks)
 
 
 @attrs.frozen
@@ -163,6 +180,14 @@ class Reader(Consumer):
         self._collected: list[Item] = []
         self._demand = demand
         self._credits: dict[Any, Credit] = {}
+        self._group = demand // _GROUPS
+        """Items to hand over at one time where they come quickly."""
+        self._kept: list[Sequence[Item]] = []
+        self._kept_count = 0
+        self._kept_credit: Credit | None = None
+        self._passed_at = 0.0
+        self._lingers = False
+        """Whether the timer is set after which what is kept is handed over."""
         self._link = link
         self._progress = progress
         if progress is not None:
@@ -196,8 +221,29 @@ class Reader(Consumer):
         if self._collect:
             self._collected.extend(items)
             credit.consumed(len(items))
-        else:
-            self._outlet.put(Arrival(items, credit))
+            return
+        if self._kept_credit is not credit:
+            self._pass_on()
+            self._kept_credit = credit
+        self._kept.append(items)
+        self._kept_count += len(items)
+        now = time.monotonic()
+        if self._kept_count >= self._group or now - self._passed_at >= _LINGER:
+            self._pass_on(now)
+        elif not self._lingers:
+            self._lingers = True
+            self.run_after(_LINGER, Reader._pass_on_late)
+
+    def _pass_on(self, now: float = 0.0) -> None:
+        """Hand over what is kept, if there is something: that wakes the caller."""
+        if self._kept:
+            self._outlet.put(Arrival(self._kept, self._kept_count, self._kept_credit))
+            self._kept, self._kept_count = [], 0
+            self._passed_at = now or time.monotonic()
+
+    def _pass_on_late(self, _: None) -> None:
+        self._lingers = False
+        self._pass_on()
 
     def _ask(self, wanted: tuple[Subscription, int]) -> None:
         source, count = wanted
@@ -217,8 +263,10 @@ class Reader(Consumer):
     def _finish(self, reason: Any) -> None:
         if self._progress is not None:
             self._progress.end()
+        if hasattr(self, "_kept"):
+            self._pass_on()
         if self._collected:
-            self._outlet.put(Arrival(self._collected, None))
+            self._outlet.put(Arrival([self._collected], len(self._collected), None))
             self._collected = []
         self._outlet.finish(reason)
 

@@ -136,12 +136,12 @@ class RunStream(Iterator[Item]):
             self._end(arrived.reason)
         else:
             self._arrival = arrived
-            self._chunk = iter(arrived.items)
+            self._chunk = iter(arrived)
 
     def _pay(self, arrival: Arrival) -> None:
         self._arrival = None
         if arrival.credit is not None:
-            arrival.credit.consumed(len(arrival.items))
+            arrival.credit.consumed(len(arrival))
 
     def _start(self) -> None:
         self._started = True
@@ -221,7 +221,7 @@ def collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
             if isinstance(arrived, Ended):
                 run.join(_END_SECONDS)
                 return items, halted_by(arrived.reason)
-            items += arrived.items
+            items += arrived
     except BaseException:
         close_run(plan.link)
         raise

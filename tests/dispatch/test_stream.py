@@ -5,13 +5,14 @@ from __future__ import annotations
 import _thread
 import gc
 import itertools
+import threading
 from typing import Any
 
 import pytest
 
 from slither_actors import dispatch
 from slither_actors.actors import whereis
-from slither_actors.dispatch import Batch, Executor, InlineExecutor
+from slither_actors.dispatch import Batch, Executor, InlineExecutor, ThreadExecutor
 from slither_actors.errors import DispatchError, NotRunningError
 from tests.dispatch.manual import SECONDS, Endless, Manual, actors_of_runs, double, in_thread, payloads, wait
 
@@ -201,3 +202,21 @@ def test_a_second_thread_is_told_that_one_reads() -> None:
         assert first.result(SECONDS) == [0, 2]
         double(batches[1])
         assert payloads(stream) == [4, 6]
+
+
+def test_items_are_not_kept_back_behind_a_slow_one() -> None:
+    """Quick ones are handed over in groups, but none waits for its group to be full."""
+    seen = threading.Event()
+
+    def wait_for_the_reader(batch: list[int]) -> list[int]:
+        if batch[0] == 5:
+            assert seen.wait(10.0)
+        return batch
+
+    got = []
+    options = {"batch_size": 1, "max_in_flight": 8, "timeout": None}
+    for item in dispatch.stream(range(8), executor=ThreadExecutor(wait_for_the_reader, threads=2), **options):
+        got.append(item.payload)
+        if len(got) == 5:
+            seen.set()
+    assert got == list(range(8))
