@@ -204,19 +204,20 @@ def test_a_second_thread_is_told_that_one_reads() -> None:
         assert payloads(stream) == [4, 6]
 
 
-def test_items_are_not_kept_back_behind_a_slow_one() -> None:
+def test_items_are_not_kept_back_behind_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick ones are handed over in groups, but none waits for its group to be full."""
+    monkeypatch.setattr("slither_actors.dispatch._reader._LINGER", 0.3)
     seen = threading.Event()
 
     def wait_for_the_reader(batch: list[int]) -> list[int]:
-        if batch[0] == 5:
-            assert seen.wait(10.0)
+        if batch[0] == 3:
+            assert seen.wait(5.0)
         return batch
 
     got = []
     options = {"batch_size": 1, "max_in_flight": 8, "timeout": None}
     for item in dispatch.stream(range(8), executor=ThreadExecutor(wait_for_the_reader, threads=2), **options):
         got.append(item.payload)
-        if len(got) == 5:
+        if len(got) == 3:
             seen.set()
     assert got == list(range(8))
