@@ -276,12 +276,12 @@ class BatchOutcomes(ProducerConsumer):
     # -- telling --------------------------------------------------------------------
 
     def _tell_started(self, batch: Batch) -> None:
+        batch.started_at = time.monotonic()
         if telemetry.DISPATCH_BATCH_START.receivers:
             now = {"system_time": time.time()}
             telemetry.emit(
                 telemetry.DISPATCH_BATCH_START, self.ref, measurements=now, metadata=self._about(batch)
             )
-        batch.started_at = time.monotonic()
 
     def _tell_done(self, batch: Batch, error: BaseException | None) -> None:
         signal = telemetry.DISPATCH_BATCH_STOP if error is None else telemetry.DISPATCH_BATCH_EXCEPTION

@@ -341,9 +341,8 @@ class DispatchRunner(BatchOutcomes):
 
     def _submit(self, batch: Batch) -> None:
         self._tell_started(batch)
-        if not self._circuit.is_calm and self._bar(batch):
-            return
-        self._send(batch)
+        if self._circuit.is_calm or not self._bar(batch):
+            self._send(batch)
 
     def _send(self, batch: Batch) -> None:
         try:
@@ -351,7 +350,7 @@ class DispatchRunner(BatchOutcomes):
         except Exception as error:  # noqa: BLE001 - the executor's failure is the batch's
             # As a message: the pump that called us goes on, and it is the answer that calls the pump.
             batch.fail(error)
-        if batch.timeout is not None and not self._executor.keeps_time:
+        if not self._executor.keeps_time and batch.timeout is not None:
             batch.timer = self.run_after(batch.timeout, DispatchRunner._expire, batch)
 
     def _expire(self, batch: Batch) -> None:

@@ -203,10 +203,17 @@ class Lane:
     @property
     def takes_second(self) -> bool:
         """Whether a batch may wait in the pipe behind the one that runs."""
-        # Written out, as all that is asked for each batch.
+        return self.slot.state is SlotState.BUSY and self.takes
+
+    @property
+    def takes(self) -> bool:
+        """Whether it is to be given a batch if there is one: `is_idle` or `takes_second`, in one call."""
         slot = self.slot
+        state = slot.state
+        if state is SlotState.IDLE:
+            return not self.closed
         return (
-            slot.state is SlotState.BUSY
+            state is SlotState.BUSY
             and len(slot.outstanding) == 1
             and self.pace is not None
             and self.pace < _QUICK

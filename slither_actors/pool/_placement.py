@@ -94,7 +94,7 @@ class Placement:
         if self._strict.waiting and not self._fill_in_turn(lane):
             return
         queue = self._queue
-        while queue and (lane.is_idle or lane.takes_second):
+        while queue and lane.takes:
             self._assign(lane, queue.popleft())
         if not queue and lane.is_idle:
             self._list_idle(lane)
