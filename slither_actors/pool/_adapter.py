@@ -8,14 +8,12 @@ then sent as a reference to a method of whatever adapter the worker has.
 from __future__ import annotations
 
 import inspect
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, overload
 
 from slither_actors.config import did_you_mean, seconds_or_none, shown
-from slither_actors.errors import OptionError, TargetError
-from slither_actors.pool._target import Target, load_target
+from slither_actors.errors import OptionError, TargetError, class_name, safe_text
+from slither_actors.pool._target import Target, load_target, refuse_lazy
 
 __all__ = ["Adapter", "adapter_target", "command", "command_target", "install", "unknown_command"]
 
@@ -111,7 +109,12 @@ def commands_of(adapter: type) -> dict[str, float | None]:
         OptionError: it has none, or one is a coroutine function.
     """
     found: dict[str, float | None] = {}
-    for name, method in inspect.getmembers(adapter, inspect.isroutine):
+    try:
+        members = inspect.getmembers(adapter, inspect.isroutine)
+    except Exception as error:
+        problem = f"one of whose attributes cannot be read: {class_name(error)}: {safe_text(error)}"
+        raise OptionError("adapter", f"is {adapter.__qualname__}, {problem}") from error
+    for name, method in members:
         if name.startswith("_") or name in _ENDS:
             continue
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
@@ -153,14 +156,17 @@ class Adapter:
         return getattr(self._instance, name)
 
     def close(self) -> None:
-        """Tell it that the worker ends."""
+        """Tell it that the worker ends.
+
+        Raises:
+            TargetError: its ``close`` is a coroutine function.
+            BaseException: what it raised.
+        """
         for name in _ENDS:
             end = getattr(self._instance, name, None)
             if callable(end):
-                try:
-                    end()
-                except BaseException:  # noqa: BLE001 - the worker ends all the same; the driver shows our stderr
-                    traceback.print_exc(file=sys.stderr)
+                refuse_lazy(end, f"{type(self._instance).__qualname__}.{name}")
+                end()
                 return
 
 

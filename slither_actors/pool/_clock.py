@@ -80,7 +80,8 @@ class Clock:
         elif lane.closed:
             self._pool.break_off(lane, "it closed its connection to the driver")
         elif lane.slot.state is SlotState.STARTING:
-            lane.problem = f"it was not ready within {self._pool.options.start_timeout:g} s"
+            options = self._pool.options
+            lane.problem = f"it was not ready within {options.start_timeout:g} s{options.start_advice}"
             self._pool.doom(lane, Doom.START)
         elif lane.told:
             self._pool.staff.dismissal_is_late(lane)

@@ -18,6 +18,9 @@ __all__ = ["Descriptors"]
 
 Handler = Callable[[Any, int], object]
 
+_LONGEST_WAIT = 3600.0
+"""Seconds that one poll waits at most: the system takes milliseconds in an int. Then it waits again."""
+
 
 class Descriptors:
     """Whose descriptor is which. The pool is the only caller, in its actor."""
@@ -81,7 +84,7 @@ class Descriptors:
             sockets = (fd for fd, lane in self.sockets.items() if not lane.closed)
             for fd in (*sockets, *(self.outputs.keys() - closed), *self.ends):
                 poll.register(fd, select.POLLIN)
-            for fd, events in poll.poll(remaining * 1000):
+            for fd, events in poll.poll(min(remaining, _LONGEST_WAIT) * 1000):
                 if not events & select.POLLIN:
                     closed.add(fd)  # an output that the worker has closed
                 handle(fd)

@@ -177,3 +177,10 @@ class PoolOptions:
     may use, in turns; a list has a set of processor numbers per slot, used in turns."""
     logging: bool = attrs.field(default=True, validator=flag)
     """Whether the workers' log records and warnings go to this process's loggers, under its levels."""
+
+    @property
+    def start_advice(self) -> str:
+        """What to try if a worker takes too long to start; the end of a sentence."""
+        steps = {"preload list": self.preload, "init hook": self.init, "adapter": self.adapter}
+        given = " or its ".join(name for name, value in steps.items() if value)
+        return f"; if its {given} does not hang, raise start_timeout" if given else "; raise start_timeout"

@@ -60,6 +60,7 @@ COMMANDS: Final = "commands"
 """The request of the adapter's commands with their timeouts, or None if the pool has no adapter."""
 
 _START_STEPS: Final = ("it could not be set up", "its init hook failed", "its adapter failed")
+_END_STEPS: Final = ("the exit hook", "the end of the adapter")
 _DEATH_GRACE: Final = 2.0
 """Seconds that a killed process may take to be gone, before its slot goes on without it."""
 
@@ -101,6 +102,7 @@ class Pool(Server):
         self.placement = Placement(self.staff.lanes, self._written_limited if limited else self.written)
         self.is_stopping = False
         self._crashes = self._timeouts = 0
+        self._samples = False
         self._resources = Resources(segments, self.options.preload)
         self._free = weakref.finalize(self, self._resources.close)
         self._free.atexit = False  # the runtime stops us before, in its own order
@@ -109,7 +111,6 @@ class Pool(Server):
         except BaseException:
             self._close()
             raise
-        self._sample()
 
     def _start_first(self) -> None:
         """Start a worker in each slot; return when one is ready, raise when none can be."""
@@ -118,7 +119,9 @@ class Pool(Server):
             staff.start(lane)
         self._resources.watch_over()
         if not self._descriptors.serve(self._hear, lambda: staff.has_live, self.options.start_timeout):
-            problem = f"no worker was ready within {self.options.start_timeout:g} s"
+            problem = (
+                f"no worker was ready within {self.options.start_timeout:g} s{self.options.start_advice}"
+            )
             raise WorkerStartError(self.pool, 0, problem if self._descriptors.ends else staff.problem)
 
     def _hear(self, fd: int) -> None:
@@ -178,6 +181,8 @@ class Pool(Server):
     def submit(self, job: Job) -> None:
         """Take a job: ``pool_ref.send(Pool.submit, job)``. It comes back through its `reply_to`."""
         job.pool = self.pool
+        if not self._samples:
+            self._sample()
         if self.is_stopping:
             job.fail(PoolStoppedError(self.pool))
             return
@@ -276,8 +281,9 @@ class Pool(Server):
             self.staff.recycle(lane, MEMORY)
         elif kind == wire.EXIT_FAILED and lane.told:
             logger.error(
-                "pool %s: the exit hook of worker %d (slot %d) failed: %s",
-                self.pool, lane.pid, lane.slot.number, ErrorRecord.loads(body).to_error(),
+                "pool %s: %s of worker %d (slot %d) failed: %s",
+                self.pool, _END_STEPS[min(ref, 1)], lane.pid, lane.slot.number,
+                ErrorRecord.loads(body).to_error(),
             )  # fmt: skip
         else:
             msg = f"it sent a {wire.KIND_NAMES.get(kind, kind)} frame, which is not its turn"
@@ -341,11 +347,25 @@ class Pool(Server):
             self.run_after(SETTLE_SECONDS, Pool._settle, outputs)
 
     def _sample(self, _: None = None) -> None:
-        """Look at the workers now and then: what one of them was like is not to be seen when it is dead."""
+        """Look at the workers now and then: what one of them was like is not to be seen when it is dead.
+
+        Only while there is work, and once after it: a pool that is idle costs nothing.
+        """
         for lane in self.staff.lanes:
             if lane.process is not None:
                 lane.process.vitals.sample()
-        self.run_after(SAMPLE_SECONDS, Pool._sample)
+        begins = not self._samples
+        self._samples = begins or self._works
+        if self._samples:
+            self.run_after(SAMPLE_SECONDS, Pool._sample)
+
+    @property
+    def _works(self) -> bool:
+        """Whether a batch runs or waits, or a worker starts."""
+        starting = (SlotState.STARTING, SlotState.WAITING)
+        return self.placement.queued > 0 or any(
+            lane.slot.outstanding or lane.slot.state in starting for lane in self.staff.lanes
+        )
 
     def _settle(self, outputs: Outputs) -> None:
         outputs.settle()
@@ -369,6 +389,8 @@ class Pool(Server):
     def watch_worker(self, lane: Lane, process: WorkerProcess) -> None:
         """Listen to a fresh worker."""
         self._resources.processes.add(process)
+        if not self._samples:
+            self._sample()
         self._descriptors.open(lane, process, (Pool._on_socket, Pool._on_output, Pool._on_sentinel))
 
     def _on_sentinel(self, fd: int) -> None:

@@ -26,6 +26,7 @@ from slither_actors.core._staffing import change_of_size, may_start
 from slither_actors.errors import WorkerStartError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._lane import Doom, Lane
+from slither_actors.pool._obstacles import explain_start
 from slither_actors.pool._payloads import PROTOCOL
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._settings import WorkerSettings
@@ -141,7 +142,7 @@ class Staff:
             )
         except (OSError, RuntimeError, EOFError, ValueError) as error:
             _, _, delay = lane.die(None, useful=False)
-            self._note_failed_start(lane, f"{type(error).__name__}: {error}")
+            self._note_failed_start(lane, explain_start(error))
             self._start_later(lane, delay)
             return
         lane.open(process)
@@ -219,7 +220,8 @@ class Staff:
         """A worker that was told to end has not."""
         logger.warning(
             "pool %s: worker %d (slot %d) was told to end, did not within %g s, and is killed; "
-            "if its exit hook needs longer, raise stop_timeout",
+            "if its exit hook needs longer, raise stop_timeout; "
+            "a thread that keeps it has to be a daemon",
             self._pool.pool, lane.pid, lane.slot.number, self._options.stop_timeout,
         )  # fmt: skip
         lane.problem = f"it was told to end and did not within {self._options.stop_timeout:g} s"
@@ -244,6 +246,7 @@ class Staff:
                 "pool %s: worker %d (slot %d) ended while it ran no batch: %s",
                 self._pool.pool, end.pid, lane.slot.number, end.cause,
             )  # fmt: skip
+            self.problem = end.explanation
         if lane.slot.state is SlotState.STOPPED:
             self._remove(lane)
         else:

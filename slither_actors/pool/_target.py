@@ -16,7 +16,16 @@ from slither_actors.config import flag
 from slither_actors.errors import OptionError, TargetError, safe_text
 from slither_actors.pool._payloads import PROTOCOL, dumps, dumps_main, main_can_be_imported
 
-__all__ = ["Function", "Target", "adapt", "context_style", "load_target", "resolve", "run_hook"]
+__all__ = [
+    "Function",
+    "Target",
+    "adapt",
+    "context_style",
+    "load_target",
+    "refuse_lazy",
+    "resolve",
+    "run_hook",
+]
 
 Function = Callable[[list[Any], Any], Any]
 """What a target becomes in a worker: called with the payloads and the context."""
@@ -120,7 +129,8 @@ def run_hook(data: bytes, worker: object) -> Any:
         TargetError: it could not be loaded.
         BaseException: what it raised.
     """
-    _, function = load_target(data)
+    name, function = load_target(data)
+    refuse_lazy(function, name)
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -128,6 +138,20 @@ def run_hook(data: bytes, worker: object) -> Any:
     if any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters.values()):
         return function(worker)
     return function()
+
+
+def refuse_lazy(function: Callable[..., Any], name: str) -> None:
+    """Refuse what would do nothing if it were called.
+
+    Raises:
+        TargetError: it is a coroutine function or a generator function.
+    """
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TargetError(f"{name} is a coroutine function; workers run plain ones: asyncio.run in it")
+    if inspect.isgeneratorfunction(function):
+        raise TargetError(
+            f"{name} is a generator function, of which nothing would run; a plain one is wanted"
+        )
 
 
 def load_target(data: bytes | bytearray | memoryview) -> tuple[str, Callable[..., Any]]:

@@ -1,7 +1,7 @@
 """What can be seen of a worker from outside while it lives, and of the machine when it has died.
 
 A process that the kernel kills leaves no last words. So the pool looks at each
-worker once a second: when it is gone its size is gone with it. The kernel's
+worker once a second while there is work: when it is gone its size is gone with it. The kernel's
 count of kills for lack of memory tells a kill by the kernel from one by
 somebody else. On systems without ``/proc`` there is none of this.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from typing import Final
 __all__ = ["SAMPLE_SECONDS", "Vitals", "oom_scope", "shared_memory_free"]
 
 SAMPLE_SECONDS: Final = 1.0
+_LATELY: Final = 5.0
+"""Seconds after which the count of kills does not tell any more whose they were."""
 
 SHARED_MEMORY: Final = "/dev/shm"
 
@@ -28,17 +31,20 @@ _KEY: Final = "oom_kill"
 class Vitals:
     """The memory of one worker, and the kernel's kills around it. Its pool is the only caller."""
 
-    __slots__ = ("_kills", "_older_kills", "_statm", "peak", "rss")
+    __slots__ = ("_kills", "_older_kills", "_seen", "_statm", "peak", "rss")
 
     def __init__(self, pid: int) -> None:
         self.rss = self.peak = 0
         self._statm = f"/proc/{pid}/statm"
         self._kills = self._older_kills = _oom_kills()
+        self._seen = time.monotonic()
 
     def sample(self) -> None:
         """Look at the worker; cheap."""
         # Two readings back: one that is taken between a kill and our noticing it must not hide the kill.
-        self._older_kills, self._kills = self._kills, _oom_kills()
+        now, kills = time.monotonic(), _oom_kills()
+        self._older_kills = self._kills if now - self._seen < _LATELY else kills
+        self._kills, self._seen = kills, now
         try:
             with open(self._statm, "rb") as file:  # noqa: PTH123 - once a second and worker
                 size = int(file.read().split()[1]) * _PAGE
@@ -51,7 +57,10 @@ class Vitals:
     def oom_kills(self) -> int | None:
         """Processes that the kernel has killed for lack of memory in the last seconds; None is unknown."""
         now = _oom_kills()
-        return None if now is None or self._older_kills is None else max(0, now - self._older_kills)
+        if now is None or self._older_kills is None:
+            return None
+        kills = max(0, now - self._older_kills)
+        return None if kills and time.monotonic() - self._seen > _LATELY else kills
 
 
 def shared_memory_free() -> tuple[int, int] | None:

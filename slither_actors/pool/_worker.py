@@ -23,6 +23,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -200,8 +202,6 @@ class Worker:
                 if not self._initialize(body):
                     return
             elif kind == wire.STOP:
-                if self._adapter is not None:
-                    self._adapter.close()
                 self._finish()
                 return
 
@@ -241,8 +241,12 @@ class Worker:
             if settings.adapter is not None:
                 commands = self._install(settings.adapter)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the worker cannot start
+            if self._forked:
+                _leave()
             self._send(wire.START_FAILED, step, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
             return False
+        if self._forked:  # the user's code forked and the child came back with us
+            _leave()
         if settings.max_rss:
             self._memory = ResidentMemory()
         self._send(wire.READY, 0, commands)
@@ -256,15 +260,23 @@ class Worker:
         return pickle.dumps(self._adapter.commands)
 
     def _finish(self) -> None:
-        """The end in order: the exit hook has its turn."""
+        """The end in order: the adapter and the exit hook have their turns."""
+        if self._adapter is not None:
+            self._end(1, self._adapter.close)
         if self._settings.exit is not None:
-            try:
-                run_hook(self._settings.exit, self)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the worker ends
-                self._send(wire.EXIT_FAILED, 0, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
-            if self._forked:
-                _leave()
-            _flush()
+            self._end(0, partial(run_hook, self._settings.exit, self))
+
+    def _end(self, step: int, run: Callable[[], object]) -> None:
+        record = None
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the worker ends
+            record = ErrorRecord.of(error, own_files=_OWN_FILES).dumps()
+        if self._forked:
+            _leave()
+        if record is not None:
+            self._send(wire.EXIT_FAILED, step, record)
+        _flush()
 
     def _define(self, index: int, body: bytes | bytearray) -> None:
         if body[:1] in (b"t", b"w"):
@@ -424,4 +436,5 @@ def _leave() -> NoReturn:
 
 _OWN_FILES: Final = frozenset(
     {each.__code__.co_filename for each in (main, resolve, dumps, pack_results, MappedSegments.use)}
+    | {str(Path(__file__).with_name("_adapter.py"))}
 )
