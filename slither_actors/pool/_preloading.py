@@ -13,9 +13,11 @@ import multiprocessing.context
 import multiprocessing.forkserver
 import multiprocessing.popen_forkserver
 import os
+import select
 import signal
 import sys
 import threading
+from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final
 
@@ -25,6 +27,7 @@ OUR_PRELOAD: Final = [
     "slither_actors.pool._worker",
     "slither_actors.pool._inherited",
     "slither_actors.pool._fork_server",
+    __name__,
 ]
 """What every worker needs."""
 
@@ -49,7 +52,7 @@ class _Modules(list[str]):
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__(["__main__", *OUR_PRELOAD, __name__])
+        super().__init__(["__main__", *OUR_PRELOAD])
         self._names = names
 
     def __repr__(self) -> str:
@@ -74,6 +77,9 @@ class _Server(multiprocessing.forkserver.ForkServer):
                 with contextlib.suppress(ChildProcessError, FileNotFoundError):
                     self._stop_unlocked()  # type: ignore[attr-defined]
 
+
+_LONGEST_WAIT: Final = 2_000_000.0
+"""Seconds: the system takes milliseconds in an int."""
 
 _lock = threading.Lock()
 _servers: dict[tuple[str, ...], _Server] = {}
@@ -100,9 +106,14 @@ def drop_server(names: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def started_by(names: tuple[str, ...]) -> Any:
-    """Within it, a `PreloadedProcess` that this thread starts is forked from the server of these modules."""
-    _chosen.server = _servers[names]
+def started_by(names: tuple[str, ...], timeout: float) -> Any:
+    """Within it, a `PreloadedProcess` that this thread starts is forked from the server of these modules.
+
+    Without any that is the one of multiprocessing. A server that does not answer in `timeout` seconds is a
+    `TimeoutError`: one that is stopped, or hangs in an import, must not hang its driver.
+    """
+    _chosen.server = _servers[names] if names else multiprocessing.forkserver._forkserver
+    _chosen.timeout = timeout
     try:
         yield
     finally:
@@ -114,9 +125,10 @@ class _Popen(multiprocessing.popen_forkserver.Popen):
 
     def _launch(self, process: Any) -> None:
         module = multiprocessing.popen_forkserver
+        server = _chosen.server
         asked = SimpleNamespace(
-            connect_to_new_process=_chosen.server.connect_to_new_process,
-            read_signed=multiprocessing.forkserver.read_signed,
+            connect_to_new_process=server.connect_to_new_process,
+            read_signed=partial(_read_answer, server, _chosen.timeout),
         )
         # The same code with another server: `forkserver` is a global of its module.
         launch = FunctionType(
@@ -126,8 +138,27 @@ class _Popen(multiprocessing.popen_forkserver.Popen):
         launch(self, process)
 
 
+def _read_answer(server: Any, timeout: float, fd: int) -> int:
+    """Return the pid of the new process, which the server writes as soon as it has forked it."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    if poll.poll(min(timeout, _LONGEST_WAIT) * 1000):
+        found: int = multiprocessing.forkserver.read_signed(fd)
+        return found
+    pid = server._forkserver_pid
+    own = isinstance(server, _Server)
+    if own:
+        server.end()  # the next start has a fresh one
+    msg = f"the fork server (process {pid}) did not answer within {timeout:g} s: " + (
+        "a module of the preload list hangs when it is imported, or something has stopped the process"
+        if own
+        else "it is stopped, or hangs in the import of the program's main module"
+    )
+    raise TimeoutError(msg)
+
+
 class PreloadedProcess(multiprocessing.context.ForkServerProcess):
-    """A process that is forked from the server of `started_by`."""
+    """A process that is forked from the server of `started_by`, which has to answer in time."""
 
     @staticmethod
     def _Popen(process: Any) -> Any:  # noqa: N802 - multiprocessing's name

@@ -102,15 +102,16 @@ class WorkerProcess:
         *,
         segments: bool = AVAILABLE,
         logging: bool = False,
+        start_timeout: float = 60.0,
     ) -> None:
         """Start the process; it takes frames at once and says READY when it runs.
 
         With `preload`, and the fork server, it is forked from the server of these modules, which is held.
         With `segments` it can be sent shared memory, with `logging` its log records come to this process's
-        loggers.
+        loggers. The fork server has `start_timeout` seconds to make it.
 
         Raises:
-            OSError: out of descriptors, processes or memory.
+            OSError: out of descriptors, processes or memory; or the fork server does not answer.
             RuntimeError: the program starts workers while it is being imported by one.
         """
         context: Any = multiprocessing.get_context(method)
@@ -141,16 +142,16 @@ class WorkerProcess:
             name = _NameWithPrelude(f"slither worker {pool}/{slot}")
             name.streams = (outputs.worker_ends[0], outputs.worker_ends[1])
             levels = LogLevels.read() if logging else None
-            own_server = bool(preload) and method == "forkserver"
-            process: Any = (PreloadedProcess if own_server else context.Process)(
+            forked = method == "forkserver"
+            process: Any = (PreloadedProcess if forked else context.Process)(
                 target=_worker.main,
                 args=(worker_end, Inherited(self.board.fd), worker_segments, outputs.worker_log, levels),
                 name=name,
             )
-            if own_server:
-                theirs.enter_context(started_by(preload))
-            elif method == "forkserver":
-                _prepare_fork_server(context)
+            if forked:
+                if not preload:
+                    _prepare_fork_server(context)
+                theirs.enter_context(started_by(preload, start_timeout))
             with _sigint_blocked(method == "spawn"), _unimportable_main_hidden():
                 process.start()
             # multiprocessing would join it at exit, and poll it whenever any process is started. At

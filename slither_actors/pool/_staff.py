@@ -138,7 +138,12 @@ class Staff:
         number, options = lane.slot.number, self._options
         try:
             process = WorkerProcess(
-                self._pool.pool, number, options.start_method, options.preload, logging=options.logging
+                self._pool.pool,
+                number,
+                options.start_method,
+                options.preload,
+                logging=options.logging,
+                start_timeout=options.start_timeout,
             )
         except (OSError, RuntimeError, EOFError, ValueError) as error:
             _, _, delay = lane.die(None, useful=False)
