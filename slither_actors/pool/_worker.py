@@ -424,8 +424,8 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue  # closed, or gone: the user's code did that, and printing is not our business
+        except BaseException:  # noqa: BLE001, S112
+            continue  # closed, gone, or replaced: the user's code did that, and printing is not our business
 
 
 def _leave() -> NoReturn:

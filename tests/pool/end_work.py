@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -26,6 +27,21 @@ async def coroutine_hook() -> int:
 
 def generator_hook() -> Any:
     yield 1
+
+
+class BadStream:
+    """Stands in for standard output, badly."""
+
+    def write(self, text: str) -> None:
+        raise KeyboardInterrupt
+
+    def flush(self) -> None:
+        raise SystemExit(3)
+
+
+def replace_stdout(batch: list[Any]) -> list[int]:
+    sys.stdout = BadStream()  # type: ignore[assignment]
+    return [os.getpid()] * len(batch)
 
 
 class Model:

@@ -137,3 +137,10 @@ def test_an_idle_pool_does_not_look_at_its_workers(monkeypatch: pytest.MonkeyPat
 
 def _samples(pool: Pool, _: None) -> bool:
     return pool._samples
+
+
+def test_a_standard_output_that_raises_at_a_flush_costs_nothing() -> None:
+    """The user's code has put it there; the batch's results count, and the worker goes on."""
+    with asking() as asker:
+        [pid] = asker.run(end_work.replace_stdout, [1])
+        assert asker.run(work.pids, [1]) == [pid]
