@@ -8,6 +8,7 @@ error that names the strategy, instead of being missed in the results.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import isnan
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -66,6 +67,7 @@ class CheckedBatcher(Generic[T]):
             batches = self.batcher.add(items)
         except BatchingError as error:
             self._account("add", [*error.batches, [error.item], *([list(error.rest)] if error.rest else [])])
+            error.batches = [copy(batch) for batch in error.batches]
             raise
         return self._checked("add", batches)
 
@@ -95,7 +97,8 @@ class CheckedBatcher(Generic[T]):
                     f"{method}() returned the batch {safe_text(batch, repr):.100}; a batch is a list of items"
                 )
         self._account(method, batches)
-        return batches
+        # Copies: the user's may use its lists again, and change batches that wait here.
+        return [copy(batch) for batch in batches]
 
     def _account(self, method: str, batches: list[list[T]]) -> None:
         for batch in batches:
