@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from math import isnan
+from math import isfinite
 from typing import Any, Generic, NoReturn, TypeVar
 
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, WeightedBatcher
@@ -130,10 +130,17 @@ class CheckedWaitingBatcher(CheckedBatcher[T]):
     def due(self) -> float | None:
         """When it wants to be told the time."""
         due = self.batcher.due
-        if due is not None and (isinstance(due, bool) or not isinstance(due, (int, float)) or isnan(due)):
+        if due is not None and (
+            isinstance(due, bool) or not isinstance(due, (int, float)) or not isfinite(due)
+        ):
             self._fail(f"due is {due!r:.100}; a time or None is due")
         return None if due is None else float(due)
 
     def tick(self, now: float, room: int) -> list[list[T]]:
         """Tell it the time, and check what comes of that."""
-        return self._checked("tick", self.batcher.tick(now, room))
+        batches = self._checked("tick", self.batcher.tick(now, room))
+        if room > 0 and not batches:
+            due = self.due
+            if due is not None and due <= now:
+                self._fail(f"tick({now}, {room}) returned no batch, but due is {due}: the run would spin")
+        return batches

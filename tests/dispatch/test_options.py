@@ -156,3 +156,9 @@ def test_what_cannot_be_shown_is_refused_all_the_same() -> None:
 
     with pytest.raises(OptionError, match="allowed is an iterable"):
         dispatch.run(Hidden(), executor=inline)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("application")
+def test_a_window_may_be_larger_than_anything() -> None:
+    """As for "no limit"."""
+    assert len(dispatch.run(range(3), executor=inline, batch_size=10**12, max_in_flight=10**12)) == 3
