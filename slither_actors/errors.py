@@ -520,7 +520,7 @@ class DispatchError(SlitherError):
         """The items that had been completed, in the order of the run."""
         self.batch = batch
         where = f"{batch}: " if batch else ""
-        super().__init__(f"dispatch halted: {where}{safe_text(reason)}")
+        super().__init__(f"dispatch halted: {where}{type(reason).__name__}: {safe_text(reason)}")
 
 
 # -- stores and views --------------------------------------------------------

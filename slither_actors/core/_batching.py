@@ -124,7 +124,11 @@ class WeightedBatcher(Generic[T]):
     def __init__(self, max_weight: float, weight: Callable[[T], float], *, max_items: int = 10_000) -> None:
         if isinstance(max_weight, bool) or not isinstance(max_weight, (int, float)) or not max_weight > 0:
             raise OptionError("max_weight", f"is {max_weight!r}; allowed is a number above 0")
-        self.max_weight = max_weight
+        try:
+            self.max_weight = float(max_weight)
+        except OverflowError:
+            problem = "is larger than any float; allowed is a number above 0, also math.inf"
+            raise OptionError("max_weight", problem) from None
         self.weight = weight
         self.max_items = _positive("max_items", max_items)
         self._held: list[T] = []

@@ -8,7 +8,8 @@ error that names the strategy, instead of being missed in the results.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
+from copy import copy
+from math import isfinite
 from typing import Any, Generic, NoReturn, TypeVar
 
 from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, WeightedBatcher
@@ -66,6 +67,7 @@ class CheckedBatcher(Generic[T]):
             batches = self.batcher.add(items)
         except BatchingError as error:
             self._account("add", [*error.batches, [error.item], *([list(error.rest)] if error.rest else [])])
+            error.batches = [copy(batch) for batch in error.batches]
             raise
         return self._checked("add", batches)
 
@@ -95,7 +97,8 @@ class CheckedBatcher(Generic[T]):
                     f"{method}() returned the batch {safe_text(batch, repr):.100}; a batch is a list of items"
                 )
         self._account(method, batches)
-        return batches
+        # Copies: the user's may use its lists again, and change batches that wait here.
+        return [copy(batch) for batch in batches]
 
     def _account(self, method: str, batches: list[list[T]]) -> None:
         for batch in batches:
@@ -127,10 +130,17 @@ class CheckedWaitingBatcher(CheckedBatcher[T]):
     def due(self) -> float | None:
         """When it wants to be told the time."""
         due = self.batcher.due
-        if due is not None and (isinstance(due, bool) or not isinstance(due, (int, float)) or isnan(due)):
+        if due is not None and (
+            isinstance(due, bool) or not isinstance(due, (int, float)) or not isfinite(due)
+        ):
             self._fail(f"due is {due!r:.100}; a time or None is due")
         return None if due is None else float(due)
 
     def tick(self, now: float, room: int) -> list[list[T]]:
         """Tell it the time, and check what comes of that."""
-        return self._checked("tick", self.batcher.tick(now, room))
+        batches = self._checked("tick", self.batcher.tick(now, room))
+        if room > 0 and not batches:
+            due = self.due
+            if due is not None and due <= now:
+                self._fail(f"tick({now}, {room}) returned no batch, but due is {due}: the run would spin")
+        return batches

@@ -16,7 +16,7 @@ from slither_actors.dispatch._batch import Batch, checked_results
 from slither_actors.dispatch._deadlines import Deadlines
 from slither_actors.dispatch._executor import ExecutorStatistics
 from slither_actors.dispatch._loop_thread import LoopThread, place_of
-from slither_actors.errors import BatchTimeoutError, ExecutorError
+from slither_actors.errors import BatchTimeoutError, ExecutorError, NotRunningError
 from slither_actors.pool import context_style
 
 __all__ = ["AsyncBatches", "AsyncCall"]
@@ -62,6 +62,10 @@ class AsyncCall:
         """Nobody waits for it: end its coroutines. From any thread."""
         self._batches.end(self)
 
+    def take_back(self) -> None:
+        """Its run is closed: fail it if it has not begun. From any thread."""
+        self._batches.take_back(self)
+
     def show_life(self) -> None:
         """Runs in the loop."""
         self.alive = True
@@ -98,6 +102,10 @@ class AsyncBatches:
         call.wanted = False
         self._deadlines.stop(call)
         self._thread.call(self._cancel, call)
+
+    def take_back(self, call: AsyncCall) -> None:
+        """Fail the call if it has not begun."""
+        self._thread.call(self._take_back, call)
 
     def stop(self) -> None:
         """End the loop."""
@@ -234,6 +242,13 @@ class AsyncBatches:
         if call.wanted:
             call.wanted = False
             call.batch.fail(error)
+
+    def _take_back(self, call: AsyncCall) -> None:
+        if call.wanted and not call.begun:
+            call.batch.fail(NotRunningError(f"the run of {call.batch.description} ended before it began"))
+            call.wanted = False
+            self._deadlines.stop(call)
+            self._cancel(call)
 
     def _cancel(self, call: AsyncCall) -> None:
         here = asyncio.current_task()

@@ -99,6 +99,12 @@ class AsyncExecutor(Executor):
             call.cancel()
         return True
 
+    def take_back(self, batch: Batch) -> None:
+        """Have the batch fail if it has not begun."""
+        call = batch.handle
+        if isinstance(call, AsyncCall) and os.getpid() == self._pid:
+            call.take_back()
+
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
         with self._lock:

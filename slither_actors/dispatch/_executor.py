@@ -23,8 +23,8 @@ class Executor(abc.ABC):
     it. For one that does not, insights count the time from `submit` to the answer as work."""
 
     ends_what_runs = False
-    """Whether `cancel` also ends a batch that runs. A run that is closed with ``on_close="wait"`` does not
-    call it then."""
+    """Whether `cancel` also ends a batch that runs. A run that is closed with ``on_close="wait"`` calls
+    `take_back` instead then."""
 
     @abc.abstractmethod
     def submit(self, batch: Batch) -> None:
@@ -39,6 +39,13 @@ class Executor(abc.ABC):
         Returns:
             True if it has not begun and will not. Else a run that is closed with ``on_close="wait"`` waits
             for its answer.
+        """
+
+    def take_back(self, batch: Batch) -> None:  # noqa: B027 - it is for those that `ends_what_runs`
+        """Nobody wants `batch` any more if it has not begun: fail it then. Leave it alone if it runs.
+
+        For an executor that `ends_what_runs`: the run is closed with ``on_close="wait"``, and waits for an
+        answer. In the runner's actor.
         """
 
     def kill(self, batch: Batch) -> bool | None:

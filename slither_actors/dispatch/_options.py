@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -18,7 +19,7 @@ from slither_actors.item import Item
 from slither_actors.policy import CircuitBreaker, Halt, Policy, policy
 from slither_actors.pool._options import affinity_word
 
-__all__ = ["DispatchOptions", "RunOptions"]
+__all__ = ["DispatchOptions", "RunOptions", "check_together"]
 
 _true_or_function = Rule(
     "allowed are True, a function, and None",
@@ -111,6 +112,17 @@ class DispatchOptions:
         """Check what the converters of attrs cannot name."""
         self.make_executor()
         self.make_batcher()
+
+
+def check_together(checked: DispatchOptions, given: Mapping[str, Any], where: str) -> None:
+    """Refuse what was given and would not count beside other options."""
+    if checked.strategy is not None and "batch_size" in given:
+        problem = "is for the default strategy; with another one, which has its own, allowed is none"
+        raise OptionError("batch_size", problem, where=where)
+    if isinstance(checked.executor, Executor) and "pool" in given:
+        executor = type(checked.executor).__name__
+        problem = f"is for a callable or a name; {executor} has its own, allowed is none"
+        raise OptionError("pool", problem, where=where)
 
 
 @attrs.frozen(kw_only=True)

@@ -51,7 +51,7 @@ class _Past:
     """What became of the earlier attempts of a batch."""
 
     began_at: float
-    """When the first one began, by `time.monotonic`."""
+    """When the first one began, or was refused by an open circuit, by `time.monotonic`."""
 
     kills: list[WorkerCrashError] = attrs.field(factory=list)
 
@@ -214,13 +214,14 @@ class BatchOutcomes(ProducerConsumer):
     def _may_retry(self, batch: Batch, policy: Retry, error: BaseException) -> bool:
         """Arrange another attempt, if there is to be one."""
         past = self._pasts.get(batch.ref)
-        elapsed = 0.0 if past is None else time.monotonic() - past.began_at
         if isinstance(error, CircuitOpenError):
-            wait = self._circuit.next_trial()
-            if policy.max_time is not None and elapsed + wait >= policy.max_time:
+            if past is None:  # its time runs from when it might have been tried
+                self._pasts[batch.ref] = _Past(batch.started_at)
+            if self._is_too_late(batch, policy):
                 return False
             self._wait_for_circuit(batch)
             return True
+        elapsed = 0.0 if past is None else time.monotonic() - past.began_at
         if self._options.poison_after == 1 and isinstance(error, WorkerCrashError):
             return False
         delay = retry_delay(policy, batch.attempt, random.random())
@@ -243,10 +244,13 @@ class BatchOutcomes(ProducerConsumer):
         """Whether the circuit does not let the batch pass; then it is answered."""
         if self._circuit.allows():
             return False
-        self._refused += 1
-        # As a message, like the answer of an executor: the pump that called us goes on.
-        batch.fail(self._circuit.refusal(batch.name))
+        self._turn_away(batch)
         return True
+
+    def _turn_away(self, batch: Batch) -> None:
+        self._refused += 1
+        # As a message, like the answer of an executor: who called us goes on.
+        batch.fail(self._circuit.refusal(batch.name))
 
     def _wait_for_circuit(self, batch: Batch) -> None:
         """Hold the batch until the circuit lets it pass. That costs no attempt."""
@@ -270,8 +274,27 @@ class BatchOutcomes(ProducerConsumer):
                 self._tell_started(batch)
                 self._send(batch)
             else:
+                self._refuse_late()
                 self._await_trial()
                 return
+
+    def _refuse_late(self) -> None:
+        """Answer what waits for the circuit and may not wait until it is tried again."""
+        policy, waiting = self._options.on_error, list(self._barred)
+        self._barred.clear()
+        for batch in waiting:
+            if self.waits_for(batch) and isinstance(policy, Retry) and self._is_too_late(batch, policy):
+                self._tell_started(batch)
+                self._turn_away(batch)
+            else:
+                self._barred.append(batch)
+
+    def _is_too_late(self, batch: Batch, policy: Retry) -> bool:
+        """Whether the circuit opens too late for the batch."""
+        if policy.max_time is None:
+            return False
+        opens_at = time.monotonic() + self._circuit.next_trial()
+        return opens_at - self._pasts[batch.ref].began_at >= policy.max_time
 
     # -- telling --------------------------------------------------------------------
 

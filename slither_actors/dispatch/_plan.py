@@ -6,18 +6,17 @@ import sys
 from collections.abc import AsyncIterable, Iterable, Mapping, Sized
 from typing import Any
 
-from slither_actors.config import build
+from slither_actors.config import build, shown
 from slither_actors.context import Context
 from slither_actors.dispatch._async_source import AsyncItemSource
 from slither_actors.dispatch._async_stream import AsyncOutlet
 from slither_actors.dispatch._link import RunLink
-from slither_actors.dispatch._options import RunOptions
+from slither_actors.dispatch._options import RunOptions, check_together
 from slither_actors.dispatch._progress import progress_teller
 from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.dispatch._source import ItemSource
 from slither_actors.dispatch._topology import RunPlan, StagePlan
-from slither_actors.dispatch.executor import Executor
 from slither_actors.dispatch.strategy import FixedBatch
 from slither_actors.errors import DispatchError, OptionError
 from slither_actors.item import Item
@@ -34,12 +33,7 @@ Items = Iterable[Any] | AsyncIterable[Any]
 def dispatch_options(executor: Any, options: Mapping[str, Any], where: str) -> RunOptions:
     """Check the options of a run."""
     checked = build(RunOptions, {"executor": executor, **options}, where=where)
-    if checked.strategy is not None and "batch_size" in options:
-        problem = "is for the default strategy; with another one, which has its own, allowed is none"
-        raise OptionError("batch_size", problem, where=where)
-    if isinstance(executor, Executor) and "pool" in options:
-        problem = f"is for a callable or a name; {type(executor).__name__} has its own, allowed is none"
-        raise OptionError("pool", problem, where=where)
+    check_together(checked, options, where)
     if checked.insights is True and not where.endswith("stream"):
         problem = "is True, and nobody could ask for them; allowed are a function that takes them, and None"
         raise OptionError("insights", problem, where=where)
@@ -49,7 +43,7 @@ def dispatch_options(executor: Any, options: Mapping[str, Any], where: str) -> R
 def checked_items(items: Any, where: str) -> Items:
     """Refuse what is no iterable of payloads."""
     if isinstance(items, (str, bytes)) or not isinstance(items, (Iterable, AsyncIterable)):
-        problem = f"is {items!r:.200}; allowed is an iterable of payloads, or an async one"
+        problem = f"is {shown(items)}; allowed is an iterable of payloads, or an async one"
         raise OptionError("items", problem, where=where)
     if not isinstance(items, Iterable) and not where.startswith("dispatch.a") and running_loop() is not None:
         name = where.removeprefix("dispatch.")
@@ -99,9 +93,17 @@ def dispatch_plan(
         link=link,
         demand=_MAX_DEMAND if collect_all else min(options.batch_size * options.max_in_flight, _MAX_DEMAND),
         collect=collect_all,
-        progress=progress_teller(options.progress, len(items) if isinstance(items, Sized) else None),
+        progress=None if options.progress is None else progress_teller(options.progress, _length(items)),
         insights=options.insights,
     )
+
+
+def _length(items: Items) -> int | None:
+    """How many items there are, if that can be said before they are read."""
+    try:
+        return len(items) if isinstance(items, Sized) else None
+    except Exception:  # noqa: BLE001 - the user's; a loader over a stream has the method, and raises
+        return None
 
 
 def dispatch_error(halted: Halted, partial: list[Item]) -> DispatchError:

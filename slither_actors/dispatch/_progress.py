@@ -49,8 +49,10 @@ class ProgressTeller:
         meter.add(count)
         now = self._clock()
         if now >= self._due:
-            self._due = now + _SECONDS_BETWEEN
             self._report(meter.report(now))
+            # A function that takes its time gets no more than half of the run's.
+            after = self._clock()
+            self._due = after + max(_SECONDS_BETWEEN, after - now)
 
     def end(self) -> None:
         """The run has ended: tell it for the last time."""

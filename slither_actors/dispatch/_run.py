@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from slither_actors.config import shown
 from slither_actors.dispatch._options import RunOptions
 from slither_actors.dispatch._plan import (
     Items,
@@ -76,10 +77,10 @@ def call_batch(items: Iterable[Any], *, executor: Any, **options: Any) -> list[I
     for name in _NOT_FOR_ONE_BATCH & options.keys():
         raise OptionError(name, "has no meaning for one batch", where="dispatch.call_batch")
     checked = dispatch_options(executor, options, "dispatch.call_batch")
-    given = checked_items(items, "dispatch.call_batch")
-    if not isinstance(given, Iterable):
-        raise OptionError("items", f"is {items!r:.200}; allowed is an iterable", where="dispatch.call_batch")
-    batch = list(given)
+    if not isinstance(items, Iterable):
+        raise OptionError("items", f"is {shown(items)}; allowed is an iterable", where="dispatch.call_batch")
+    checked_items(items, "dispatch.call_batch")
+    batch = list(items)
     if not batch:
         return []
     checked = attrs.evolve(checked, batch_size=len(batch), max_in_flight=1)

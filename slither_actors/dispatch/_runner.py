@@ -146,6 +146,9 @@ class DispatchRunner(BatchOutcomes):
         if hasattr(self, "_running"):
             self._take_back(-1, kill=self._kills)
             self._end_outcomes()
+            if self._winding_up is not None and self._executor.ends_what_runs:
+                for batch in self._winding_up.unanswered:  # it has lasted too long
+                    self._withdraw(batch)
         if self._opened:
             try:
                 self._executor.close()
@@ -187,6 +190,8 @@ class DispatchRunner(BatchOutcomes):
         else:
             running = [batch for batch in self._running.values() if batch.started_at]
             self._running.clear()
+            for batch in reversed(running):
+                self._executor.take_back(batch)
         self._winding_up = WindUp(supervisor, running)
 
     def statistics(self) -> DispatchStatistics:

@@ -11,6 +11,7 @@ a thousand were asked for, and a quick input is passed on in lists.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -106,7 +107,7 @@ class ItemSource(Producer):
 
     def _emit_next(self, container: Iterator[Any], demand: int) -> None:
         try:
-            items = list(islice(container, demand))
+            items = list(islice(container, min(demand, sys.maxsize)))
         except RuntimeError as error:  # a set or dict that somebody changed
             self._fail(error)
             return

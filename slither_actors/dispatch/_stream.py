@@ -165,6 +165,8 @@ class RunStream(Iterator[Item]):
         self._arrival = None
         if self._started:
             close_run(self._plan.link)
+        else:
+            self._plan.link.close()  # another thread may be about to start it
         if self._finalizer is not None:
             self._finalizer.detach()
 

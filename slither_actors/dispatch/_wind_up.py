@@ -28,6 +28,11 @@ class WindUp:
         self._open = {id(batch): batch for batch in batches}
         self._tell()
 
+    @property
+    def unanswered(self) -> list[Batch]:
+        """What it waits for."""
+        return list(self._open.values())
+
     def answered(self, batch: Batch) -> None:
         """An answer has come; whose, does not matter."""
         if self._open.pop(id(batch), None) is not None:

@@ -22,6 +22,7 @@ from slither_actors.dispatch import (
     PoolExecutor,
     ThreadExecutor,
 )
+from slither_actors.dispatch._options import check_together
 from slither_actors.errors import OptionError
 from slither_actors.item import Item
 from slither_actors.outcome import RouteTo
@@ -290,6 +291,7 @@ class WorkerStage(StageDeclaration):
         own_policy = options.get("on_error")
         given = {name: value for name, value in options.items() if name != "on_error" or value is not None}
         self.dispatch = build(DispatchOptions, {"executor": executor, **given}, where="workers")
+        check_together(self.dispatch, given, "workers")
         self.on_error = None if own_policy is None else self.dispatch.on_error
         self._given = options
 
@@ -349,8 +351,9 @@ def workers(function: Any, /, **options: Any) -> WorkerStage:
     Args:
         function: ``"module:function"``, a callable that workers can import, or an executor. It gets a list
             of payloads and returns as many results.
-        **options: what `dispatch.run` takes: ``pool``, ``batch_size``, ``max_in_flight``, ``ordering``,
-            ``on_error``, ``timeout``, ``strategy``.
+        **options: what `dispatch.run` takes: ``pool``, ``batch_size``, ``batch_timeout``, ``strategy``,
+            ``max_in_flight``, ``ordering``, ``on_error``, ``timeout``, ``affinity``, ``poison_after``,
+            ``breaker``, ``dead_letters``; not what is a run's as a whole.
 
     A mistake is raised by the pipe's class body, as with `stage`.
     """

@@ -280,6 +280,7 @@ TestKeyMachine = KeyMachine.TestCase
         (lambda: FixedBatcher(True), "batch_size"),
         (lambda: WeightedBatcher(0, len), "max_weight"),
         (lambda: WeightedBatcher(math.nan, len), "max_weight"),
+        (lambda: WeightedBatcher(10**400, len), "max_weight"),
         (lambda: WeightedBatcher(1, len, max_items=0), "max_items"),
         (lambda: KeyBatcher(len, 0, 10), "batch_size"),
         (lambda: KeyBatcher(len, 10, 9), "max_pending"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,6 +119,14 @@ def test_one_that_waits_is_checked_as_such() -> None:
         _ = bad.due
     with pytest.raises(StrategyError, match=r"tick\(\) gave out 'what'"):
         bad.tick(1.0, 1)
+    never: Any = checked(due=math.inf, tick=lambda self, now, room: [])
+    with pytest.raises(StrategyError, match="due is inf"):
+        _ = never.due
+    late: Any = checked(due=0.5, tick=lambda self, now, room: [])
+    assert late.tick(1.0, 0) == []
+    assert late.tick(0.4, 1) == []
+    with pytest.raises(StrategyError, match=r"tick\(1.0, 1\) returned no batch, but due is 0.5"):
+        late.tick(1.0, 1)
 
 
 def test_what_is_no_batcher_is_told_by_what_it_lacks() -> None:

@@ -21,7 +21,7 @@ from slither_actors.errors import (
 from slither_actors.policy import CircuitBreaker
 from slither_actors.pool import STATISTICS
 from tests.dispatch import work
-from tests.dispatch.manual import actor, payloads
+from tests.dispatch.manual import SECONDS, actor, in_thread, payloads
 
 ANY = (Exception,)
 
@@ -107,11 +107,35 @@ class TestCircuits:
         [item] = dispatch.run([1], executor=Switch(), breaker=breaker, on_error=policy)
         assert isinstance(item.meta["error"], CircuitOpenError)
 
-    def test_a_run_that_is_left_waits_for_no_circuit(self) -> None:
+    def test_the_limit_of_time_holds_for_what_was_never_tried(self) -> None:
+        """It waits for the circuit as often as it is tried again, but not for longer than that in all."""
+        breaker = CircuitBreaker(failures=1, open_for=0.2, on=ANY)
+        policy = Retry(max_attempts=100, backoff=0.0, jitter=0, max_time=0.5, then="skip")
+        stream = dispatch.stream(
+            range(20), executor=Switch(), breaker=breaker, batch_size=1, max_in_flight=20, on_error=policy
+        )
+        began = time.monotonic()
+        assert all(item.meta["skipped"] for item in stream)
+        assert time.monotonic() - began < 1.5
+
+    @pytest.mark.parametrize("on_close", ["abandon", "wait", "kill"])
+    def test_a_run_that_is_left_waits_for_no_circuit(self, on_close: str) -> None:
         """Its batches go with it."""
+        switch, options = Switch(works=True), {"batch_size": 1, "max_in_flight": 1, "on_close": on_close}
         breaker = CircuitBreaker(failures=1, open_for=60, on=ANY)
-        stream = dispatch.stream([1, 2], executor=Switch(), breaker=breaker, on_error=Retry(max_attempts=9))
-        stream.close()
+        stream = dispatch.stream(
+            range(9), executor=switch, breaker=breaker, on_error=Retry(max_attempts=9, backoff=0.0), **options
+        )
+        next(stream)
+        switch.works = False
+        with in_thread(list, stream) as reading:
+            deadline = time.monotonic() + SECONDS
+            while not stream.statistics()["dispatch"].refused and time.monotonic() < deadline:
+                time.sleep(0.01)
+            began = time.monotonic()
+            stream.close()
+            assert time.monotonic() - began < 5
+            reading.result(SECONDS)
 
     @pytest.mark.parametrize("value", [True, 3, "on", CircuitBreaker])
     def test_a_wrong_breaker_is_refused(self, value: Any) -> None:

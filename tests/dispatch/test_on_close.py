@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import os
+import queue
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from slither_actors import dispatch
-from slither_actors.dispatch import Batch, InlineExecutor
+from slither_actors.dispatch import AsyncExecutor, Batch, InlineExecutor
 from slither_actors.errors import OptionError
 from tests.dispatch.manual import SECONDS, Manual, actors_of_runs, in_thread
 from tests.pool import work
@@ -147,6 +149,60 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+class Gate:
+    """A coroutine function whose first batches pass; the next waits until it is opened."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.cancelled: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    async def pass_on(self, batch: list[int]) -> list[int]:
+        self.begun.put(batch[0])
+        try:
+            while batch[0] and not self.open.is_set():
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.cancelled.put(batch[0])
+            raise
+        return batch
+
+
+@pytest.mark.usefixtures("application")
+def test_an_async_executor_waits_for_what_has_begun_only() -> None:
+    """A batch that waits for its place in the loop is taken back, and never begins."""
+    gate = Gate()
+    executor = AsyncExecutor(gate.pass_on, concurrency=1)
+    stream = dispatch.stream(range(100), executor=executor, batch_size=1, max_in_flight=5, on_close="wait")
+    next(stream)
+    assert [gate.begun.get(timeout=SECONDS) for _ in range(2)] == [0, 1]
+    with in_thread(stream.close) as closing:
+        deadline = time.monotonic() + SECONDS
+        while executor.statistics().queued and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert not closing.done()
+        gate.open.set()
+        closing.result(SECONDS)
+    assert gate.begun.empty()
+    assert gate.cancelled.empty()
+
+
+@pytest.mark.usefixtures("application")
+def test_an_async_batch_that_lasts_too_long_is_cancelled() -> None:
+    """Also if another run keeps the executor's loop alive."""
+    gate = Gate()
+    executor = AsyncExecutor(gate.pass_on)
+    with dispatch.stream([0, 0], executor=executor, batch_size=1, max_in_flight=1) as other:
+        next(other)
+        options: dict[str, Any] = {"on_close": "wait", "close_timeout": 0.1}
+        stream = dispatch.stream([0, 1, 2], executor=executor, batch_size=1, max_in_flight=3, **options)
+        next(stream)
+        while gate.begun.get(timeout=SECONDS) != 2:
+            continue
+        stream.close()
+        assert {gate.cancelled.get(timeout=SECONDS) for _ in range(2)} == {1, 2}
 
 
 @pytest.mark.usefixtures("workers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -112,3 +113,52 @@ def test_a_pool_that_is_not_there_is_named() -> None:
     with pytest.raises(DispatchError, match="there is no pool 'gpu'") as caught:
         dispatch.run([1], executor=FunctionExecutor("math:sqrt", pool="gpu"))
     assert isinstance(caught.value.reason, PoolError)
+
+
+async def nothing() -> Any:
+    """An async iterable."""
+    yield 1
+
+
+def test_one_batch_is_no_async_iterable() -> None:
+    """That is said, and no function is named that does not exist."""
+
+    async def call() -> None:
+        dispatch.call_batch(nothing(), executor=inline)
+
+    for way in (lambda: dispatch.call_batch(nothing(), executor=inline), lambda: asyncio.run(call())):
+        with pytest.raises(OptionError, match="allowed is an iterable$"):
+            way()
+
+
+@pytest.mark.usefixtures("application")
+def test_an_input_may_not_know_its_length() -> None:
+    """As a loader over a stream, which has the method and raises."""
+
+    class Loader:
+        def __len__(self) -> int:
+            raise TypeError("a stream has no length")
+
+        def __iter__(self) -> Any:
+            return iter([1, 2])
+
+    reports: list[Any] = []
+    assert len(dispatch.run(Loader(), executor=inline, progress=reports.append)) == 2
+    assert reports[-1].total is None
+
+
+def test_what_cannot_be_shown_is_refused_all_the_same() -> None:
+    """The error is about the option."""
+
+    class Hidden:
+        def __repr__(self) -> str:
+            raise ValueError("no")
+
+    with pytest.raises(OptionError, match="allowed is an iterable"):
+        dispatch.run(Hidden(), executor=inline)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("application")
+def test_a_window_may_be_larger_than_anything() -> None:
+    """As for "no limit"."""
+    assert len(dispatch.run(range(3), executor=inline, batch_size=10**12, max_in_flight=10**12)) == 3

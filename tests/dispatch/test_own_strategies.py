@@ -10,7 +10,7 @@ from slither_actors import Item, dispatch
 from slither_actors.core import FixedBatcher
 from slither_actors.dispatch import InlineExecutor
 from slither_actors.errors import DispatchError, OptionError, StrategyError
-from tests.dispatch.manual import actors_of_runs, payloads
+from tests.dispatch.manual import SECONDS, Manual, actors_of_runs, double, in_thread, payloads
 
 pytestmark = pytest.mark.usefixtures("application")
 
@@ -87,3 +87,42 @@ def test_a_strategy_that_makes_no_batcher_is_refused_at_the_call() -> None:
         OptionError, match=r"is Empty, whose batcher\(\) returned \[\], which has no method 'add'"
     ):
         dispatch.run([1], executor=sizes, strategy=Empty())
+
+
+def test_a_strategy_may_use_its_list_again() -> None:
+    """A batch that waits for room is not changed by what the strategy does with its list later."""
+
+    class Again:
+        def __init__(self) -> None:
+            self.held: list[Item] = []
+            self.given = False
+
+        def batcher(self) -> Any:
+            return self
+
+        @property
+        def pending(self) -> int:
+            return 0 if self.given else len(self.held)
+
+        def add(self, items: Any) -> Any:
+            if self.given:
+                self.held.clear()
+            self.held += items
+            self.given = True
+            return [self.held]
+
+        def flush(self) -> Any:
+            return []
+
+        def wanted(self, room: int) -> int:
+            return 1
+
+    with Manual() as manual:
+        executor = manual
+        stream = dispatch.stream(range(3), executor=executor, strategy=Again(), max_in_flight=3)
+        with in_thread(list, stream) as reading:
+            batches = manual.take(3)
+            assert [batch.payloads for batch in batches] == [[0], [1], [2]]
+            for batch in batches:
+                double(batch)
+            assert payloads(reading.result(SECONDS)) == [0, 2, 4]

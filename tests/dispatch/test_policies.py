@@ -40,7 +40,7 @@ def test_a_failure_ends_the_run_with_what_precedes_it() -> None:
     assert error.__cause__ is error.reason
     assert error.batch == "batch 2 of dispatch"
     assert payloads(error.partial_results) == [0, 2, 4, 6]
-    assert "batch 2 of dispatch: 5" in str(error)
+    assert "batch 2 of dispatch: ValueError: 5" in str(error)
 
 
 def test_a_failure_waits_for_its_turn() -> None:

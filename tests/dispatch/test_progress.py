@@ -66,6 +66,23 @@ def test_it_is_told_a_few_times_a_second_at_most() -> None:
     assert reports[50].eta == pytest.approx((1000 - reports[50].done) / 100)
 
 
+def test_a_slow_function_gets_half_of_the_time() -> None:
+    """It is called again after as long as it took."""
+    now = [0.0]
+    reports = []
+
+    def tell(report: Any) -> None:
+        reports.append(report)
+        now[0] += 3.0
+
+    teller = ProgressTeller(tell, 1000, clock=lambda: now[0])
+    teller.begin()
+    for _ in range(60):
+        now[0] += 0.1
+        teller.add(1)
+    assert len(reports) == 2
+
+
 def test_a_function_that_fails_is_called_no_more(caplog: pytest.LogCaptureFixture) -> None:
     """And harms nobody."""
     calls: list[Any] = []

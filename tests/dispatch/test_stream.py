@@ -221,3 +221,14 @@ def test_items_are_not_kept_back_behind_a_slow_one(monkeypatch: pytest.MonkeyPat
         if len(got) == 3:
             seen.set()
     assert got == list(range(8))
+
+
+@pytest.mark.usefixtures("application")
+def test_a_stream_that_is_closed_while_it_is_started_ends() -> None:
+    """A thread that was just about to start it does not wait for ever."""
+    with Manual() as manual:
+        stream = dispatch.stream(itertools.count(), executor=manual)
+        stream.close()
+        stream._closed = False  # the other thread had looked before
+        with in_thread(list, stream) as reading, pytest.raises(DispatchError):
+            reading.result(SECONDS)

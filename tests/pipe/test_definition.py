@@ -9,7 +9,21 @@ from typing import Any
 
 import pytest
 
-from slither_actors import Context, Item, Pipe, Retry, Route, Stage, Store, router, stage, view, workers
+from slither_actors import (
+    Context,
+    InlineExecutor,
+    Item,
+    Pipe,
+    Retry,
+    Route,
+    Stage,
+    Store,
+    router,
+    stage,
+    view,
+    workers,
+)
+from slither_actors.dispatch import FixedBatch
 from slither_actors.errors import OptionError, PipeDefinitionError
 
 
@@ -57,6 +71,16 @@ def worker_option_out_of_range() -> None:
 def worker_target_without_function() -> None:
     class P(Pipe):
         predict = workers("module")
+
+
+def worker_batch_size_beside_a_strategy() -> None:
+    class P(Pipe):
+        predict = workers("module:function", batch_size=3, strategy=FixedBatch(4))
+
+
+def worker_pool_beside_an_executor() -> None:
+    class P(Pipe):
+        predict = workers(InlineExecutor(len), pool="gpu")
 
 
 def worker_context() -> None:
@@ -244,6 +268,11 @@ def stage_named_as_the_source() -> None:
             r"P\.predict: .*'max_in_flight' is 0; allowed is an integer of at least 1",
         ),
         (worker_target_without_function, r"P\.predict: .*'module'; allowed .*module:function"),
+        (
+            worker_batch_size_beside_a_strategy,
+            r"P\.predict: .*'batch_size' is for the default strategy",
+        ),
+        (worker_pool_beside_an_executor, r"P\.predict: .*'pool' is for a callable or a name"),
         (worker_context, r"P\.predict: option 'context' is not for a stage"),
         (unknown_stage_option, r"P\.prepare: .*'onerror' is unknown; did you mean 'on_error'"),
         (bad_policy, r"P\.prepare: .*'on_error' is 'skp'; allowed are 'skip', 'halt'"),
