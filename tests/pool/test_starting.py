@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import resource
 import time
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 
 from slither_actors.errors import StartError, WorkerStartError
 from slither_actors.pool import Pool
+from slither_actors.pool._process import WorkerProcess
 from tests.pool import work
 from tests.pool.asking import asking, until
 
@@ -88,3 +93,34 @@ def test_a_broken_start_of_one_slot_does_not_fail_the_others(
         jobs = [asker.submit(work.increment, [n]) for n in range(20)]
         asker.wait(*jobs)
         assert [job.error for job in jobs] == [None] * 20
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_start_that_runs_out_of_descriptors_leaves_none_open(method: str) -> None:
+    """However many there are: those of multiprocessing, which loses a pipe, included (X18)."""
+    with asking(start_method=method) as asker:  # what is started once runs
+        asker.run(work.increment, [1])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as fillers:
+        while len(numbers := descriptors()) <= max(numbers):  # no number is free below the highest one
+            fillers.callback(os.close, os.dup(1))
+        before, failures, started = descriptors(), 0, 0
+        while started < 2:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + failures + started, hard))
+            try:
+                process = WorkerProcess("tests", 0, method, logging=True)
+            except OSError as error:
+                assert error.errno == errno.EMFILE  # noqa: PT017 - it may or may not be raised
+                failures += 1
+            else:
+                started += 1
+                process.close()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert descriptors() == before, failures
+        assert 10 < failures < 40
+
+
+def descriptors() -> set[int]:
+    """Those that are open, and the next one, by which they are listed."""
+    return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208
