@@ -250,7 +250,7 @@ class WorkerProcess:
 
 
 _NEEDED_TO_START: Final = 10
-"""A socket and two pipes, and as much again where the fork server or the resource tracker has to be started."""
+"""A socket and two pipes, and as much again where multiprocessing starts a server of its own."""
 
 
 def _require_descriptors(fd: int) -> None:

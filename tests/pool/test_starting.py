@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from slither_actors.pool import Pool
 from slither_actors.pool._process import WorkerProcess
 from tests.pool import work
 from tests.pool.asking import asking, until
+from tests.search_path import SEARCH_PATH
 
 
 def start_failure(**options: object) -> WorkerStartError:
@@ -32,6 +36,43 @@ def test_a_pool_whose_workers_die_at_start_does_not_start(method: str) -> None:
     error = start_failure(init=work.die_at_start, start_method=method)
     assert "it ended itself with exit status 13" in str(error)
     assert "about to die" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "said"),
+    [
+        ("/no/such/python", "its interpreter cannot be run"),
+        ("/bin/false", "it ended itself with exit status 1"),
+    ],
+)
+def test_an_interpreter_that_is_none(interpreter: str, said: str) -> None:
+    """Whether it cannot be run or ends at once: an error that says so, and one try for each worker (X12)."""
+    program = f"""
+import multiprocessing, multiprocessing.spawn, sys
+from slither_actors import Application
+from slither_actors.errors import WorkerStartError
+from slither_actors.pool import _staff
+tries, original = [], _staff.WorkerProcess
+_staff.WorkerProcess = lambda *a, **k: (tries.append(1), original(*a, **k))[1]
+multiprocessing.set_executable({interpreter!r})
+try:
+    with Application(pools={{"default": {{"workers": 2, "start_method": "spawn"}}}}):
+        print("it has started")
+except WorkerStartError as error:
+    print(len(tries), error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert re.match(f"2 pool 'default': worker of slot [01] did not start: .*({said})", done.stdout), (
+        done.stdout,
+        done.stderr,
+    )
 
 
 def test_an_init_hook_that_raises_is_told_with_its_traceback() -> None:
