@@ -88,7 +88,8 @@ def _exit_text(exitcode: int | None, *, started: bool) -> str:
     if exitcode == 0 and started:
         return "it ended itself with status 0: the code called os._exit(0), or a library called exit()"
     if exitcode == 255:  # also what multiprocessing reports when its fork server is gone
-        return "it ended with exit status 255, or the fork server that had started it was killed"
+        others = "" if started else "its interpreter cannot be run, or "
+        return f"it ended with exit status 255, or {others}the fork server that had started it was killed"
     return f"it ended itself with exit status {exitcode}"
 
 

@@ -129,9 +129,9 @@ class WorkerProcess:
         self._process: Any = None
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             ours.callback(self.close)
+            theirs.callback(outputs.close_worker_ends)
             self.sock, worker_end = socket.socketpair()
             theirs.callback(worker_end.close)
-            theirs.callback(outputs.close_worker_ends)
             self.board = Board.create()
             theirs.callback(self.board.close_fd)
             worker_segments = None
@@ -152,6 +152,7 @@ class WorkerProcess:
                 if not preload:
                     _prepare_fork_server(context)
                 theirs.enter_context(started_by(preload, start_timeout))
+            _require_descriptors(self.board.fd)
             with _sigint_blocked(method == "spawn"), _unimportable_main_hidden():
                 process.start()
             # multiprocessing would join it at exit, and poll it whenever any process is started. At
@@ -247,6 +248,23 @@ class WorkerProcess:
         self._process = None
         with contextlib.suppress(OSError):
             self._close_descriptors()
+
+
+_NEEDED_TO_START: Final = 10
+"""A socket and two pipes, and as much again where multiprocessing starts a server of its own."""
+
+
+def _require_descriptors(fd: int) -> None:
+    """Fail before multiprocessing does: its client of the fork server loses a pipe with each failure.
+
+    A pool tries again, and what is lost each time would make a shortage that passes one that stays.
+
+    Raises:
+        OSError: out of descriptors.
+    """
+    with contextlib.ExitStack() as spare:
+        for _ in range(_NEEDED_TO_START):
+            spare.callback(os.close, os.dup(fd))
 
 
 def _prepare_fork_server(context: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -61,6 +63,7 @@ def options_for(chance: random.Random) -> dict[str, Any]:
         "on_error": chance.choice([last, retry]),
         "poison_after": chance.choice([1, 2, None]),
         "breaker": chance.choice([None, CircuitBreaker(), CircuitBreaker(failures=2, open_for=0.05)]),
+        "on_close": chance.choice(["abandon", "abandon", "wait", "kill"]),
         "affinity": chance.choice(["hint", "hint", "strict_queue", "strict_fail_fast"]),
     }
 
@@ -94,6 +97,18 @@ def test_every_item_has_one_outcome_while_workers_are_killed(seed: int) -> None:
                 thread.join()
     if failures:
         raise failures[0]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_every_item_has_one_outcome_for_minutes() -> None:
+    """As above, again and again; a failure has the seed."""
+    end = time.monotonic() + 600
+    for seed in itertools.count(1000):
+        print(f"seed {seed}")
+        test_every_item_has_one_outcome_while_workers_are_killed(seed)
+        if time.monotonic() > end:
+            return
 
 
 def run_and_check(options: dict[str, Any], payloads: list[str], leave_after: int | None) -> None:

@@ -18,6 +18,8 @@ from tests.pool.asking import asking
         ("plain", "builtins.ValueError", "bad value", ValueError),
         ("two arguments", "tests.pool.work.TwoArgumentsError", "five", None),
         ("lock", "tests.pool.work.LockedError", "holds a lock", None),
+        ("socket", "tests.pool.work.ConnectedError", "holds a socket", None),
+        ("far module", "only_the_worker_has_it.FarError", "from afar", None),
         (
             "silent",
             "tests.pool.work.SilentError",

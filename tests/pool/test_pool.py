@@ -411,7 +411,7 @@ def test_stopping_does_not_wait_for_a_worker_that_hangs() -> None:
 
 def test_submitting_while_the_pool_stops(tmp_path: Path) -> None:
     """Every batch comes back, with results or an error, however it races with the end."""
-    for _ in range(20):
+    for _ in range(25):
         with asking() as asker:
             stopper = threading.Thread(target=asker.pool.stop)
             jobs = [asker.submit(work.increment, [1]) for _ in range(20)]

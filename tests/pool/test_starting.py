@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import re
+import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,8 +16,10 @@ import pytest
 
 from slither_actors.errors import StartError, WorkerStartError
 from slither_actors.pool import Pool
+from slither_actors.pool._process import WorkerProcess
 from tests.pool import work
 from tests.pool.asking import asking, until
+from tests.search_path import SEARCH_PATH
 
 
 def start_failure(**options: object) -> WorkerStartError:
@@ -27,6 +36,43 @@ def test_a_pool_whose_workers_die_at_start_does_not_start(method: str) -> None:
     error = start_failure(init=work.die_at_start, start_method=method)
     assert "it ended itself with exit status 13" in str(error)
     assert "about to die" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "said"),
+    [
+        ("/no/such/python", "its interpreter cannot be run"),
+        ("/bin/false", "it ended itself with exit status 1"),
+    ],
+)
+def test_an_interpreter_that_is_none(interpreter: str, said: str) -> None:
+    """Whether it cannot be run or ends at once: an error that says so, and one try for each worker (X12)."""
+    program = f"""
+import multiprocessing, multiprocessing.spawn, sys
+from slither_actors import Application
+from slither_actors.errors import WorkerStartError
+from slither_actors.pool import _staff
+tries, original = [], _staff.WorkerProcess
+_staff.WorkerProcess = lambda *a, **k: (tries.append(1), original(*a, **k))[1]
+multiprocessing.set_executable({interpreter!r})
+try:
+    with Application(pools={{"default": {{"workers": 2, "start_method": "spawn"}}}}):
+        print("it has started")
+except WorkerStartError as error:
+    print(len(tries), error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert re.match(f"2 pool 'default': worker of slot [01] did not start: .*({said})", done.stdout), (
+        done.stdout,
+        done.stderr,
+    )
 
 
 def test_an_init_hook_that_raises_is_told_with_its_traceback() -> None:
@@ -88,3 +134,34 @@ def test_a_broken_start_of_one_slot_does_not_fail_the_others(
         jobs = [asker.submit(work.increment, [n]) for n in range(20)]
         asker.wait(*jobs)
         assert [job.error for job in jobs] == [None] * 20
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_start_that_runs_out_of_descriptors_leaves_none_open(method: str) -> None:
+    """However many there are: those of multiprocessing, which loses a pipe, included (X18)."""
+    with asking(start_method=method) as asker:  # what is started once runs
+        asker.run(work.increment, [1])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as fillers:
+        while len(numbers := descriptors()) <= max(numbers):  # no number is free below the highest one
+            fillers.callback(os.close, os.dup(1))
+        before, failures, started = descriptors(), 0, 0
+        while started < 2:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + failures + started, hard))
+            try:
+                process = WorkerProcess("tests", 0, method, logging=True)
+            except OSError as error:
+                assert error.errno == errno.EMFILE  # noqa: PT017 - it may or may not be raised
+                failures += 1
+            else:
+                started += 1
+                process.close()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert descriptors() == before, failures
+        assert 10 < failures < 40
+
+
+def descriptors() -> set[int]:
+    """Those that are open, and the next one, by which they are listed."""
+    return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,20 @@ class LockedError(Exception):
         self.lock = threading.Lock()
 
 
+class ConnectedError(Exception):
+    def __init__(self) -> None:
+        super().__init__("holds a socket")
+        self.sock = socket.socket()
+
+
+def _raise_of_a_module_that_only_the_worker_has() -> None:
+    module = types.ModuleType("only_the_worker_has_it")
+    error = type("FarError", (Exception,), {"__module__": module.__name__})
+    module.FarError = error  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    raise error("from afar")
+
+
 class SilentError(Exception):
     def __str__(self) -> str:
         msg = "no text"
@@ -263,6 +278,8 @@ RAISES = {
     "plain": lambda: _raise(ValueError("bad value")),
     "two arguments": lambda: _raise(TwoArgumentsError(5, "five")),
     "lock": lambda: _raise(LockedError()),
+    "socket": lambda: _raise(ConnectedError()),
+    "far module": _raise_of_a_module_that_only_the_worker_has,
     "silent": lambda: _raise(SilentError()),
     "chained": _chained,
     "group": lambda: _raise(ExceptionGroup("several", [ValueError("a"), TypeError("b")])),

@@ -1,6 +1,7 @@
 """Fault injection against the actors: what is promised still holds when everything goes wrong at once.
 
-The cases are numbered X30 to X48; here is where each is tested. Stages, stores and the signals that end a
+The cases are numbered X30 to X48; here is where each is tested. X01 to X30 are about worker processes and the
+end of programs, see ``docs/faults.md``. Stages, stores and the signals that end a
 program have tests of their own.
 
 ===  ==================================================================================================

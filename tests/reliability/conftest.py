@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +56,22 @@ def program() -> Callable[..., Program]:
         return Program(prelude + textwrap.dedent(body), timeout=timeout, code=code, arguments=arguments)
 
     return run
+
+
+@pytest.fixture
+def perform_of(
+    program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], Callable[..., Program]]]:
+    """Run a function of a module beside this one as a program with a place of its own for temporary files."""
+
+    def of(module: str) -> Callable[..., Program]:
+        def run(name: str, *arguments: object, **options: Any) -> Program:
+            body = f"from tests.reliability import {module}\n{module}.{name}(*{arguments!r})"
+            return program(body, **options)
+
+        return run
+
+    # Not in `tmp_path`: the fork server has a socket there, whose path may have a hundred characters.
+    with tempfile.TemporaryDirectory() as place:
+        monkeypatch.setenv("TMPDIR", place)
+        yield of
