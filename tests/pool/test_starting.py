@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -88,3 +90,21 @@ def test_a_broken_start_of_one_slot_does_not_fail_the_others(
         jobs = [asker.submit(work.increment, [n]) for n in range(20)]
         asker.wait(*jobs)
         assert [job.error for job in jobs] == [None] * 20
+
+
+def test_a_worker_imports_little_before_it_is_ready() -> None:
+    """Half of the start of a spawned worker was the import of modules that most never use."""
+    program = (
+        "import sys, multiprocessing.spawn\n"
+        "before = set(sys.modules)\n"
+        "import slither_actors.pool._worker, slither_actors.pool._inherited\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    assert "slither_actors.pool._board" in found
+    assert not {"attr", "attrs", "dataclasses", "inspect", "pathlib", "slither_actors.core"}.intersection(
+        found
+    )
+    assert "slither_actors.context" not in found
+    assert len([name for name in found if name.startswith("slither_actors.pool.")]) <= 20
