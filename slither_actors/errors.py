@@ -9,9 +9,10 @@ the original as ``__cause__`` where it survived the trip.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from slither_actors.postmortem import Postmortem
+if TYPE_CHECKING:
+    from slither_actors.postmortem import Postmortem
 
 __all__ = [
     "AbandonedError",

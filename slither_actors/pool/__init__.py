@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slither_actors.pool._adapter import command, command_target, unknown_command
     from slither_actors.pool._calls import AnswerCalls, CallRequest
+    from slither_actors.pool._function import adapt, context_style
     from slither_actors.pool._job import Job
     from slither_actors.pool._options import PoolOptions
     from slither_actors.pool._pool import COMMANDS, Pool
     from slither_actors.pool._pool_ref import STATISTICS, PoolRef
     from slither_actors.pool._segments import SegmentStatistics
     from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
-    from slither_actors.pool._target import Target, adapt, context_style
+    from slither_actors.pool._target import Target
     from slither_actors.pool._worker import Worker, WorkerViews, current_worker, in_worker
 
 __all__ = [
@@ -58,10 +59,10 @@ _HOMES = {
     "Target": "_target",
     "Worker": "_worker",
     "WorkerViews": "_worker",
-    "adapt": "_target",
+    "adapt": "_function",
     "command": "_adapter",
     "command_target": "_adapter",
-    "context_style": "_target",
+    "context_style": "_function",
     "current_worker": "_worker",
     "in_worker": "_worker",
     "unknown_command": "_adapter",

@@ -13,7 +13,8 @@ from typing import Any, Final, TypeVar, overload
 
 from slither_actors.config import did_you_mean, seconds_or_none, shown
 from slither_actors.errors import OptionError, TargetError, class_name, safe_text
-from slither_actors.pool._target import Target, load_target, refuse_lazy
+from slither_actors.pool._function import load_target, refuse_lazy
+from slither_actors.pool._target import Target
 
 __all__ = ["Adapter", "adapter_target", "command", "command_target", "install", "unknown_command"]
 

@@ -19,9 +19,7 @@ import os
 import struct
 import threading
 import time
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 __all__ = ["Board", "Phase", "Reading"]
 
@@ -46,8 +44,7 @@ class Phase(enum.IntEnum):
     RUNNING = 2
 
 
-@attrs.frozen
-class Reading:
+class Reading(NamedTuple):
     """What the board says at one moment."""
 
     ref: int

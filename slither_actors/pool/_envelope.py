@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 from slither_actors.pool._wire import WireError
 
@@ -31,8 +29,7 @@ _INLINE_ALIGNMENT: Final = 16
 """Where they begin in a frame: the memory of a frame is itself aligned no better."""
 
 
-@attrs.frozen
-class Head:
+class Head(NamedTuple):
     """What precedes the parts."""
 
     segment: int = 0
@@ -49,8 +46,7 @@ class Head:
     """Whether the pickle is in the segment as well."""
 
 
-@attrs.frozen
-class Envelope:
+class Envelope(NamedTuple):
     """An opened body. The parts are views, of the frame or of the segment."""
 
     head: Head

@@ -13,6 +13,8 @@ import os
 import signal
 from types import FrameType
 
+import slither_actors.context  # noqa: F401 - a worker whose function takes its context unpickles one
+
 with contextlib.suppress(ImportError):
     import ctypes  # noqa: F401 - every worker wants it, for the standard output of native code
 

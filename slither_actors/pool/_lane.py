@@ -23,7 +23,7 @@ from slither_actors.pool._payloads import dumps, dumps_batch, main_can_be_import
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._segments import Segment, Segments, send_segment
 from slither_actors.pool._sharing import pack_batch
-from slither_actors.pool._stopwatch import timing
+from slither_actors.pool._timing import timing
 
 __all__ = ["Definitions", "Doom", "Lane", "OutOfStepError"]
 

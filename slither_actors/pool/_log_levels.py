@@ -10,17 +10,14 @@ too are taken off there, or each record would be shown twice.
 from __future__ import annotations
 
 import logging
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 __all__ = ["LogLevels"]
 
 _ROOT: Final = ""
 
 
-@attrs.frozen
-class LogLevels:
+class LogLevels(NamedTuple):
     """The loggers of a process as far as they were configured. Pickles, always."""
 
     levels: dict[str, int]

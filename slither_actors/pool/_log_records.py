@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from typing import Any, Final
-
-import attrs
+from typing import Any, Final, NamedTuple
 
 from slither_actors.errors import class_name, safe_text
 
@@ -33,8 +31,7 @@ _OURS: Final = frozenset({"msg", "args", "exc_info", "exc_text", "message", "asc
 _formatter: Final = logging.Formatter()
 
 
-@attrs.frozen
-class Said:
+class Said(NamedTuple):
     """What one message of a worker says."""
 
     fields: dict[str, Any] | None

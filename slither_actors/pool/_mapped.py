@@ -15,7 +15,7 @@ import sys
 import weakref
 from typing import Final
 
-from slither_actors.pool._segments import FREE, KEPT, MESSAGE, WORD, map_segment
+from slither_actors.pool._memory import FREE, KEPT, MESSAGE, WORD, map_segment
 
 __all__ = ["MappedSegments", "SegmentError"]
 

@@ -14,11 +14,8 @@ import pickle
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
-
-import attrs
+from typing import Any, Final, NamedTuple
 
 from slither_actors.errors import BatchError, PayloadError, RemoteError, ResultError, TargetError, safe_text
 from slither_actors.pool._culprit import PROTOCOL, explain_pickle, type_name
@@ -138,6 +135,8 @@ def main_can_be_imported() -> bool:
     main = sys.modules["__main__"]
     if getattr(getattr(main, "__spec__", None), "name", None) is not None:
         return True
+    from pathlib import Path  # noqa: PLC0415 - only drivers ask
+
     path = getattr(main, "__file__", None)
     return path is not None and Path(path).is_file()
 
@@ -180,8 +179,7 @@ _OWN: Final[Mapping[str, type[BatchError]]] = {
 }
 
 
-@attrs.frozen
-class ErrorRecord:
+class ErrorRecord(NamedTuple):
     """An exception on its way between processes: plain strings, and the original if it survives."""
 
     type_name: str

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import math
 
-import attrs
-
 __all__ = ["Quota"]
 
 
-@attrs.define
 class Quota:
     """An amount per window of time. Once something was refused, so is the rest of the window.
 
@@ -20,12 +17,12 @@ class Quota:
     Not thread-safe.
     """
 
-    limit: int
-    """The amount that may pass in one window."""
-
-    seconds: float = 1.0
-    _used: int = attrs.field(default=0, init=False)
-    _since: float = attrs.field(default=-math.inf, init=False)
+    def __init__(self, limit: int, seconds: float = 1.0) -> None:
+        """Let `limit` pass in each window of `seconds`."""
+        self.limit = limit
+        self.seconds = seconds
+        self._used = 0
+        self._since = -math.inf
 
     def take(self, amount: int, now: float) -> bool:
         """Whether so much more may pass."""

@@ -25,26 +25,21 @@ import errno
 import logging
 import mmap
 import os
-import struct
+import socket
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-if TYPE_CHECKING:
-    import socket
+from slither_actors.pool._memory import DATA_AT, FREE, KEPT, MESSAGE, WORD, map_segment
 
+if TYPE_CHECKING:
     from slither_actors.pool._lane import Lane
 
 __all__ = [
     "AVAILABLE",
-    "DATA_AT",
-    "FREE",
-    "KEPT",
-    "MESSAGE",
-    "WORD",
     "Segment",
     "SegmentStatistics",
     "Segments",
@@ -54,19 +49,6 @@ logger = logging.getLogger("slither_actors.pool")
 
 AVAILABLE: Final = hasattr(os, "memfd_create") and hasattr(os, "posix_fallocate")
 """Whether this system has memory without a name."""
-
-WORD: Final = struct.Struct("<Q")
-"""At the beginning of a segment: the reference of the batch that has it, or one of the next two."""
-
-FREE: Final = 0
-KEPT: Final = 2**64 - 1
-"""The worker cannot know when the memory will be let go of: it must not be used again."""
-
-DATA_AT: Final = 64
-"""Where a segment's data begins."""
-
-MESSAGE: Final = struct.Struct("<QQ")
-"""What comes with a segment's descriptor: id, size."""
 
 _STEP: Final = 2**20
 _LEAST: Final = 2**16
@@ -305,18 +287,10 @@ def _allocate(size: int) -> tuple[int, mmap.mmap]:
         raise
 
 
-def map_segment(fd: int, size: int) -> mmap.mmap:
-    """Map a segment with all of its pages, instead of faulting them in one by one."""
-    options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-    return mmap.mmap(fd, size, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0), **options)
-
-
 def send_segment(sock: socket.socket, segment: Segment) -> bool:
     """Send a segment's descriptor through a non-blocking socket; False if that is not possible now."""
-    import socket as sockets  # noqa: PLC0415 - the type's module; workers import this file
-
     try:
-        sockets.send_fds(sock, [MESSAGE.pack(segment.id, len(segment.map))], [segment.fd])
+        socket.send_fds(sock, [MESSAGE.pack(segment.id, len(segment.map))], [segment.fd])
     except OSError:
         return False
     return True

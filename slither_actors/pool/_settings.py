@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import attrs
+from typing import NamedTuple
 
 __all__ = ["WorkerSettings"]
 
 
-@attrs.frozen(kw_only=True)
-class WorkerSettings:
+class WorkerSettings(NamedTuple):
     """The body of the first frame. Plain values: it is unpickled before the worker can say what is wrong."""
 
     pool: str
@@ -29,4 +28,4 @@ class WorkerSettings:
     def of_slot(self, slot: int, pins: tuple[frozenset[int], ...]) -> WorkerSettings:
         """Return those of one slot's worker."""
         cpus = pins[slot % len(pins)] if pins else frozenset()
-        return attrs.evolve(self, slot=slot, cpus=cpus)
+        return self._replace(slot=slot, cpus=cpus)

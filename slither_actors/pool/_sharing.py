@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._envelope import Envelope, Head, aligned, decode, encode, extent, read_head
+from slither_actors.pool._memory import DATA_AT
 from slither_actors.pool._payloads import bounded, dumps_results, loads
-from slither_actors.pool._segments import DATA_AT
 
 if TYPE_CHECKING:
     from slither_actors.pool._job import Job

@@ -12,16 +12,12 @@ import struct
 import time
 from collections.abc import Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from slither_actors.core import BatchTiming
 from slither_actors.pool._board import Board
-from slither_actors.pool._target import Function
+from slither_actors.pool._function import Function
 
-if TYPE_CHECKING:
-    from slither_actors.pool._lane import Lane
-
-__all__ = ["timed", "timing"]
+__all__ = ["measured", "timed"]
 
 _WORK: Final = struct.Struct("<Qd")  # batch reference, seconds
 _WORK_AT: Final = 2048
@@ -46,13 +42,11 @@ def timed(function: Function, board: Board) -> Function:
     return run
 
 
-def timing(lane: Lane, ref: int, now: float) -> BatchTiming:
-    """What is known of a batch that has just ended in its lane."""
-    board = None if lane.process is None else lane.process.board
+def measured(board: Board, ref: int) -> float:
+    """Seconds that the function ran for a batch that has just ended; 0 is unknown. In the driver."""
     working = 0.0
-    for place in range(_PLACES) if board is not None else ():
-        found, seconds = _WORK.unpack_from(board.page, _WORK_AT + place * _WORK.size)  # type: ignore[union-attr]
+    for place in range(_PLACES):
+        found, seconds = _WORK.unpack_from(board.page, _WORK_AT + place * _WORK.size)
         if found == ref:
             working = seconds
-    ready = lane.ready_at or now
-    return BatchTiming(lane.pid, lane.slot.number, lane.begun_at, now, working, ready, ready - lane.opened_at)
+    return working

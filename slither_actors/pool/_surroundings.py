@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from pathlib import Path
 
 from slither_actors.errors import TargetError, safe_text
 from slither_actors.pool._settings import WorkerSettings
@@ -44,7 +43,7 @@ class ResidentMemory:
     __slots__ = ("_fd", "_page")
 
     def __init__(self) -> None:
-        self._fd = os.open(Path("/proc/self/statm"), os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._page = os.sysconf("SC_PAGESIZE")
 
     def read(self) -> int:

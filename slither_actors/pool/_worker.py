@@ -24,16 +24,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-import attrs
-
-from slither_actors.context import Context
 from slither_actors.errors import ForkedRuntimeError, NotRunningError, PayloadError, ResultError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
+from slither_actors.pool._function import Function, resolve, run_hook
 from slither_actors.pool._log_levels import LogLevels
 from slither_actors.pool._mapped import MappedSegments, SegmentError
 from slither_actors.pool._outlet import Outlet, quiet_outlet
@@ -42,14 +39,15 @@ from slither_actors.pool._settings import WorkerSettings
 from slither_actors.pool._sharing import open_batch, pack_results
 from slither_actors.pool._stopwatch import timed
 from slither_actors.pool._surroundings import ResidentMemory, settle_in
-from slither_actors.pool._target import Function, resolve, run_hook
 
 if TYPE_CHECKING:
+    from slither_actors.context import Context
     from slither_actors.pool._adapter import Adapter
 
 __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
 
 _LOST_DRIVER: Final = 0
+_NO_CONTEXT: Final = -1
 _NOT_RESULTS: Final = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM)
 _PEAK_EVERY: Final = 1.0
@@ -119,8 +117,6 @@ class Worker:
     ) -> None:
         self.pool = ""
         self.slot = -1
-        self.context: Context | None = None
-        """The context of the batch that runs."""
         self.state: Any = SimpleNamespace()
         """What the pool's ``init`` hook returned; until then, and if that was None, an empty namespace."""
         self._settings = WorkerSettings(pool="", slot=-1)
@@ -138,19 +134,39 @@ class Worker:
         self._forked = False
         self._next_call = 0
         self._targets: dict[int, bytes] = {}
-        self._functions: dict[int, tuple[str, Function]] = {}
+        self._functions: dict[int, tuple[str, Function, bool]] = {}
+        """Name, function, and whether it looks at the context."""
         self._timed: set[int] = set()
         """Those of them that are measured."""
-        self._contexts: dict[int, Context] = {}
+        self._contexts: dict[int, bytes | Context] = {}
+        self._context_index = _NO_CONTEXT
+        """Which of them is that of the batch that runs."""
         self._peak_due = 0.0
         self._adapter: Adapter | None = None
 
     # -- for the user's code -----------------------------------------------------
 
     @property
+    def context(self) -> Context | None:
+        """The context of the batch that runs.
+
+        Raises:
+            PayloadError: it cannot be unpickled in a worker.
+        """
+        context = self._contexts.get(self._context_index)
+        if isinstance(context, bytes):  # unpickled for who looks at it; its import takes its time
+            import attrs  # noqa: PLC0415
+
+            loaded: Context = loads(context, "the context", "worker")
+            context = attrs.evolve(loaded, views=WorkerViews(self)) if loaded.views is None else loaded
+            self._contexts[self._context_index] = context
+        return context
+
+    @property
     def session_id(self) -> str | None:
         """The session of the batch that runs."""
-        return None if self.context is None else self.context.session_id
+        context = self.context
+        return None if context is None else context.session_id
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Ask the driver, wait, and return its answer. From any thread while a batch runs.
@@ -284,10 +300,7 @@ class Worker:
             self._functions.pop(index, None)
             (self._timed.add if body[:1] == b"w" else self._timed.discard)(index)
         else:
-            context: Context = pickle.loads(body[1:])  # from our own driver
-            if context.views is None:
-                context = attrs.evolve(context, views=WorkerViews(self))
-            self._contexts[index] = context
+            self._contexts[index] = bytes(body[1:])
 
     def _forget(self, segment: int) -> None:
         try:
@@ -332,15 +345,16 @@ class Worker:
         known = self._functions.get(target_index)
         if known is None:
             known = self._load(ref, target_index)
-        name, function = known
+        name, function, asks = known
         count = len(payloads)
-        self.context = context = self._contexts.get(context_index)
-        self._running = True
+        self._context_index = context_index
         try:
+            context = self.context if asks else None
+            self._running = True
             results = _as_list(function(payloads, context), name)
         finally:
             self._running = False
-            self.context = None
+            self._context_index = _NO_CONTEXT
         if len(results) != count:
             msg = f"{name} returned {len(results)} results for {count} payloads"
             raise ResultError(msg)
@@ -356,14 +370,13 @@ class Worker:
             self._send(wire.LOST_SEGMENT, error.segment)
             raise PayloadError(str(error)) from None
 
-    def _load(self, ref: int, index: int) -> tuple[str, Function]:
+    def _load(self, ref: int, index: int) -> tuple[str, Function, bool]:
         # An import may take long; the board says so, since it is not the batch that is slow.
         self._board.begin(ref, Phase.LOADING)
-        name, function = resolve(self._targets[index])
-        known = self._functions[index] = (
-            name,
-            timed(function, self._board) if index in self._timed else function,
-        )
+        name, function, asks = resolve(self._targets[index])
+        if index in self._timed:
+            function = timed(function, self._board)
+        known = self._functions[index] = (name, function, asks)
         self._board.begin(ref, Phase.RUNNING)
         return known
 
@@ -436,5 +449,5 @@ def _leave() -> NoReturn:
 
 _OWN_FILES: Final = frozenset(
     {each.__code__.co_filename for each in (main, resolve, dumps, pack_results, MappedSegments.use)}
-    | {str(Path(__file__).with_name("_adapter.py"))}
+    | {os.path.join(os.path.dirname(__file__), "_adapter.py")}  # noqa: PTH118, PTH120 - pathlib takes its time
 )

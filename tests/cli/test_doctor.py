@@ -18,6 +18,7 @@ import pytest
 from slither_actors import Application
 from slither_actors._cli import _doctor_limits as limits
 from slither_actors._cli import _doctor_python as python
+from slither_actors._cli import _doctor_smoke
 from slither_actors._cli._doctor_check import Check, Verdict
 from slither_actors._cli._doctor_machine import Machine
 from slither_actors._cli._doctor_smoke import smoke_test
@@ -240,6 +241,7 @@ def test_output_that_is_held_open_is_not_waited_for(tmp_path: Path, monkeypatch:
         "time.sleep(60)\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(_doctor_smoke, "_PATIENCE", 0.5)
     began = time.monotonic()
     try:
         check = smoke_test("spawn", deadline=2.0)

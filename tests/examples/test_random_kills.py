@@ -85,7 +85,7 @@ def test_every_document_of_the_standard_library_is_accounted_for(cli: Cli) -> No
     assert counted >= 5000
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_every_document_of_long_batches_is_accounted_for(cli: Cli, seed: int) -> None:
     """Batches that take a tenth of a second: most kills hit one, which is named with its worker."""
     cli.write("in.txt", LONG)

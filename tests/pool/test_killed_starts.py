@@ -22,7 +22,7 @@ def kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-@pytest.mark.parametrize("kill_count", [1, 7, 15])
+@pytest.mark.parametrize("kill_count", [1, 7, pytest.param(15, marks=pytest.mark.soak)])
 def test_a_batch_waits_until_the_killing_is_over(kills: Path, kill_count: int) -> None:
     """More kills in a row than failed starts are allowed, and the batch runs after them."""
     with asking(init=killed_starts.die_while_told, start_method="spawn", max_failed_starts=3) as asker:
@@ -34,6 +34,7 @@ def test_a_batch_waits_until_the_killing_is_over(kills: Path, kill_count: int) -
         assert asker.statistics().crashes == 0
 
 
+@pytest.mark.stress
 def test_one_that_never_ends_is_an_error(kills: Path) -> None:
     """A kernel without memory kills each of them: nobody is to wait for ever."""
     with asking(init=killed_starts.die_while_told, start_method="spawn", max_failed_starts=1) as asker:

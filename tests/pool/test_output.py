@@ -120,7 +120,17 @@ def test_a_program_that_goes_on_printing_does_not_hold_up_a_burial() -> None:
 # -- a flood (X10) ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["lines", "empty lines", "garbage", "no end", "half characters"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "lines",
+        "garbage",
+        *(
+            pytest.param(kind, marks=pytest.mark.stress)
+            for kind in ("empty lines", "no end", "half characters")
+        ),
+    ],
+)
 def test_a_flood_is_cut_and_counted(kind: str, tmp_path: Path) -> None:
     """A hundred megabytes: the batch is right, the output and the driver's memory stay small."""
     script = tmp_path / "program.py"

@@ -94,6 +94,24 @@ def test_a_function_that_asks_for_it_gets_the_context() -> None:
         assert asker.run(work.session, [0]) == [None]
 
 
+def test_a_context_that_a_worker_cannot_read_is_the_business_of_who_asks_for_it() -> None:
+    """It fails the batches of functions that take it, with the reason; the worker and the others go on."""
+    context = Context(metadata={"k": work.OnlyInDriver()})
+    with asking() as asker:
+        [pid] = asker.run(work.pids, [0], context=context)
+        with pytest.raises(PayloadError, match="the context cannot be unpickled in the worker: .*only here"):
+            asker.run(work.with_context, [0], context=context)
+        assert asker.run(work.pids, [0], context=context) == [pid]
+
+
+def test_a_function_says_in_whatever_form_that_it_takes_the_context() -> None:
+    """By its signature, which may be that of what it wraps, or be its own affair."""
+    context = Context(pipe="P")
+    with asking() as asker:
+        for function in (work.pipe_by_keyword, work.pipe_by_position, work.pipe_wrapped, work.PipeCaller()):
+            assert asker.run(function, [0], context=context) == ["P"], function
+
+
 def test_many_contexts_and_targets_come_and_go() -> None:
     """The worker's tables have a fixed size; what was written over is sent again."""
     with asking() as asker:

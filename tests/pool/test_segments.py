@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slither_actors.pool._segments import AVAILABLE, FREE, KEPT, Segment, Segments
+from slither_actors.pool._memory import FREE, KEPT
+from slither_actors.pool._segments import AVAILABLE, Segment, Segments
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="no memory without a name here")
 

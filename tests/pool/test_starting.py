@@ -165,3 +165,21 @@ def test_a_start_that_runs_out_of_descriptors_leaves_none_open(method: str) -> N
 def descriptors() -> set[int]:
     """Those that are open, and the next one, by which they are listed."""
     return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208
+
+
+def test_a_worker_imports_little_before_it_is_ready() -> None:
+    """Half of the start of a spawned worker was the import of modules that most never use."""
+    program = (
+        "import sys, multiprocessing.spawn\n"
+        "before = set(sys.modules)\n"
+        "import slither_actors.pool._worker, slither_actors.pool._inherited\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    assert "slither_actors.pool._board" in found
+    assert not {"attr", "attrs", "dataclasses", "inspect", "pathlib", "slither_actors.core"}.intersection(
+        found
+    )
+    assert "slither_actors.context" not in found
+    assert len([name for name in found if name.startswith("slither_actors.pool.")]) <= 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import functools
 import multiprocessing
 import os
 import resource
@@ -123,6 +124,43 @@ def shout_and_die(batch: list[Any]) -> None:
 
 
 # -- results -----------------------------------------------------------------------
+
+
+class OnlyInDriver:
+    """Pickles, and cannot be unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _only_here, ()
+
+
+def _only_here() -> None:
+    raise RuntimeError("only here")
+
+
+def pipe_by_keyword(batch: list[Any], *, ctx: Any) -> list[Any]:
+    return [ctx.pipe for _ in batch]
+
+
+def pipe_by_position(batch: list[Any], run: Any) -> list[Any]:
+    return [run.pipe for _ in batch]
+
+
+def _wraps(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@_wraps
+def pipe_wrapped(batch: list[Any], ctx: Any) -> list[Any]:
+    return [ctx.pipe for _ in batch]
+
+
+class PipeCaller:
+    def __call__(self, batch: list[Any], ctx: Any) -> list[Any]:
+        return [ctx.pipe for _ in batch]
 
 
 def with_context(batch: list[Any], ctx: Any) -> list[Any]:

@@ -34,7 +34,7 @@ def grow(batch):
 
 if __name__ == "__main__":
     with Application(pools={"default": {"workers": 2, "max_rss_per_worker": 100_000_000}}):
-        items = dispatch.run(range(40), executor=grow, batch_size=1)
+        items = dispatch.run(range(24), executor=grow, batch_size=1)
     assert not any(item.meta for item in items), items
     print(len(items), len({item.payload for item in items}))
 """
@@ -47,7 +47,7 @@ def test_workers_that_grow_are_replaced_without_a_word(tmp_path: Path) -> None:
     assert ended.status == 0, ended.err
     assert ended.err == ""
     results, processes = map(int, ended.out.split())
-    assert results == 40
+    assert results == 24
     assert processes >= 4
 
 

@@ -39,9 +39,19 @@ def test_the_program_of_the_report_ends(tmp_path: Path) -> None:
     assert sorted(Counter(ended.out.split()).values()) == [2] * 5
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
-@pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("batches", [1, 2, 3])
+NUMBERS = [(workers, batches) for workers in (1, 2, 3) for batches in (1, 2, 3)]
+SPAWNED = [(1, 2), (3, 1)]
+"""Enough, as how a worker is started is nothing to the queue; all of them take seconds."""
+
+
+@pytest.mark.parametrize(
+    ("workers", "batches", "method"),
+    [
+        *((*each, "forkserver") for each in NUMBERS),
+        *((*each, "spawn") for each in SPAWNED),
+        *(pytest.param(*each, "spawn", marks=pytest.mark.soak) for each in NUMBERS if each not in SPAWNED),
+    ],
+)
 def test_every_batch_comes_back_in_order(workers: int, batches: int, method: str) -> None:
     """However the numbers of workers, of batches and of batches per worker go together."""
     pool = {"workers": workers, "max_batches_per_worker": batches, "start_method": method}

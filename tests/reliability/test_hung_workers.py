@@ -173,13 +173,13 @@ def test_a_suspended_driver_blames_no_worker(program: Callable[..., Any]) -> Non
         + """
 with Application(pools={"default": 2}):
     dispatch.run(range(8), executor="tests.pool.work:echo", batch_size=1)
-    script = f"sleep 0.2; kill -STOP {os.getpid()}; sleep 3; kill -CONT {os.getpid()}"
+    script = f"sleep 0.2; kill -STOP {os.getpid()}; sleep 2; kill -CONT {os.getpid()}"
     suspending = subprocess.Popen(["sh", "-c", script])
     began = time.monotonic()
     stream = dispatch.stream([0.5] * 8, executor="tests.pool.work:sleep", batch_size=1, timeout=1.0,
                              on_error="skip")
     errors = [item.meta.get("error") for item in stream]
-    assert time.monotonic() - began > 3, "it was not suspended"
+    assert time.monotonic() - began > 2, "it was not suspended"
     assert errors == [None] * 8, errors
     suspending.wait()
 """
