@@ -52,8 +52,10 @@ __all__ = [
     "SessionLostError",
     "SlitherError",
     "StartError",
+    "StoreBackingError",
     "StoreError",
     "StoreLoadError",
+    "StoreReloadingError",
     "StreamError",
     "SubscriptionError",
     "TargetError",
@@ -550,6 +552,32 @@ class StoreLoadError(StoreError):
         self.store = store
         self.reason = reason
         super().__init__(f"store {store} did not load: {type(reason).__name__}: {safe_text(reason)}")
+
+
+class StoreBackingError(StoreError):
+    """The file behind a store cannot be opened, read or written. It is never deleted."""
+
+    def __init__(self, store: str, path: str, problem: str) -> None:
+        self.store = store
+        self.path = path
+        self.problem = problem
+        super().__init__(f"store {store}: {path} {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (StoreBackingError, (self.store, self.path, self.problem))
+
+
+class StoreReloadingError(StoreError):
+    """A write came while its store was reloaded, and the store refuses those."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+        super().__init__(
+            f"store {store} is being reloaded and refuses writes meanwhile (during_reload = 'refuse')"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (StoreReloadingError, (self.store,))
 
 
 class ViewError(SlitherError):

@@ -5,16 +5,26 @@ the tables of one store, `StoreSupervisor` all servers of an application.
 """
 
 from slither_actors.bridge import view
+from slither_actors.store._backing import SQLite
 from slither_actors.store._load import LoadTable, LoadTables
 from slither_actors.store._server import StoreServer, retire
 from slither_actors.store._statistics import StoreStatistics, TableStatistics
 from slither_actors.store._store import Store, views_of
 from slither_actors.store._supervisor import StoreSupervisor
 from slither_actors.store._table import Table, TableOptions
+from slither_actors.store._transaction import (
+    CollectedTable,
+    CollectedWrites,
+    Transaction,
+    TransactionTable,
+)
 
 __all__ = [
+    "CollectedTable",
+    "CollectedWrites",
     "LoadTable",
     "LoadTables",
+    "SQLite",
     "Store",
     "StoreServer",
     "StoreStatistics",
@@ -22,6 +32,8 @@ __all__ = [
     "Table",
     "TableOptions",
     "TableStatistics",
+    "Transaction",
+    "TransactionTable",
     "retire",
     "view",
     "views_of",

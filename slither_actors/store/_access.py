@@ -7,12 +7,9 @@ from typing import Any
 from slither_actors.errors import StoreError
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import MISSING
+from slither_actors.store._writer import TRANSACTIONS, WRITES
 
 __all__ = ["StoreAccess"]
-
-_WRITES = frozenset(
-    ["put", "put_new", "update", "increment", "delete", "take", "bulk_insert", "clear"],
-)
 
 
 class StoreAccess:
@@ -41,6 +38,8 @@ class StoreAccess:
         """
         if operation == "reload":
             return self._pointer.write(("reload",), None)
+        if operation in TRANSACTIONS:
+            return self._pointer.write((operation, *arguments), self._write_timeout)
         index = self._index(table)
         rows = self._pointer.now.rows[index]
         if operation == "find":
@@ -51,7 +50,7 @@ class StoreAccess:
             return rows.size()
         if operation == "snapshot":
             return self._consistent(index, "snapshot")
-        if operation in _WRITES:
+        if operation in WRITES:
             return self._pointer.write((operation, index, *arguments), self._write_timeout)
         msg = f"store {self._pointer.name}: a worker asked for {operation!r}, which tables do not have"
         raise StoreError(msg)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.errors import StoreError
@@ -13,22 +13,26 @@ __all__ = ["LoadTable", "LoadTables"]
 class LoadTable:
     """A set table that is being loaded. For the thread that runs ``load``."""
 
-    __slots__ = ("_live", "name")
+    __slots__ = ("_live", "changed", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, rows: dict[Any, Any] | None = None) -> None:
         self.name = name
-        self._live: dict[Any, Any] | None = {}
+        self.changed = False
+        """Whether there are other rows than those that it was made with."""
+        self._live: dict[Any, Any] | None = {} if rows is None else rows
 
     def insert(self, rows: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
         """Set many rows, from a mapping or from ``(key, value)`` pairs.
 
         An iterator is read row by row, so a generator over a million rows needs no list of them.
         """
-        self._open().update(rows)
+        live, self.changed = self._open(), True
+        live.update(rows)
 
     def put(self, key: Hashable, value: Any) -> None:
         """Set one row."""
-        self._open()[key] = value
+        live, self.changed = self._open(), True
+        live[key] = value
 
     def get(self, key: Hashable, default: Any = None) -> Any:
         """The value that this load has put under `key`, or `default`."""
@@ -40,6 +44,7 @@ class LoadTable:
         if key not in live:
             return False
         del live[key]
+        self.changed = True
         return True
 
     def __len__(self) -> int:
@@ -67,8 +72,10 @@ class LoadTables:
 
     __slots__ = ("_tables",)
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._tables = {name: LoadTable(name) for name in names}
+    def __init__(self, names: Iterable[str], rows: Sequence[dict[Any, Any]] | None = None) -> None:
+        names = tuple(names)
+        filled: Iterable[dict[Any, Any] | None] = [None] * len(names) if rows is None else rows
+        self._tables = {name: LoadTable(name, live) for name, live in zip(names, filled, strict=True)}
 
     def __getattr__(self, name: str) -> LoadTable:
         if name.startswith("__"):
@@ -87,6 +94,21 @@ class LoadTables:
             msg = f"there is no table {name!r}; declared: {known}"
             raise StoreError(msg)
         return table
+
+    @property
+    def changed(self) -> bool:
+        """Whether any table has other rows than it was made with."""
+        return any(table.changed for table in self._tables.values())
+
+    def put_all(self, rows: Iterable[tuple[str, Any, Any]]) -> None:
+        """Put the rows that a ``load`` yields: each the table's name, the key and the value."""
+        for row in rows:
+            try:
+                name, key, value = row
+            except (TypeError, ValueError) as error:
+                msg = f"load yielded {row!r:.200}; expected (table's name, key, value)"
+                raise StoreError(msg) from error
+            self[name].put(key, value)
 
     def seal(self) -> list[dict[Any, Any]]:
         """Hand the rows of all tables over, in the order of the class body."""

@@ -6,8 +6,12 @@ from typing import Any
 
 from slither_actors.bridge import call_driver, in_worker
 from slither_actors.store._pointer import Pointer
+from slither_actors.store._writer import TRANSACTIONS
 
 __all__ = ["RemoteRows", "RemoteWriter", "attach"]
+
+_OF_THE_STORE = TRANSACTIONS | {"reload"}
+"""What is asked of no table."""
 
 
 def attach(pointer: Pointer) -> bool:
@@ -71,8 +75,9 @@ class RemoteWriter:
     def call(self, request: Any, timeout: float | None = None) -> Any:
         """Perform ``(operation, index, *arguments)`` in the driver and return the reply."""
         operation, *rest = request
-        table, arguments = ("", ()) if not rest else (self._tables[rest[0]], tuple(rest[1:]))
-        return call_driver("table", self._store, table, operation, arguments)
+        if operation in _OF_THE_STORE:
+            return call_driver("table", self._store, "", operation, tuple(rest))
+        return call_driver("table", self._store, self._tables[rest[0]], operation, tuple(rest[1:]))
 
     def is_alive(self) -> bool:
         """True: a worker lives no longer than its driver."""

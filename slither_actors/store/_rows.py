@@ -132,6 +132,10 @@ class SetRows:
             self.version += 1
         return value
 
+    def copied(self) -> SetRows:
+        """The same rows in a table of their own, to be changed and published later."""
+        return SetRows(self.live.copy(), self.version)
+
     def merged(self, rows: dict[Any, Any]) -> SetRows:
         """A new table with `rows` over these. Copies this table: about 15 ns a row."""
         if not self.live:

@@ -6,7 +6,7 @@ see at once is built aside and published in one step: that copies the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import attrs
@@ -15,7 +15,21 @@ from slither_actors.errors import StoreError
 from slither_actors.store._pointer import Loaded, Pointer, Publication
 from slither_actors.store._rows import MISSING, SetRows
 
-__all__ = ["Writer"]
+__all__ = ["READS", "TRANSACTIONS", "WRITES", "Change", "Writer"]
+
+WRITES = frozenset(
+    ["put", "put_new", "update", "increment", "delete", "take", "bulk_insert", "clear"],
+)
+"""The operations that change a table: methods of `Writer`, given the table's index first."""
+
+READS = frozenset(["snapshot", "get_many"])
+"""The reads that a reader may leave to the writer."""
+
+TRANSACTIONS = frozenset(["transact", "transaction"])
+"""The writes to several tables, which are performed in a `Draft`."""
+
+Change = tuple[Any, ...]
+"""One of the row changes that the module `_draft` describes."""
 
 
 class Writer:
@@ -53,7 +67,7 @@ class Writer:
     def put_new(self, index: int, key: Hashable, value: Any) -> bool:
         """Set one row unless its key has one; return whether it was set."""
         rows = self._rows[index]
-        if key in rows.live:
+        if rows.get(key, MISSING) is not MISSING:
             return False
         rows.put(key, value)
         return True
@@ -64,9 +78,7 @@ class Writer:
         value = function(rows.get(key, default))
         # The function is the user's and may take long: a server that was
         # killed in it is replaced, and must not write any more.
-        if not self._pointer.is_owned_by(self._owner):
-            msg = f"store {self._pointer.name}: the server was killed or replaced during an update"
-            raise StoreError(msg)
+        self._check_owner("an update")
         rows.put(key, value)
         return value
 
@@ -112,6 +124,31 @@ class Writer:
         get = self._rows[index].get
         return [get(key, default) for key in keys]
 
+    # -- what a draft has collected ------------------------------------------
+
+    @property
+    def rows(self) -> tuple[SetRows, ...]:
+        """The published rows, for a draft that is laid over them."""
+        return self._rows
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Do the changes of a draft to the published tables, for readers all at once.
+
+        One row is changed in place. More are changed in copies of their tables
+        (about 15 ns a row of each), which are published in one step.
+        """
+        if len(changes) == 1 and changes[0][0] in ("put", "delete"):
+            operation, index, *rest = changes[0]
+            (self._rows[index].put if operation == "put" else self._rows[index].take)(*rest)
+        elif changes:
+            rows = tuple(_changed(rows, index, changes) for index, rows in enumerate(self._rows))
+            self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
+
+    def _check_owner(self, during: str) -> None:
+        if not self._pointer.is_owned_by(self._owner):
+            msg = f"store {self._pointer.name}: the server was killed or replaced during {during}"
+            raise StoreError(msg)
+
     def _replace(self, index: int, fresh: SetRows) -> None:
         rows = (*self._rows[:index], fresh, *self._rows[index + 1 :])
         self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
@@ -119,3 +156,20 @@ class Writer:
     def _publish(self, publication: Publication, rows: tuple[SetRows, ...]) -> None:
         self._pointer.publish(self._owner, publication)
         self._rows = rows
+
+
+def _changed(rows: SetRows, index: int, changes: Sequence[Change]) -> SetRows:
+    """The table `index` after the changes: another one, or the same where none is to it."""
+    mine = False  # whether `rows` is seen by no reader yet
+    for operation, at, *rest in changes:
+        if at != index:
+            continue
+        if operation == "clear":
+            rows, mine = rows.replaced({}), True
+        elif operation == "merge":
+            rows, mine = rows.merged(dict(rest[0])), True
+        else:
+            if not mine:
+                rows, mine = rows.copied(), True
+            (rows.put if operation == "put" else rows.take)(*rest)
+    return rows
