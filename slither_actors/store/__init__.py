@@ -13,14 +13,11 @@ from slither_actors.store._store import Store, views_of
 from slither_actors.store._supervisor import StoreSupervisor
 from slither_actors.store._table import Table, TableOptions
 from slither_actors.store._transaction import (
-    CollectedTable,
     CollectedWrites,
     Transaction,
-    TransactionTable,
 )
 
 __all__ = [
-    "CollectedTable",
     "CollectedWrites",
     "LoadTable",
     "LoadTables",
@@ -33,7 +30,6 @@ __all__ = [
     "TableOptions",
     "TableStatistics",
     "Transaction",
-    "TransactionTable",
     "retire",
     "view",
     "views_of",

@@ -21,6 +21,7 @@ from slither_actors.store._writer import Change, Writer
 
 if TYPE_CHECKING:
     from slither_actors.store._sqlite import Encoded, SQLiteFile
+    from slither_actors.store._table import Table
 
 __all__ = ["Commits"]
 
@@ -50,6 +51,7 @@ class Commits:
         pointer: Pointer,
         owner: object,
         writer: Writer,
+        handles: Sequence[Table[Any, Any]],
         *,
         told: Callable[[Sequence[Change]], None],
         later: Callable[[], None],
@@ -57,6 +59,7 @@ class Commits:
         self._pointer = pointer
         self._owner = owner
         self._writer = writer
+        self._handles = handles
         self._told = told
         self._later = later
         self.file: SQLiteFile | None = None
@@ -67,7 +70,7 @@ class Commits:
     def perform(self, request: tuple[Any, ...], sender: Request, *, is_last: bool) -> Any:
         """Perform one write; `is_last` says that no other waits. Returns what ``handle_call`` returns."""
         base = self._writer if self._group is None else self._group
-        draft = Draft(self._pointer, self._owner, base.rows)
+        draft = self._draft(base)
         try:
             reply = draft.operate(*request)
             encoded = self.file.encode(draft.changes) if self.file is not None else ()
@@ -78,7 +81,7 @@ class Commits:
         except Exception as error:  # noqa: BLE001 - a user's function, a row that no file takes, a full disk
             return Failure(error)
         if self._group is None:
-            self._group = Draft(self._pointer, self._owner, self._writer.rows)
+            self._group = self._draft(self._writer)
             self._later()
         self._group.apply(draft.changes)
         # One that has changed nothing has read what the others wrote, so it waits as they do.
@@ -103,6 +106,9 @@ class Commits:
                 write.sender.fail(error)
             else:
                 write.sender.reply(write.reply)
+
+    def _draft(self, base: Writer) -> Draft:
+        return Draft(self._pointer, self._owner, base.rows, self._handles)
 
     def _commit(self, encoded: Sequence[Encoded]) -> None:
         if encoded:

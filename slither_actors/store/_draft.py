@@ -1,132 +1,125 @@
 """`Draft`: writes that have been performed and that no reader sees yet.
 
-A draft lies over published tables, or over another draft. It answers reads
-with its own writes and records them as *changes*, the row changes that later
-reach the tables (`Writer.apply`) and the file behind the store::
+A draft lies over the published tables, or over another draft. Its rows are of
+the same kind as theirs and differ in one thing: in the place of their dict
+there is a `DraftDict`, which answers with what was written to it, falls back
+to theirs, and records each change. So an operation need not know whether it is
+performed in place, in a transaction or for a file. The changes are those of
+single rows, as the table's dict has them::
 
-    ("put", index, key, value)      ("delete", index, key)
-    ("merge", index, rows)          ("clear", index)
+    ("put", index, key, value)      ("delete", index, key)      ("clear", index)
 
-So an operation need not know whether it is performed at once, in a transaction
-or for a file: it is the same method of `Writer` in each case. Dropping a draft
-undoes all of it.
+They are what `Writer.apply` does to the tables and what a file behind the
+store gets. Dropping a draft undoes all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from slither_actors.errors import StoreError
 from slither_actors.store._pointer import Pointer
-from slither_actors.store._rows import MISSING, Rows
+from slither_actors.store._rows import MISSING
 from slither_actors.store._transaction import Transaction
 from slither_actors.store._writer import WRITES, Change, Writer
 
-__all__ = ["Draft", "DraftRows", "change_rows"]
+if TYPE_CHECKING:
+    from slither_actors.store._rows import SetRows
+    from slither_actors.store._table import Table
+
+__all__ = ["Draft", "DraftDict", "change_rows"]
 
 _UNTOUCHED: Any = object()
 
 
-class DraftRows:
-    """One table of a draft, with the methods of a table's rows that `Writer` uses."""
+class DraftDict(MutableMapping[Any, Any]):
+    """The dict of one table of a draft. `base` stays as it is; None is an empty one."""
 
-    __slots__ = ("_base", "_changes", "_cleared", "_growth", "_index", "_values")
+    __slots__ = ("_base", "_changes", "_growth", "_index", "_since", "_values")
 
-    def __init__(self, base: Rows, index: int, changes: list[Change]) -> None:
+    def __init__(self, base: Any, index: int, changes: list[Change]) -> None:
         self._base = base
         self._index = index
         self._changes = changes
+        self._since = len(changes)  # changes before that are not to be done to a copy of the base
         self._values: dict[Any, Any] = {}
-        """What was put since the last clear; `MISSING` under the keys that were taken."""
-        self._cleared = False
+        """What was put, and `MISSING` under the keys that were deleted."""
         self._growth = 0
-
-    @property
-    def version(self) -> int:
-        """That of the published rows: a draft has none of its own."""
-        return self._base.version
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value under `key`, or `default`."""
         value = self._values.get(key, _UNTOUCHED)
         if value is _UNTOUCHED:
-            return default if self._cleared else self._base.get(key, default)
+            return default if self._base is None else self._base.get(key, default)
         return default if value is MISSING else value
 
-    def get_many(self, keys: list[Any], default: Any) -> list[Any]:
-        """One value per key."""
-        return [self.get(key, default) for key in keys]
+    def __getitem__(self, key: Any) -> Any:
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
 
-    def size(self) -> int:
-        """How many rows there are."""
-        return self._growth + (0 if self._cleared else self._base.size())
+    def __contains__(self, key: object) -> bool:
+        return self.get(key, MISSING) is not MISSING
 
-    def snapshot(self) -> dict[Any, Any]:
-        """A copy of all rows, in the order that the table will have them."""
-        rows: dict[Any, Any] = {}
-        if not self._cleared:
-            copied = self._base.snapshot()
-            # The writer is not disturbed by itself, but a key's __eq__ may do anything.
-            if copied is None:
-                msg = "a table changed while its own writer copied it"
-                raise StoreError(msg)
-            rows = copied
-        for change in self._changes:
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._growth += key not in self
+        self._values[key] = value
+        self._changes.append(("put", self._index, key, value))
+
+    def pop(self, key: Any, default: Any = _UNTOUCHED) -> Any:
+        """Remove one row and return its value; `default`, if that is given, where there is none."""
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            if default is _UNTOUCHED:
+                raise KeyError(key)
+            return default
+        self._values[key] = MISSING
+        self._growth -= 1
+        self._changes.append(("delete", self._index, key))
+        return value
+
+    def __delitem__(self, key: Any) -> None:
+        self.pop(key)
+
+    def __len__(self) -> int:
+        return self._growth + (0 if self._base is None else len(self._base))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.copy())
+
+    def copy(self) -> dict[Any, Any]:
+        """All rows, in the order that the table will have them."""
+        rows: dict[Any, Any] = {} if self._base is None else self._base.copy()
+        for change in self._changes[self._since :]:
             if change[1] == self._index:
                 change_rows(rows, change)
         return rows
 
-    def put(self, key: Hashable, value: Any) -> None:
-        """Set one row."""
-        self._set(key, value)
-        self._changes.append(("put", self._index, key, value))
-
-    def take(self, key: Hashable) -> Any:
-        """Remove one row and return its value; `MISSING` if there was none."""
-        value = self.get(key, MISSING)
-        if value is not MISSING:
-            self._values[key] = MISSING
-            self._growth -= 1
-            self._changes.append(("delete", self._index, key))
-        return value
-
-    def merged(self, rows: dict[Any, Any]) -> DraftRows:
-        """Set many rows."""
-        for key, value in rows.items():
-            self._set(key, value)
-        self._changes.append(("merge", self._index, rows))
-        return self
-
-    def replaced(self, rows: dict[Any, Any]) -> DraftRows:
-        """Remove all rows, and set these."""
-        self._values.clear()
-        self._cleared = True
-        self._growth = 0
-        self._changes.append(("clear", self._index))
-        return self.merged(rows) if rows else self
-
-    def _set(self, key: Hashable, value: Any) -> None:
-        self._growth += self.get(key, MISSING) is MISSING
-        self._values[key] = value
-
 
 class Draft(Writer):
-    """Perform writes aside. For one thread, the one that runs the store's server."""
+    """Perform writes aside. For one thread, the one that runs the store's server.
 
-    __slots__ = ("changes",)
+    `handles` are the store's tables as a user has them, for transactions.
+    """
 
-    _rows: tuple[DraftRows, ...]  # type: ignore[assignment]
+    __slots__ = ("_handles", "changes")
 
-    def __init__(self, pointer: Pointer, owner: object, base: Sequence[Rows]) -> None:
+    _rows: list[SetRows]  # type: ignore[assignment]
+
+    def __init__(
+        self, pointer: Pointer, owner: object, base: Sequence[SetRows], handles: Sequence[Table[Any, Any]]
+    ) -> None:
         super().__init__(pointer, owner)
         self.changes: list[Change] = []
         """What was done, in its order."""
-        self._rows = tuple(DraftRows(rows, index, self.changes) for index, rows in enumerate(base))
+        self._handles = handles
+        self._rows = [self._over(rows, index, rows.live) for index, rows in enumerate(base)]
 
     def transact(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Return ``function(transaction, *arguments)``."""
-        transaction = Transaction(self._pointer.name, self._pointer.tables, self._rows, self.operate)
+        transaction = Transaction(self._pointer.name, self._handles, self._rows, self.operate)
         try:
             result = function(transaction, *arguments)
         finally:
@@ -135,7 +128,11 @@ class Draft(Writer):
         return result
 
     def transaction(self, requests: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Perform one write after the other; return their replies."""
+        """Perform one write after the other; return their replies.
+
+        Raises:
+            StoreError: there is something among them that is no write.
+        """
         unknown = next((request[0] for request in requests if request[0] not in WRITES), None)
         if unknown is not None:
             msg = f"store {self._pointer.name}: a transaction of writes has {unknown!r}, which is none"
@@ -146,25 +143,37 @@ class Draft(Writer):
         """Perform one operation by its name."""
         return getattr(self, operation)(*arguments)
 
+    def bulk_insert(self, index: int, rows: dict[Any, Any]) -> int:
+        """Set many rows; return how many."""
+        put, before = self._rows[index].put, len(self.changes)
+        for key, value in rows.items():
+            put(key, value)
+        return len(self.changes) - before
+
+    def clear(self, index: int) -> int:
+        """Remove all rows; return how many there were."""
+        rows = self._rows[index]
+        size = rows.size()
+        if size:
+            self._empty(index)
+        return size
+
     def apply(self, changes: Sequence[Change]) -> None:
         """Take the changes of another draft over."""
         for operation, index, *rest in changes:
-            rows = self._rows[index]
             if operation == "put":
-                rows.put(*rest)
+                self._rows[index].set_row(*rest)
             elif operation == "delete":
-                rows.take(*rest)
-            elif operation == "merge":
-                rows.merged(*rest)
+                self._rows[index].remove(*rest)
             else:
-                rows.replaced({})
+                self._empty(index)
 
-    def snapshot(self, index: int) -> dict[Any, Any]:
-        """A copy of one table with what was written here."""
-        return self._rows[index].snapshot()
+    def _empty(self, index: int) -> None:
+        self.changes.append(("clear", index))
+        self._rows[index] = self._over(self._rows[index].replaced({}), index, None)
 
-    def _replace(self, index: int, fresh: Any) -> None:
-        """Nothing: the rows of a draft have recorded it themselves."""
+    def _over(self, rows: SetRows, index: int, base: Any) -> SetRows:
+        return rows.over(DraftDict(base, index, self.changes))
 
 
 def change_rows(rows: dict[Any, Any], change: Change) -> None:
@@ -174,7 +183,5 @@ def change_rows(rows: dict[Any, Any], change: Change) -> None:
         rows[rest[0]] = rest[1]
     elif operation == "delete":
         rows.pop(rest[0], None)
-    elif operation == "merge":
-        rows.update(rest[0])
     else:
         rows.clear()

@@ -132,9 +132,21 @@ class SetRows:
             self.version += 1
         return value
 
-    def copied(self) -> SetRows:
-        """The same rows in a table of their own, to be changed and published later."""
-        return SetRows(self.live.copy(), self.version)
+    def set_row(self, key: Hashable, value: Any) -> None:
+        """Set what the dict has under one key, in place."""
+        self.put(key, value)
+
+    def remove(self, key: Hashable) -> Any:
+        """Remove one row, in place, and return its value; `MISSING` if there was none."""
+        return self.take(key)
+
+    def copy(self) -> SetRows:
+        """The same rows for the writer alone, with the same version."""
+        return self.over(self.live.copy())
+
+    def over(self, live: Any) -> SetRows:
+        """These rows with another dict, or what looks like one, for the writer alone."""
+        return SetRows(live, self.version)
 
     def merged(self, rows: dict[Any, Any]) -> SetRows:
         """A new table with `rows` over these. Copies this table: about 15 ns a row."""

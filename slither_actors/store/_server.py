@@ -37,7 +37,7 @@ from slither_actors.store._commits import Commits
 from slither_actors.store._draft import change_rows
 from slither_actors.store._load import LoadTables
 from slither_actors.store._loader import FreshTables, RunningReload, StoreLoader
-from slither_actors.store._store import Store, pointer_of, views_of
+from slither_actors.store._store import Store, handles_of, pointer_of, views_of
 from slither_actors.store._writer import READS, WRITES, Change, Writer
 
 __all__ = ["StoreServer", "retire"]
@@ -65,7 +65,7 @@ class StoreServer(Server):
         self._reloads: list[Request] = []
         """Callers of reloads that came while one was running aside."""
         told, later = self._tell_changes, partial(self.ref.send, _flush)
-        self._commits = Commits(self._pointer, self, self._writer, told=told, later=later)
+        self._commits = Commits(self._pointer, self, self._writer, handles_of(store), told=told, later=later)
         was_published = self._pointer.is_published
         try:
             if store.backing is not None:
@@ -216,8 +216,8 @@ class StoreServer(Server):
             self._running.changes += changes
         if telemetry.STORE_WRITE.receivers:
             counts: dict[int, int] = {}
-            for operation, index, *rest in changes:
-                counts[index] = counts.get(index, 0) + (len(rest[0]) if operation == "merge" else 1)
+            for _, index, *_ in changes:
+                counts[index] = counts.get(index, 0) + 1
             for index, count in counts.items():
                 self._emit_write(index, count)
 

@@ -227,8 +227,6 @@ class SQLiteFile:
     def _encoded(self, operation: str, index: int, *rest: Any) -> Encoded:
         if operation == "put":
             return ("put", index, list(self._encoded_rows(index, [rest])))
-        if operation == "merge":
-            return ("put", index, list(self._encoded_rows(index, rest[0].items())))
         return (operation, index, *rest)
 
     def _encoded_rows(self, index: int, rows: Iterable[Any]) -> Iterator[tuple[Any, Any, Any]]:

@@ -16,7 +16,7 @@ from slither_actors.store._statistics import StoreStatistics, TableStatistics
 from slither_actors.store._table import Table
 from slither_actors.store._transaction import CollectedWrites
 
-__all__ = ["Store", "pointer_of", "views_of"]
+__all__ = ["Store", "handles_of", "pointer_of", "views_of"]
 
 R = TypeVar("R")
 
@@ -141,7 +141,7 @@ class Store:
         writes returned is in ``tx.results`` afterwards; reads in the block see
         the tables as they were. For reads of its own writes see `transact`.
         """
-        return CollectedWrites(cls._pointer, cls.write_timeout)
+        return CollectedWrites(cls._pointer, handles_of(cls), cls.write_timeout)
 
     @classmethod
     def statistics(cls) -> StoreStatistics:
@@ -166,6 +166,11 @@ class Store:
 def pointer_of(store: type[Store]) -> Pointer:
     """The reference through which `store` is read and written."""
     return store._pointer
+
+
+def handles_of(store: type[Store]) -> tuple[Table[Any, Any], ...]:
+    """The tables of `store`, in the order of the class body."""
+    return tuple(getattr(store, name) for name in store._pointer.tables)
 
 
 def views_of(store: type[Store]) -> tuple[View, ...]:

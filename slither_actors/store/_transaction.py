@@ -4,192 +4,132 @@ There are two forms. `Transaction` is what the function given to
 `Store.transact` gets: it runs in the server and reads its own writes.
 `CollectedWrites` is what ``with Store.transaction() as tx:`` gives: it collects
 writes and sends them as one at the end of the block, so it cannot read.
+
+The tables of both are `Table` handles, with all their methods. What differs is
+where they read and write: not the store's `Pointer` but a stand-in for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
-from slither_actors.errors import RowNotFoundError, StoreError
+import attrs
+
+from slither_actors.errors import StoreError
 from slither_actors.store._pointer import Pointer
-from slither_actors.store._rows import MISSING, Rows
+from slither_actors.store._rows import Rows
+from slither_actors.store._table import Table
 
-__all__ = ["CollectedTable", "CollectedWrites", "Transaction", "TransactionTable"]
-
-Perform = Callable[..., Any]
-
-
-class CollectedTable:
-    """The writes to one table in a ``with`` block. Each returns None; see `CollectedWrites.results`."""
-
-    __slots__ = ("_index", "_perform", "name")
-
-    def __init__(self, name: str, index: int, perform: Perform) -> None:
-        self.name = name
-        self._index = index
-        self._perform = perform
-
-    def put(self, key: Hashable, value: Any) -> Any:
-        """Set the value under `key`."""
-        return self._perform("put", self._index, key, value)
-
-    def put_new(self, key: Hashable, value: Any) -> Any:
-        """Set the value under `key` unless there is one. The result says whether it was set."""
-        return self._perform("put_new", self._index, key, value)
-
-    def update(self, key: Hashable, function: Callable[[Any], Any], default: Any = None) -> Any:
-        """Replace the value by ``function(value)``. The result is the new one."""
-        return self._perform("update", self._index, key, function, default)
-
-    def increment(self, key: Hashable, by: Any = 1, default: Any = 0) -> Any:
-        """Add `by` to the value. The result is the sum."""
-        return self._perform("increment", self._index, key, by, default)
-
-    def delete(self, key: Hashable) -> Any:
-        """Remove the row. The result says whether there was one."""
-        return self._perform("delete", self._index, key)
-
-    def take(self, key: Hashable, default: Any = None) -> Any:
-        """Remove the row. The result is its value, or `default`."""
-        return self._perform("take", self._index, key, default)
-
-    def bulk_insert(self, rows: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> Any:
-        """Set many rows. The result is how many keys they had."""
-        return self._perform("bulk_insert", self._index, dict(rows))
-
-    def clear(self) -> Any:
-        """Remove all rows. The result is how many there were."""
-        return self._perform("clear", self._index)
+__all__ = ["CollectedWrites", "Transaction"]
 
 
-class TransactionTable(CollectedTable):
-    """One table in a transaction: the writes return at once, the reads see them."""
+@attrs.frozen(eq=False)
+class _Now:
+    """In the place of a `Publication`."""
 
-    __slots__ = ("_close", "_rows", "_store")
+    rows: Sequence[Rows]
 
-    def __init__(self, store: str, name: str, index: int, rows: Rows, perform: Perform) -> None:
-        super().__init__(name, index, perform)
-        self._store = store
-        self._rows = rows
 
-    def get(self, key: Hashable, default: Any = None) -> Any:
-        """The value under `key`, or `default`."""
-        return self._rows.get(key, default)
+class _Unreadable(Sequence[Rows]):
+    """The rows of tables that are not to be read, with the reason."""
 
-    def fetch(self, key: Hashable) -> Any:
-        """The value under `key`.
+    def __init__(self, why: str) -> None:
+        self._why = why
 
-        Raises:
-            RowNotFoundError: there is none.
-        """
-        value = self._rows.get(key, MISSING)
-        if value is MISSING:
-            raise RowNotFoundError(self._store, self.name, key)
-        return value
-
-    def get_many(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
-        """One value or `default` per key."""
-        return [self._rows.get(key, default) for key in keys]
-
-    def __contains__(self, key: object) -> bool:
-        """Whether there is a row under `key`."""
-        return self._rows.get(key, MISSING) is not MISSING
-
-    def size(self) -> int:
-        """How many rows there are."""
-        return self._rows.size()
+    def __getitem__(self, _: Any) -> NoReturn:
+        raise StoreError(self._why)
 
     def __len__(self) -> int:
-        """How many rows there are."""
-        return self._rows.size()
-
-    def __bool__(self) -> bool:
-        """True: a table is a handle, also while it has no rows."""
-        return True
-
-    def snapshot(self) -> dict[Any, Any]:
-        """A copy of all rows: about 15 ns a row."""
-        rows = self._rows.snapshot()
-        assert rows is not None  # a draft has no other writer
-        return rows
-
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        """Iterate over the rows as they are now."""
-        return iter(self.snapshot().items())
-
-    def __iter__(self) -> Iterator[Any]:
-        """Iterate over the keys as they are now."""
-        return iter(self.snapshot())
+        return 0
 
 
-class _Tables:
-    """Tables by attribute or by name, until they are closed."""
+class _StandIn:
+    """In the place of a `Pointer`, for the handles of a transaction."""
 
-    def __init__(self, store: str) -> None:
-        self._store = store
-        self._tables: dict[str, Any] = {}
-        self._open = True
+    def __init__(
+        self, name: str, tables: tuple[str, ...], rows: Sequence[Rows], perform: Callable[..., Any]
+    ) -> None:
+        self.name = name
+        self.tables = tables
+        self.now = _Now(rows)
+        self._perform = perform
 
-    def __getattr__(self, name: str) -> Any:
+    def write(self, request: tuple[Any, ...], _: float | None) -> Any:
+        """As `Pointer.write`, but into the transaction."""
+        return self._perform(*request)
+
+    def close(self) -> None:
+        """Refuse reads and writes from now on."""
+        why = f"store {self.name}: the transaction is over, and its tables are not to be used any more"
+        self.now = _Now(_Unreadable(why))
+
+        def refuse(*_: Any) -> NoReturn:
+            raise StoreError(why)
+
+        self._perform = refuse
+
+
+class Transaction:
+    """The tables of one store in a transaction: ``tx.features``, ``tx["features"]``.
+
+    They have the methods of `Table`, and are for the function that got the
+    transaction, until it returns.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        handles: Sequence[Table[Any, Any]],
+        rows: Sequence[Rows],
+        perform: Callable[..., Any],
+    ) -> None:
+        self._handles = {handle.name: handle for handle in handles}
+        self._stand_in = _StandIn(store, tuple(self._handles), rows, perform)
+
+    def __getattr__(self, name: str) -> Table[Any, Any]:
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Table[Any, Any]:
         """The table `name`.
 
         Raises:
             StoreError: the store declares no such table.
         """
-        table = self._tables.get(name)
-        if table is None:
-            known = ", ".join(self._tables) or "none"
-            msg = f"store {self._store} has no table {name!r}; declared: {known}"
+        handle = self._handles.get(name)
+        if handle is None:
+            known = ", ".join(self._handles) or "none"
+            msg = f"store {self._stand_in.name} has no table {name!r}; declared: {known}"
             raise StoreError(msg)
-        return table
+        pointer: Any = self._stand_in
+        if handle._pointer is not pointer:
+            handle = handle.bound(handle._store, name, pointer, write_timeout=None)
+            self._handles[name] = handle
+        return handle
 
     def close(self) -> None:
-        """Refuse writes from now on."""
-        self._open = False
-
-    def _check_open(self) -> None:
-        if not self._open:
-            msg = f"store {self._store}: the transaction is over; what is written to it now would be lost"
-            raise StoreError(msg)
+        """Refuse reads and writes from now on."""
+        self._stand_in.close()
 
 
-class Transaction(_Tables):
-    """The tables of one store in a transaction, by attribute or by name. For the function that gets it."""
-
-    def __init__(self, store: str, names: Sequence[str], rows: Sequence[Rows], perform: Perform) -> None:
-        super().__init__(store)
-        self._draft_perform = perform
-        self._tables = {
-            name: TransactionTable(store, name, index, rows[index], self._perform)
-            for index, name in enumerate(names)
-        }
-
-    def _perform(self, operation: str, *arguments: Any) -> Any:
-        self._check_open()
-        return self._draft_perform(operation, *arguments)
-
-
-class CollectedWrites(_Tables):
+class CollectedWrites(Transaction):
     """Writes to the tables of one store, performed together when the ``with`` block ends.
 
-    Nothing is sent if the block raises. For one thread.
+    Each returns None at first; see `results`. Nothing is sent if the block
+    raises. For one thread.
     """
 
-    def __init__(self, pointer: Pointer, write_timeout: float | None) -> None:
-        super().__init__(pointer.name)
+    def __init__(
+        self, pointer: Pointer, handles: Sequence[Table[Any, Any]], write_timeout: float | None
+    ) -> None:
+        why = f"store {pointer.name}: a transaction that collects writes cannot read; use transact(function)"
+        super().__init__(pointer.name, handles, _Unreadable(why), self._collect)
         self._pointer = pointer
         self._write_timeout = write_timeout
         self._requests: list[tuple[Any, ...]] = []
-        self._tables = {
-            name: CollectedTable(name, index, self._perform) for index, name in enumerate(pointer.tables)
-        }
         self._results: list[Any] | None = None
 
     @property
@@ -200,12 +140,11 @@ class CollectedWrites(_Tables):
             StoreError: the block has not ended, or failed.
         """
         if self._results is None:
-            msg = f"store {self._store}: a transaction has results once its block has ended well"
+            msg = f"store {self._pointer.name}: a transaction has results once its block has ended well"
             raise StoreError(msg)
         return self._results
 
     def __enter__(self) -> CollectedWrites:
-        self._check_open()
         return self
 
     def __exit__(
@@ -213,10 +152,8 @@ class CollectedWrites(_Tables):
     ) -> None:
         self.close()
         if kind is None:
-            requests = self._requests
-            write = self._pointer.write
-            self._results = write(("transaction", requests), self._write_timeout) if requests else []
+            requests, timeout = self._requests, self._write_timeout
+            self._results = self._pointer.write(("transaction", requests), timeout) if requests else []
 
-    def _perform(self, *request: Any) -> None:
-        self._check_open()
+    def _collect(self, *request: Any) -> None:
         self._requests.append(request)

@@ -127,8 +127,8 @@ class Writer:
     # -- what a draft has collected ------------------------------------------
 
     @property
-    def rows(self) -> tuple[SetRows, ...]:
-        """The published rows, for a draft that is laid over them."""
+    def rows(self) -> Sequence[SetRows]:
+        """The rows that it writes to, for a draft that is laid over them."""
         return self._rows
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -137,9 +137,9 @@ class Writer:
         One row is changed in place. More are changed in copies of their tables
         (about 15 ns a row of each), which are published in one step.
         """
-        if len(changes) == 1 and changes[0][0] in ("put", "delete"):
+        if len(changes) == 1 and changes[0][0] != "clear":
             operation, index, *rest = changes[0]
-            (self._rows[index].put if operation == "put" else self._rows[index].take)(*rest)
+            (self._rows[index].set_row if operation == "put" else self._rows[index].remove)(*rest)
         elif changes:
             rows = tuple(_changed(rows, index, changes) for index, rows in enumerate(self._rows))
             self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
@@ -166,10 +166,8 @@ def _changed(rows: SetRows, index: int, changes: Sequence[Change]) -> SetRows:
             continue
         if operation == "clear":
             rows, mine = rows.replaced({}), True
-        elif operation == "merge":
-            rows, mine = rows.merged(dict(rest[0])), True
-        else:
-            if not mine:
-                rows, mine = rows.copied(), True
-            (rows.put if operation == "put" else rows.take)(*rest)
+            continue
+        if not mine:
+            rows, mine = rows.copy(), True
+        (rows.set_row if operation == "put" else rows.remove)(*rest)
     return rows
