@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -34,6 +33,9 @@ class RunningReload:
     """The server's side of a load that runs beside it."""
 
     callers: list[Request]
+    told: AbstractContextManager[Any]
+    """Entered; closes the events of the reload."""
+
     changes: list[Change] = attrs.field(factory=list)
     """What was written to the old tables since it began."""
 
@@ -41,9 +43,7 @@ class RunningReload:
 class StoreLoader(Server):
     """Loads a store once, tells its server, and ends. Linked to the server: neither outlives a crash."""
 
-    def init(
-        self, server: Ref, load: Callable[[], FreshTables], told: Callable[[], AbstractContextManager[Any]]
-    ) -> None:
+    def init(self, server: Ref, load: Callable[[], FreshTables], told: AbstractContextManager[Any]) -> None:
         """Begin with the first message, so that the server does not wait for it."""
         self._server = server
         self._load = load
@@ -52,14 +52,17 @@ class StoreLoader(Server):
 
     def load(self, _: None) -> None:
         """Load, hand the tables or the error to the server, and end."""
-        with contextlib.suppress(StoreLoadError), self._told():  # the server answers those who wait
-            try:
-                loaded: FreshTables | StoreLoadError = self._load()
-            except StoreLoadError as error:
-                loaded = error
-            self._server.run(_finish, loaded, timeout=None)
+        try:
+            loaded: FreshTables | StoreLoadError = self._load()
+        except StoreLoadError as error:
+            loaded = error
+        except BaseException as error:
+            # The server ends of it too, and closes no events.
+            self._told.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._server.send(_finish, loaded)
         self.stop()
 
 
-def _finish(server: Any, loaded: FreshTables | StoreLoadError) -> Any:
-    return server.finish_reload(loaded)
+def _finish(server: Any, loaded: FreshTables | StoreLoadError) -> None:
+    server.finish_reload(loaded)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -108,11 +108,12 @@ class StoreServer(Server):
 
     def reload(self, sender: Request) -> None:
         """Load fresh tables and answer `sender`. Called in the server."""
+        self._commits.flush()
         if self._running is not None:
             self._reloads.append(sender)
         elif self._store.during_reload == "queue":
             try:
-                with self.told_reload():
+                with self._told_reload():
                     self._install(self._loaded())
             except StoreLoadError as error:
                 sender.fail(error)
@@ -121,7 +122,7 @@ class StoreServer(Server):
         else:
             self._load_aside([sender])
 
-    def told_reload(self) -> AbstractContextManager[Any]:
+    def _told_reload(self) -> AbstractContextManager[Any]:
         """The events around a reload. In whatever thread it runs."""
         events = (telemetry.STORE_RELOAD_START, telemetry.STORE_RELOAD_STOP, telemetry.STORE_RELOAD_EXCEPTION)
         return telemetry.span(*events, self._store, {"store": self._pointer.name})
@@ -149,29 +150,32 @@ class StoreServer(Server):
     # -- loading -----------------------------------------------------------------
 
     def _load_aside(self, callers: list[Request]) -> None:
-        self._commits.flush()
-        self._running = RunningReload(callers)
+        told = self._told_reload()
+        told.__enter__()
+        self._running = RunningReload(callers, told)
         self._choose_operations()
-        StoreLoader.start_link(self.ref, self._loaded, self.told_reload)
+        StoreLoader.start_link(self.ref, self._loaded, told)
 
-    def finish_reload(self, loaded: FreshTables | StoreLoadError) -> Failure | None:
+    def finish_reload(self, loaded: FreshTables | StoreLoadError) -> None:
         """Publish what was loaded aside, if it was, and answer who waits. Called in the server."""
+        self._commits.flush()
         running, self._running = self._running, None
         assert running is not None
-        self._commits.flush()
-        error = loaded if isinstance(loaded, StoreLoadError) else None
+        self._choose_operations()
+        error: StoreLoadError | None = None
         try:
-            if not isinstance(loaded, StoreLoadError):
+            with ExitStack() as events:
+                events.push(running.told)
+                if isinstance(loaded, StoreLoadError):
+                    raise loaded
                 self._install(loaded, running.changes)
         except StoreLoadError as failure:
             error = failure
-        self._choose_operations()
         for caller in running.callers:
             caller.reply() if error is None else caller.fail(error)
         if self._reloads:
             callers, self._reloads = self._reloads, []
             self._load_aside(callers)
-        return None if error is None else Failure(error)
 
     def _restored(self) -> FreshTables | None:
         file = self._commits.file

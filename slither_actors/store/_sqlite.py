@@ -130,24 +130,26 @@ class SQLiteFile:
             raise self._error(f"is damaged ({found}); {_DAMAGED}")
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute(f"PRAGMA synchronous = {self._options.synchronous}")
+        missing = {"store", *map(_table, self._names)} - _tables_of(connection)
+        if missing:
+            self._make(connection, missing - {"store"})
+        self._check_same("serializer", self._options.serializer)
+        self._check_same("version", self._options.version)
+
+    def _make(self, connection: sqlite3.Connection, tables: Iterable[str]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id = {_MARK}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute("CREATE TABLE IF NOT EXISTS store (name TEXT PRIMARY KEY, value) WITHOUT ROWID")
-        for name in self._names:
-            connection.execute(
-                f'CREATE TABLE IF NOT EXISTS "rows_{name}" '
-                "(id INTEGER PRIMARY KEY, key NOT NULL, value NOT NULL, crc32 INTEGER)"
-            )
+        for table in tables:
+            columns = "(id INTEGER PRIMARY KEY, key NOT NULL, value NOT NULL, crc32 INTEGER)"
+            connection.execute(f'CREATE TABLE "{table}" {columns}')
         connection.execute("COMMIT")
-        self._check_same("serializer", self._options.serializer)
-        self._check_same("version", self._options.version)
 
     def _check_kind(self, connection: sqlite3.Connection) -> None:
         mark = connection.execute("PRAGMA application_id").fetchone()[0]
         layout = connection.execute("PRAGMA user_version").fetchone()[0]
-        is_new = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-        if mark != _MARK and not (is_new and mark == 0):
+        if mark != _MARK and (mark != 0 or _tables_of(connection)):
             raise self._error("is a database of another program; it was left as it is")
         if layout > FORMAT:
             msg = f"has layout {layout}; this version of slither-actors knows {FORMAT}: install a newer one"
@@ -184,7 +186,7 @@ class SQLiteFile:
         rows: dict[Any, Any] = {}
         ids = self._ids[index] = {}
         number = 0
-        statement = f'SELECT id, key, value, crc32 FROM "rows_{self._names[index]}" ORDER BY id'
+        statement = f'SELECT id, key, value, crc32 FROM "{_table(self._names[index])}" ORDER BY id'
         for number, key_data, data, crc in self._connection.execute(statement):
             try:
                 if crc is not None and crc != _crc(key_data, data):
@@ -240,7 +242,7 @@ class SQLiteFile:
 
     def _write(self, connection: sqlite3.Connection, change: Encoded, undo: _Undo | None) -> None:
         operation, index, *rest = change
-        table, ids = f'"rows_{self._names[index]}"', self._ids[index]
+        table, ids = f'"{_table(self._names[index])}"', self._ids[index]
         if operation == "put":
             statement = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)"
             connection.executemany(statement, self._numbered(ids, rest[0], undo))
@@ -307,6 +309,14 @@ class SQLiteFile:
 
     def _error(self, problem: str) -> StoreBackingError:
         return StoreBackingError(self.store, str(self._path), problem)
+
+
+def _table(name: str) -> str:
+    return f"rows_{name}"
+
+
+def _tables_of(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _crc(key: str | bytes, value: str | bytes) -> int:
