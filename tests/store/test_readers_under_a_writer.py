@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from slither_actors.store import LoadTables, Store, Table
+from slither_actors.store import LoadTables, SQLite, Store, Table, Transaction
 from tests.store.conftest import Start
 
 SECONDS = 0.5
@@ -109,6 +110,86 @@ def test_no_reader_sees_half_a_reload(start: Start) -> None:
         lambda: mixed(list(Counted.second.values())),
         first_then_second,
         second_then_first,
+    )
+    assert complaints == []
+
+
+def set_all(tx: Transaction, number: int) -> None:
+    for key in KEYS:
+        tx.first.put(key, number)
+    for key in reversed(KEYS):
+        tx.second.put(key, number)
+
+
+@pytest.mark.parametrize("form", ["function", "block"])
+def test_no_reader_sees_half_a_transaction(start: Start, form: str) -> None:
+    """Of one table, nor the first table before the second, in whatever order it was written."""
+    start(Counted)
+    numbers = iter(range(1_000_000, 2_000_000))
+
+    def write() -> None:
+        number = next(numbers)
+        if form == "function":
+            Counted.transact(set_all, number)
+        else:
+            with Counted.transaction() as tx:
+                set_all(tx, number)
+
+    def first_then_second() -> str | None:
+        early, late = Counted.first.get(59, 0), Counted.second.get(0, 0)
+        return f"second {late} after first {early}" if late < early else None
+
+    def second_then_first() -> str | None:
+        early, late = Counted.second.get(59, 0), Counted.first.get(0, 0)
+        return f"first {late} after second {early}" if late < early else None
+
+    complaints = run(
+        write,
+        lambda: mixed(Counted.first.get_many(KEYS)),
+        lambda: mixed(list(Counted.second.values())),
+        first_then_second,
+        second_then_first,
+    )
+    assert complaints == []
+
+
+def test_a_transaction_reads_one_moment_over_all_tables(start: Start) -> None:
+    """It is in line with the writes; readers beside it see no half of those either."""
+    start(Counted)
+    numbers = iter(range(1_000_000, 2_000_000))
+
+    def both() -> str | None:
+        return Counted.transact(lambda tx: mixed([*tx.first.values(), *tx.second.get_many(KEYS)]))
+
+    assert run(lambda: Counted.transact(set_all, next(numbers)), both, both) == []
+
+
+@pytest.mark.parametrize("what", ["transaction", "bulk insert", "reload", "merging reload"])
+def test_no_reader_sees_half_of_what_goes_to_a_file(start: Start, tmp_path: Path, what: str) -> None:
+    """The way of a write through the file ends in one publication as well."""
+
+    class Filed(Counted):
+        backing = SQLite(tmp_path / "counted.db")
+        during_reload = "merge" if what == "merging reload" else "queue"
+
+    start(Filed)
+    numbers = iter(range(1_000_000, 2_000_000))
+    writes: dict[str, Callable[[], object]] = {
+        "transaction": lambda: Filed.transact(set_all, next(numbers)),
+        "bulk insert": lambda: Filed.first.bulk_insert(dict.fromkeys(KEYS, next(numbers))),
+        "reload": Filed.reload,
+        "merging reload": Filed.reload,
+    }
+
+    def first_then_second() -> str | None:
+        early, late = Filed.first.get(59, 0), Filed.second.get(0, 0)
+        return f"second {late} after first {early}" if late < early and what != "bulk insert" else None
+
+    complaints = run(
+        writes[what],
+        lambda: mixed(Filed.first.get_many(KEYS)),
+        lambda: mixed(list(Filed.first.values())),
+        first_then_second,
     )
     assert complaints == []
 
