@@ -541,6 +541,9 @@ class RowNotFoundError(StoreError, KeyError):
         self.key = key
         super().__init__(f"{store}.{table} has no row {key!r}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (RowNotFoundError, (self.store, self.table, self.key))
+
     def __str__(self) -> str:
         return str(self.args[0])
 
@@ -552,6 +555,9 @@ class StoreLoadError(StoreError):
         self.store = store
         self.reason = reason
         super().__init__(f"store {store} did not load: {type(reason).__name__}: {safe_text(reason)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (StoreLoadError, (self.store, self.reason))
 
 
 class StoreBackingError(StoreError):

@@ -36,13 +36,12 @@ _UNTOUCHED: Any = object()
 class DraftDict(MutableMapping[Any, Any]):
     """The dict of one table of a draft. `base` stays as it is; None is an empty one."""
 
-    __slots__ = ("_base", "_changes", "_growth", "_index", "_since", "_values")
+    __slots__ = ("_base", "_changes", "_growth", "_index", "_values")
 
     def __init__(self, base: Any, index: int, changes: list[Change]) -> None:
         self._base = base
         self._index = index
         self._changes = changes
-        self._since = len(changes)  # changes before that are not to be done to a copy of the base
         self._values: dict[Any, Any] = {}
         """What was put, and `MISSING` under the keys that were deleted."""
         self._growth = 0
@@ -92,7 +91,7 @@ class DraftDict(MutableMapping[Any, Any]):
     def copy(self) -> dict[Any, Any]:
         """All rows, in the order that the table will have them."""
         rows: dict[Any, Any] = {} if self._base is None else self._base.copy()
-        for change in self._changes[self._since :]:
+        for change in self._changes:
             if change[1] == self._index:
                 change_rows(rows, change)
         return rows

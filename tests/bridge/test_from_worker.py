@@ -165,6 +165,17 @@ def test_the_table_line_writes_in_a_worker_as_in_the_driver(run: Run) -> None:
     assert Features.counts.snapshot() == {"a": 15, "x": 1, "y": 2}
 
 
+def test_a_transaction_of_a_worker_runs_in_the_driver(run: Run) -> None:
+    """In both forms, one call each; a function has to be one that can be pickled. All or nothing."""
+    results, swapped, now, problem = run(worker_code.transactions)[0]
+    assert results == [None, 10, False]
+    assert swapped == [10, 2]
+    assert now == [10, 1]
+    assert problem == "Features.counts has no row 'nobody'"
+    assert Features.counts.get_many(["one", "two"]) == [10, 1]
+    Features.counts.clear()
+
+
 def test_workers_and_driver_count_together(run: Run) -> None:
     """Increments of two workers and a thread, on one row: none is lost, none counted twice."""
     Features.counts.put("shared", 0)

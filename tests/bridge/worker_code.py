@@ -10,7 +10,7 @@ from typing import Any
 
 from slither_actors.context import Context
 from slither_actors.errors import CallTimeoutError, NotRunningError, RowNotFoundError, ViewError
-from slither_actors.store import LoadTables, Store, Table, view
+from slither_actors.store import LoadTables, Store, Table, Transaction, view
 
 
 class Features(Store):
@@ -125,6 +125,32 @@ def writes(payloads: list[Any]) -> list[Any]:
 
 def wrong(value: int) -> float:
     return value / 0
+
+
+def swap(tx: Transaction, one: Any, other: Any) -> list[Any]:
+    a, b = tx.counts.fetch(one), tx.counts.fetch(other)
+    tx.counts.put(one, b)
+    tx.counts.put(other, a)
+    return [tx.counts.get(one), len(tx.features)]
+
+
+def swap_and_fail(tx: Transaction) -> None:
+    tx.counts.clear()
+    tx.counts.fetch("nobody")
+
+
+def transactions(payloads: list[Any]) -> list[Any]:
+    """Both forms of a transaction, and one that fails."""
+    with Features.transaction() as tx:
+        tx.counts.put("one", 1)
+        tx.counts.update("two", add)
+        tx.counts.put_new("one", 7)
+    answers = [tx.results, Features.transact(swap, "one", "two"), Features.counts.get_many(["one", "two"])]
+    try:
+        Features.transact(swap_and_fail)
+    except RowNotFoundError as error:
+        answers.append(str(error))
+    return [answers for _ in payloads]
 
 
 def count(payloads: list[Any]) -> list[Any]:

@@ -16,7 +16,15 @@ from typing import Any, ClassVar
 import pytest
 
 from slither_actors.actors import Ref
-from slither_actors.errors import OptionError, StartError, StoreBackingError, StoreError, StoreLoadError
+from slither_actors.errors import (
+    OptionError,
+    RowNotFoundError,
+    StartError,
+    StoreBackingError,
+    StoreError,
+    StoreLoadError,
+    StoreReloadingError,
+)
 from slither_actors.store import LoadTables, SQLite, Store, StoreServer, StoreSupervisor, Table, retire
 from slither_actors.store import _backing as backing_module
 from slither_actors.store._store import pointer_of
@@ -280,6 +288,28 @@ def test_a_reload_onto_a_full_disk_keeps_the_old_tables(start: Start, path: Path
     Large.rows.put("mine", 2)
 
 
+def test_a_load_of_which_one_row_cannot_be_written(path: Path) -> None:
+    """It comes after others were written; those are taken back, and the old rows are in the file."""
+
+    class Odd(Kept):
+        backing = SQLite(path)
+
+        def load(self, tables: LoadTables) -> None:
+            super().load(tables)
+            if self.loads > 1:
+                tables.rows.put("lock", threading.Lock())
+
+    supervisor = restart(Odd)
+    Odd.rows.put("mine", 1)
+    with pytest.raises(StoreLoadError, match=r"cannot hold row rows\['lock'\]"):
+        Odd.reload()
+    Odd.rows.put("mine", 2)
+    Odd.rows.put("loaded", 3)
+    stop(supervisor, Odd)
+    with restarted(Odd):
+        assert Odd.rows.snapshot() == {"loaded": 3, "mine": 2}
+
+
 def connection_of(store: type[Store]) -> sqlite3.Connection:
     found = [file for file in backing_module._open.values() if file.store_key == pointer_of(store).key]
     connection = found[0]._connection
@@ -518,9 +548,16 @@ def test_tables_that_differ_in_case_only(tmp_path: Path) -> None:
 
 def test_the_errors_cross_to_workers() -> None:
     """With all that they say."""
-    error = StoreBackingError("Kept", "kept.db", "is damaged")
-    back = pickle.loads(pickle.dumps(error))
-    assert (str(back), back.path) == ("store Kept: kept.db is damaged", "kept.db")
+    errors = [
+        StoreBackingError("Kept", "kept.db", "is damaged"),
+        StoreReloadingError("Kept"),
+        StoreLoadError("Kept", ValueError("no such row")),
+        RowNotFoundError("Kept", "rows", ("a", 1)),
+    ]
+    for error in errors:
+        back = pickle.loads(pickle.dumps(error))
+        assert (type(back), str(back)) == (type(error), str(error))
+        assert vars(back).keys() == vars(error).keys()
 
 
 def test_a_store_in_memory_imports_no_database() -> None:
