@@ -27,6 +27,7 @@ from slither_actors.errors import (
 )
 from slither_actors.store import LoadTables, SQLite, Store, StoreServer, StoreSupervisor, Table, retire
 from slither_actors.store import _backing as backing_module
+from slither_actors.store import _server as server_module
 from slither_actors.store._store import pointer_of
 from tests.store.conftest import Start
 
@@ -367,6 +368,41 @@ def test_writes_that_wait_share_one_commit(start: Start, path: Path) -> None:
     assert Kept.rows.get("count") == 9
     assert len(failed) == 1
     assert len(commits) == 2
+
+
+def test_writes_that_wait_are_done_before_a_reload_behind_them(start: Start, path: Path) -> None:
+    """Those that came before it are gone with the old rows, those after it find the new ones."""
+    start(Kept)
+    entered, go_on = threading.Event(), threading.Event()
+    inbox = pointer_of(Kept).server._cell.inbox  # type: ignore[attr-defined]
+
+    def slow(_: object) -> int:
+        entered.set()
+        assert go_on.wait(20)
+        return 0
+
+    class Caller:
+        def reply(self) -> None:
+            pass
+
+    server: Any = pointer_of(Kept).server
+    calls: list[Callable[[], object]] = [
+        lambda: Kept.rows.increment("count", 5),
+        lambda: server.send(server_module._reload, Caller()),
+        lambda: Kept.rows.increment("count", 2),
+    ]
+    threads = [threading.Thread(target=Kept.rows.update, args=("slow", slow))]
+    threads[0].start()
+    assert entered.wait(20)
+    for number, call in enumerate(calls, 1):
+        threads.append(threading.Thread(target=call))
+        threads[-1].start()
+        while len(inbox) < number:
+            threads[0].join(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert Kept.rows.snapshot() == {"loaded": 2, "count": 2}
 
 
 def test_writes_that_wait_when_the_server_is_stopped_are_done(path: Path) -> None:
