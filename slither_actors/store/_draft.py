@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from slither_actors.store._rows import SetRows
     from slither_actors.store._table import Table
 
-__all__ = ["Draft", "DraftDict", "change_rows"]
+__all__ = ["Draft", "DraftDict"]
 
 _UNTOUCHED: Any = object()
 
@@ -93,7 +93,7 @@ class DraftDict(MutableMapping[Any, Any]):
         rows: dict[Any, Any] = {} if self._base is None else self._base.copy()
         for change in self._changes:
             if change[1] == self._index:
-                change_rows(rows, change)
+                _change_rows(rows, change)
         return rows
 
 
@@ -175,7 +175,7 @@ class Draft(Writer):
         return rows.over(DraftDict(base, index, self.changes))
 
 
-def change_rows(rows: dict[Any, Any], change: Change) -> None:
+def _change_rows(rows: dict[Any, Any], change: Change) -> None:
     """Do one change to a plain dict of rows."""
     operation, _, *rest = change
     if operation == "put":

@@ -34,7 +34,6 @@ from slither_actors.errors import StoreBackingError, StoreLoadError, StoreReload
 from slither_actors.store._access import StoreAccess
 from slither_actors.store._backing import close_files, open_file
 from slither_actors.store._commits import Commits
-from slither_actors.store._draft import change_rows
 from slither_actors.store._load import LoadTables
 from slither_actors.store._loader import FreshTables, RunningReload, StoreLoader
 from slither_actors.store._store import Store, handles_of, pointer_of, views_of
@@ -204,14 +203,13 @@ class StoreServer(Server):
         return FreshTables(tables.seal(), instance, time.monotonic() - began)
 
     def _install(self, loaded: FreshTables, changes: Sequence[Change] = ()) -> None:
-        for change in changes:
-            change_rows(loaded.rows[change[1]], change)
         if self._commits.file is not None and loaded.is_new:
             try:
-                self._commits.file.replace(loaded.rows)
+                self._commits.file.replace(loaded.rows, changes)
             except StoreBackingError as error:
                 raise StoreLoadError(self._pointer.name, error) from error
-        self._writer.install(loaded.rows, loaded.instance, at=time.time(), seconds=loaded.seconds)
+        at, seconds = time.time(), loaded.seconds
+        self._writer.install(loaded.rows, loaded.instance, at=at, seconds=seconds, changes=changes)
 
     # -- telling -------------------------------------------------------------------
 

@@ -46,15 +46,25 @@ class Writer:
         self._owner = owner
         self._rows: tuple[SetRows, ...] = ()
 
-    def install(self, fresh: list[dict[Any, Any]], instance: Any, *, at: float, seconds: float) -> None:
+    def install(
+        self,
+        fresh: list[dict[Any, Any]],
+        instance: Any,
+        *,
+        at: float,
+        seconds: float,
+        changes: Sequence[Change] = (),
+    ) -> None:
         """Publish all tables of a load, and the instance that loaded them, in one step.
 
+        The `changes` are done to them before that.
         The versions go on from those of the tables that are replaced, also
         where a server that died published them.
         """
         before = self._pointer.now
         versions = [rows.version for rows in before.rows] if self._pointer.is_published else [0] * len(fresh)
-        rows = tuple(SetRows(live, version + 1) for live, version in zip(fresh, versions, strict=True))
+        loads = [SetRows(live, version + 1) for live, version in zip(fresh, versions, strict=True)]
+        rows = tuple(_changed(made, index, changes, mine=True) for index, made in enumerate(loads))
         loaded = Loaded(before.loaded.count + 1, at, seconds)
         self._publish(Publication(rows, instance, loaded), rows)
 
@@ -158,9 +168,11 @@ class Writer:
         self._rows = rows
 
 
-def _changed(rows: SetRows, index: int, changes: Sequence[Change]) -> SetRows:
-    """The table `index` after the changes: another one, or the same where none is to it."""
-    mine = False  # whether `rows` is seen by no reader yet
+def _changed(rows: SetRows, index: int, changes: Sequence[Change], *, mine: bool = False) -> SetRows:
+    """The table `index` after the changes: another one, or the same where none is to it.
+
+    `mine` says that no reader sees `rows` yet, so they need not be copied.
+    """
     for operation, at, *rest in changes:
         if at != index:
             continue
