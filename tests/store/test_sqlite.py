@@ -17,6 +17,7 @@ import pytest
 
 from slither_actors.actors import Ref
 from slither_actors.errors import (
+    ActorExitError,
     OptionError,
     RowNotFoundError,
     StartError,
@@ -430,6 +431,49 @@ def test_writes_that_wait_when_the_server_is_stopped_are_done(path: Path) -> Non
     assert ref.join(20)
     with restarted():
         assert len(Kept.rows) == 5
+
+
+def test_a_write_that_waits_survives_the_crash_of_the_server(start: Start, path: Path) -> None:
+    """It came before the one that crashed, so it is committed and answered as the server ends."""
+    start(Kept)
+    entered, go_on = threading.Event(), threading.Event()
+    inbox = pointer_of(Kept).server._cell.inbox  # type: ignore[attr-defined]
+    told: list[Any] = []
+
+    def slow(_: object) -> int:
+        entered.set()
+        assert go_on.wait(20)
+        return 0
+
+    def leave(_: object) -> int:
+        raise SystemExit
+
+    def crash() -> None:
+        try:
+            Kept.rows.update("crash", leave)
+        except ActorExitError as error:
+            told.append(error)
+
+    calls = [
+        lambda: Kept.rows.update("slow", slow),
+        lambda: told.append(Kept.rows.increment("count", 5)),
+        crash,
+    ]
+    threads = [threading.Thread(target=calls[0])]
+    threads[0].start()
+    assert entered.wait(20)
+    for number in (1, 2):
+        threads.append(threading.Thread(target=calls[number]))
+        threads[-1].start()
+        while len(inbox) < number:
+            threads[0].join(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    Kept.rows.put("after", 1)  # waits for the successor
+    assert 5 in told
+    assert any(isinstance(answer, ActorExitError) for answer in told)
+    assert Kept.rows.snapshot() == {"loaded": 1, "slow": 0, "count": 5, "after": 1}
 
 
 # -- files that cannot be used ---------------------------------------------------------
