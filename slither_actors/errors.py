@@ -58,6 +58,7 @@ __all__ = [
     "StoreReloadingError",
     "StreamError",
     "SubscriptionError",
+    "TableFullError",
     "TargetError",
     "ThreadLimitError",
     "ViewError",
@@ -546,6 +547,21 @@ class RowNotFoundError(StoreError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class TableFullError(StoreError):
+    """A table with ``evict="refuse"`` has its ``max_rows``; nothing was written."""
+
+    def __init__(self, table: str, max_rows: int) -> None:
+        self.table = table
+        self.max_rows = max_rows
+        super().__init__(
+            f"{table} is full: max_rows={max_rows} and evict='refuse'; delete rows, raise max_rows, "
+            "or have old rows make room with evict='oldest' or 'lru'"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (TableFullError, (self.table, self.max_rows))
 
 
 class StoreLoadError(StoreError):

@@ -142,18 +142,21 @@ class Draft(Writer):
         """Perform one operation by its name."""
         return getattr(self, operation)(*arguments)
 
-    def bulk_insert(self, index: int, rows: dict[Any, Any]) -> int:
-        """Set many rows; return how many."""
-        put, before = self._rows[index].put, len(self.changes)
-        for key, value in rows.items():
-            put(key, value)
-        return len(self.changes) - before
+    def bulk_insert(self, index: int, rows: Any) -> int:
+        """Set many rows, or none if one cannot be set; return how many."""
+        changes: list[Change] = []
+        base = self._rows[index]
+        over = base.over(DraftDict(base.live, index, changes))
+        is_mapping = isinstance(rows, dict)
+        for key, value in rows.items() if is_mapping else rows:
+            over.put(key, value)
+        self.apply(changes)
+        return len(rows) if is_mapping else len(changes)
 
     def clear(self, index: int) -> int:
         """Remove all rows; return how many there were."""
-        rows = self._rows[index]
-        size = rows.size()
-        if size:
+        size: int = self._rows[index].cleared()[1]
+        if len(self._rows[index]):
             self._empty(index)
         return size
 
@@ -169,7 +172,7 @@ class Draft(Writer):
 
     def _empty(self, index: int) -> None:
         self.changes.append(("clear", index))
-        self._rows[index] = self._over(self._rows[index].replaced({}), index, None)
+        self._rows[index] = self._over(self._rows[index].cleared()[0], index, None)
 
     def _over(self, rows: SetRows, index: int, base: Any) -> SetRows:
         return rows.over(DraftDict(base, index, self.changes))

@@ -6,12 +6,13 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.errors import StoreError
+from slither_actors.store._kinds import TableOptions
 
-__all__ = ["LoadTable", "LoadTables"]
+__all__ = ["LoadBag", "LoadTable", "LoadTables"]
 
 
 class LoadTable:
-    """A set table that is being loaded. For the thread that runs ``load``."""
+    """A set or ordered table that is being loaded. For the thread that runs ``load``."""
 
     __slots__ = ("_live", "changed", "name")
 
@@ -67,15 +68,61 @@ class LoadTable:
         return self._live
 
 
+class LoadBag(LoadTable):
+    """A bag that is being loaded: values add up, and those that are there already do not count."""
+
+    __slots__ = ()
+
+    def insert(self, rows: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
+        """Add many rows, from a mapping or from ``(key, value)`` pairs, in which a key may repeat."""
+        for key, value in rows.items() if isinstance(rows, Mapping) else rows:
+            self.put(key, value)
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Add one value to those of the key, unless one that equals it is there."""
+        live, self.changed = self._open(), True
+        values = live.get(key)
+        if not isinstance(values, list):  # none, or a tuple of a file's
+            values = live[key] = list(values or ())
+        if value not in values:
+            values.append(value)
+
+    def get(self, key: Hashable, default: Any = ()) -> Any:
+        """The values that this load has put under `key`, as a tuple, or `default`."""
+        values = self._open().get(key)
+        return default if values is None else tuple(values)
+
+    def __len__(self) -> int:
+        """How many values this load has put."""
+        return sum(map(len, self._open().values()))
+
+    def seal(self) -> dict[Any, Any]:
+        """Hand the rows over, a tuple of values per key; any later use of this object is an error."""
+        live = super().seal()
+        for key, values in live.items():
+            live[key] = tuple(values)
+        return live
+
+
 class LoadTables:
     """The tables of one load, by attribute or by name: ``tables.features``, ``tables["features"]``."""
 
     __slots__ = ("_tables",)
 
-    def __init__(self, names: Iterable[str], rows: Sequence[dict[Any, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        rows: Sequence[dict[Any, Any]] | None = None,
+        kinds: Sequence[TableOptions] = (),
+    ) -> None:
+        """Tables called `names`, each of its kind and filled with `rows`; empty set tables unless told."""
         names = tuple(names)
         filled: Iterable[dict[Any, Any] | None] = [None] * len(names) if rows is None else rows
-        self._tables = {name: LoadTable(name, live) for name, live in zip(names, filled, strict=True)}
+        options = kinds or [TableOptions()] * len(names)
+        self._tables = {
+            name: (LoadBag if kind.bag else LoadTable)(name, live)
+            for name, live, kind in zip(names, filled, options, strict=True)
+        }
 
     def __getattr__(self, name: str) -> LoadTable:
         if name.startswith("__"):

@@ -10,6 +10,7 @@ import attrs
 
 from slither_actors.actors import Ref, Request, Server
 from slither_actors.errors import StoreLoadError
+from slither_actors.store._rows import SetRows
 from slither_actors.store._writer import Change
 
 __all__ = ["FreshTables", "RunningReload", "StoreLoader"]
@@ -19,8 +20,8 @@ __all__ = ["FreshTables", "RunningReload", "StoreLoader"]
 class FreshTables:
     """What a load has brought."""
 
-    rows: list[dict[Any, Any]]
-    """One dict per table, seen by nobody yet."""
+    rows: tuple[SetRows, ...]
+    """Those of each table, seen by nobody yet."""
 
     instance: Any
     seconds: float

@@ -40,15 +40,13 @@ class RemoteRows:
         found = self._call("find", key)
         return found[0] if found else default
 
-    def get_many(self, keys: list[Any], default: Any) -> list[Any]:
-        """One value per key, all of one moment, in one call."""
-        found = self._call("find_many", keys)
-        return [value[0] if value else default for value in found]
-
-    def snapshot(self) -> dict[Any, Any]:
-        """All rows, in one call: the whole table crosses."""
-        rows: dict[Any, Any] = self._call("snapshot")
-        return rows
+    def query(self, name: str, *arguments: Any) -> Any:
+        """One of `QUERIES`, in one call; a `snapshot` has the whole table cross."""
+        if name == "get_many":
+            keys, default = arguments
+            found = self._call("find_many", keys)
+            return [value[0] if value else default for value in found]
+        return self._call(name, *arguments)
 
     def size(self) -> int:
         """How many rows there are."""

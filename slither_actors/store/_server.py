@@ -36,8 +36,10 @@ from slither_actors.store._backing import close_files, open_file
 from slither_actors.store._commits import Commits
 from slither_actors.store._load import LoadTables
 from slither_actors.store._loader import FreshTables, RunningReload, StoreLoader
+from slither_actors.store._rows import QUERIES
 from slither_actors.store._store import Store, handles_of, pointer_of, views_of
-from slither_actors.store._writer import READS, WRITES, Change, Writer
+from slither_actors.store._sweeper import Sweeper
+from slither_actors.store._writer import WRITES, Change, Writer, changed_rows
 
 __all__ = ["StoreServer", "retire"]
 
@@ -57,7 +59,8 @@ class StoreServer(Server):
         self._store = store
         self._pointer = pointer_of(store)
         self._pointer.claim(self, self.ref)
-        self._writer = Writer(self._pointer, self)
+        self._sweeper = Sweeper(self)
+        self._writer = Writer(self._pointer, self, self._sweeper.wake)
         self._operations: dict[str, Callable[..., Any]] = {}
         """What is done at once, in place. All else is for `_perform_aside`."""
         self._running: RunningReload | None = None
@@ -131,7 +134,8 @@ class StoreServer(Server):
     def _choose_operations(self) -> None:
         # A file, and a reload beside the server, want to know of each changed row.
         in_place = WRITES if self._commits.file is None and self._running is None else frozenset()
-        self._operations = {name: getattr(self._writer, name) for name in READS | in_place}
+        reads = {name: partial(self._writer.query, name) for name in QUERIES}
+        self._operations = {**reads, **{name: getattr(self._writer, name) for name in in_place}}
 
     def _perform_aside(self, request: Any, sender: Request) -> Any:
         if request[0] == "reload":
@@ -145,6 +149,10 @@ class StoreServer(Server):
     def flush(self) -> None:
         """Commit the writes that wait for it. Called in the server."""
         self._commits.flush()
+
+    def sweep(self, index: int) -> float:
+        """Remove rows of a table that are over; for the sweeper. Returns when to come again."""
+        return self._writer.sweep(index)
 
     # -- loading -----------------------------------------------------------------
 
@@ -181,35 +189,37 @@ class StoreServer(Server):
         if file is None or not file.is_loaded:
             return None
         began = time.monotonic()
-        tables = LoadTables(self._pointer.tables, file.read())
+        tables = LoadTables(self._pointer.tables, file.read(), self._pointer.kinds)
         try:
             instance = self._store()
             instance.restore(tables)
+            is_new = tables.changed
+            rows = self._writer.build(tables.seal())
         except Exception as error:
             raise StoreLoadError(self._pointer.name, error) from error
-        is_new = tables.changed
-        return FreshTables(tables.seal(), instance, time.monotonic() - began, is_new=is_new)
+        return FreshTables(rows, instance, time.monotonic() - began, is_new=is_new)
 
     def _loaded(self) -> FreshTables:
         began = time.monotonic()
-        tables = LoadTables(self._pointer.tables)
+        tables = LoadTables(self._pointer.tables, kinds=self._pointer.kinds)
         try:
             instance = self._store()
-            rows = instance.load(tables)
-            if isinstance(rows, Iterator):  # load is a generator
-                tables.put_all(rows)
+            yielded = instance.load(tables)
+            if isinstance(yielded, Iterator):  # load is a generator
+                tables.put_all(yielded)
+            rows = self._writer.build(tables.seal())
         except Exception as error:
             raise StoreLoadError(self._pointer.name, error) from error
-        return FreshTables(tables.seal(), instance, time.monotonic() - began)
+        return FreshTables(rows, instance, time.monotonic() - began)
 
     def _install(self, loaded: FreshTables, changes: Sequence[Change] = ()) -> None:
+        rows = changed_rows(loaded.rows, changes, mine=True)
         if self._commits.file is not None and loaded.is_new:
             try:
-                self._commits.file.replace(loaded.rows, changes)
+                self._commits.file.replace([each.live for each in rows])
             except StoreBackingError as error:
                 raise StoreLoadError(self._pointer.name, error) from error
-        at, seconds = time.time(), loaded.seconds
-        self._writer.install(loaded.rows, loaded.instance, at=at, seconds=seconds, changes=changes)
+        self._writer.install(rows, loaded.instance, at=time.time(), seconds=loaded.seconds)
 
     # -- telling -------------------------------------------------------------------
 

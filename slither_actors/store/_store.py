@@ -74,11 +74,23 @@ class Store:
             msg = f"store {cls.__name__}: {reserved[0]!r} is the name of a Store method, not for a table"
             raise StoreError(msg)
         checked_backing(cls.backing, cls.__name__)
+        bounded = next((name for name, table in declared.items() if table.options.is_bounded), None)
+        if cls.backing is not None and bounded is not None:
+            problem = (
+                f"is for tables whose rows stay; {bounded!r} has ttl or max_rows: give it a store of its own"
+            )
+            raise OptionError("backing", problem, where=f"store {cls.__name__}")
         if cls.during_reload not in _DURING_RELOAD:
             allowed = ", ".join(map(repr, _DURING_RELOAD))
             problem = f"is {cls.during_reload!r}; allowed are {allowed}"
             raise OptionError("during_reload", problem, where=f"store {cls.__name__}")
-        cls._pointer = Pointer(key=_key(cls), name=cls.__name__, tables=tuple(declared), attach=attach)
+        cls._pointer = Pointer(
+            key=_key(cls),
+            name=cls.__name__,
+            tables=tuple(declared),
+            attach=attach,
+            kinds=tuple(table.options for table in declared.values()),
+        )
         for name, table in declared.items():
             setattr(cls, name, table.bound(cls, name, cls._pointer, write_timeout=cls.write_timeout))
 
@@ -214,4 +226,4 @@ def _key(cls: type) -> str:
 def _table_statistics(name: str, rows: Any, loads: int) -> TableStatistics:
     assert isinstance(rows, SetRows)
     version = rows.version
-    return TableStatistics(name=name, rows=rows.size(), version=version, writes=version - loads)
+    return TableStatistics(name=name, rows=len(rows), version=version, writes=version - loads)
