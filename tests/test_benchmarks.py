@@ -19,6 +19,7 @@ SIZES = {
     "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1"],
     "pool": ["--rounds", "1", "--start-methods", "forkserver"],
     "stages": ["--rounds", "1", "--events", "4000"],
+    "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
 }
 
 
@@ -52,7 +53,7 @@ def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
     known = (
         "unknown: bench_weather; known: "
-        "bench_actors, bench_dispatch, bench_payloads, bench_pool, bench_stages"
+        "bench_actors, bench_dispatch, bench_payloads, bench_pool, bench_stages, bench_stores"
     )
     with pytest.raises(AssertionError, match=known):
         run("weather")

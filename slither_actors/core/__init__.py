@@ -15,6 +15,7 @@ from slither_actors.core._checked_batcher import CheckedBatcher, checked_batcher
 from slither_actors.core._checked_fan_out import CheckedFanOut, checked_fan_out, missing_in_fan_out
 from slither_actors.core._child_demand import ChildDemand, ChildDemandStatistics
 from slither_actors.core._collector import Collector
+from slither_actors.core._deadlines import Deadlines
 from slither_actors.core._demand import DEFAULT_MAX_DEMAND, SubscriptionDemand, check_demand
 from slither_actors.core._demand_fan_out import DemandFanOut
 from slither_actors.core._fan_out import (
@@ -85,6 +86,7 @@ __all__ = [
     "ChildDemand",
     "ChildDemandStatistics",
     "Collector",
+    "Deadlines",
     "Deliver",
     "DeliverInfo",
     "Deliveries",

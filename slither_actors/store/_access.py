@@ -6,13 +6,13 @@ from typing import Any
 
 from slither_actors.errors import StoreError
 from slither_actors.store._pointer import Pointer
-from slither_actors.store._rows import MISSING
+from slither_actors.store._rows import MISSING, QUERIES
+from slither_actors.store._writer import TRANSACTIONS, WRITES
 
 __all__ = ["StoreAccess"]
 
-_WRITES = frozenset(
-    ["put", "put_new", "update", "increment", "delete", "take", "bulk_insert", "clear"],
-)
+
+_IMMEDIATE = frozenset(["find", "find_many", "first", "last", "next", "previous", "size"])
 
 
 class StoreAccess:
@@ -28,7 +28,7 @@ class StoreAccess:
 
     def is_immediate(self, operation: str) -> bool:
         """Whether `operation` is a look-up in memory."""
-        return operation in {"find", "find_many", "size"}
+        return operation in _IMMEDIATE
 
     def perform(self, table: str, operation: str, arguments: tuple[Any, ...]) -> Any:
         """Do what a worker asked for.
@@ -41,23 +41,23 @@ class StoreAccess:
         """
         if operation == "reload":
             return self._pointer.write(("reload",), None)
+        if operation in TRANSACTIONS:
+            return self._pointer.write((operation, *arguments), self._write_timeout)
         index = self._index(table)
         rows = self._pointer.now.rows[index]
         if operation == "find":
             return _found(rows.get(arguments[0], MISSING))
         if operation == "find_many":
             return [_found(value) for value in self._consistent(index, "get_many", arguments[0], MISSING)]
-        if operation == "size":
-            return rows.size()
-        if operation == "snapshot":
-            return self._consistent(index, "snapshot")
-        if operation in _WRITES:
+        if operation in QUERIES:
+            return self._consistent(index, operation, *arguments)
+        if operation in WRITES:
             return self._pointer.write((operation, index, *arguments), self._write_timeout)
         msg = f"store {self._pointer.name}: a worker asked for {operation!r}, which tables do not have"
         raise StoreError(msg)
 
     def _consistent(self, index: int, operation: str, *arguments: Any) -> Any:
-        value = getattr(self._pointer.now.rows[index], operation)(*arguments)
+        value = self._pointer.now.rows[index].query(operation, *arguments)
         if value is None:
             value = self._pointer.write((operation, index, *arguments), self._write_timeout)
         return value

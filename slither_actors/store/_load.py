@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.errors import StoreError
+from slither_actors.store._kinds import TableOptions
 
-__all__ = ["LoadTable", "LoadTables"]
+__all__ = ["LoadBag", "LoadTable", "LoadTables"]
 
 
 class LoadTable:
-    """A set table that is being loaded. For the thread that runs ``load``."""
+    """A set or ordered table that is being loaded. For the thread that runs ``load``."""
 
-    __slots__ = ("_live", "name")
+    __slots__ = ("_live", "changed", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, rows: dict[Any, Any] | None = None) -> None:
         self.name = name
-        self._live: dict[Any, Any] | None = {}
+        self.changed = False
+        """Whether there are other rows than those that it was made with."""
+        self._live: dict[Any, Any] | None = {} if rows is None else rows
 
     def insert(self, rows: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
         """Set many rows, from a mapping or from ``(key, value)`` pairs.
 
         An iterator is read row by row, so a generator over a million rows needs no list of them.
         """
-        self._open().update(rows)
+        live, self.changed = self._open(), True
+        live.update(rows)
 
     def put(self, key: Hashable, value: Any) -> None:
         """Set one row."""
-        self._open()[key] = value
+        live, self.changed = self._open(), True
+        live[key] = value
 
     def get(self, key: Hashable, default: Any = None) -> Any:
         """The value that this load has put under `key`, or `default`."""
@@ -40,6 +45,7 @@ class LoadTable:
         if key not in live:
             return False
         del live[key]
+        self.changed = True
         return True
 
     def __len__(self) -> int:
@@ -62,13 +68,61 @@ class LoadTable:
         return self._live
 
 
+class LoadBag(LoadTable):
+    """A bag that is being loaded: values add up, and those that are there already do not count."""
+
+    __slots__ = ()
+
+    def insert(self, rows: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
+        """Add many rows, from a mapping or from ``(key, value)`` pairs, in which a key may repeat."""
+        for key, value in rows.items() if isinstance(rows, Mapping) else rows:
+            self.put(key, value)
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Add one value to those of the key, unless one that equals it is there."""
+        live, self.changed = self._open(), True
+        values = live.get(key)
+        if not isinstance(values, list):  # none, or a tuple of a file's
+            values = live[key] = list(values or ())
+        if value not in values:
+            values.append(value)
+
+    def get(self, key: Hashable, default: Any = ()) -> Any:
+        """The values that this load has put under `key`, as a tuple, or `default`."""
+        values = self._open().get(key)
+        return default if values is None else tuple(values)
+
+    def __len__(self) -> int:
+        """How many values this load has put."""
+        return sum(map(len, self._open().values()))
+
+    def seal(self) -> dict[Any, Any]:
+        """Hand the rows over, a tuple of values per key; any later use of this object is an error."""
+        live = super().seal()
+        for key, values in live.items():
+            live[key] = tuple(values)
+        return live
+
+
 class LoadTables:
     """The tables of one load, by attribute or by name: ``tables.features``, ``tables["features"]``."""
 
     __slots__ = ("_tables",)
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._tables = {name: LoadTable(name) for name in names}
+    def __init__(
+        self,
+        names: Iterable[str],
+        rows: Sequence[dict[Any, Any]] | None = None,
+        kinds: Sequence[TableOptions] = (),
+    ) -> None:
+        """Tables called `names`, each of its kind and filled with `rows`; empty set tables unless told."""
+        names = tuple(names)
+        filled: Iterable[dict[Any, Any] | None] = [None] * len(names) if rows is None else rows
+        options = kinds or [TableOptions()] * len(names)
+        self._tables = {
+            name: (LoadBag if kind.bag else LoadTable)(name, live)
+            for name, live, kind in zip(names, filled, options, strict=True)
+        }
 
     def __getattr__(self, name: str) -> LoadTable:
         if name.startswith("__"):
@@ -87,6 +141,21 @@ class LoadTables:
             msg = f"there is no table {name!r}; declared: {known}"
             raise StoreError(msg)
         return table
+
+    @property
+    def changed(self) -> bool:
+        """Whether any table has other rows than it was made with."""
+        return any(table.changed for table in self._tables.values())
+
+    def put_all(self, rows: Iterable[tuple[str, Any, Any]]) -> None:
+        """Put the rows that a ``load`` yields: each the table's name, the key and the value."""
+        for row in rows:
+            try:
+                name, key, value = row
+            except (TypeError, ValueError) as error:
+                msg = f"load yielded {row!r:.200}; expected (table's name, key, value)"
+                raise StoreError(msg) from error
+            self[name].put(key, value)
 
     def seal(self) -> list[dict[Any, Any]]:
         """Hand the rows of all tables over, in the order of the class body."""

@@ -25,6 +25,7 @@ import attrs
 from slither_actors.actors import NOPROC
 from slither_actors.actors._interrupts import waits
 from slither_actors.errors import ActorExitError, NotRunningError, StoreError
+from slither_actors.store._kinds import TableOptions
 from slither_actors.store._rows import Rows
 
 __all__ = ["Loaded", "Pointer", "Publication", "WriteTarget"]
@@ -84,6 +85,7 @@ class Pointer:
         "_nobody",
         "_owner",
         "key",
+        "kinds",
         "name",
         "now",
         "server",
@@ -91,7 +93,13 @@ class Pointer:
     )
 
     def __init__(
-        self, *, key: str, name: str, tables: tuple[str, ...], attach: Callable[[Pointer], bool]
+        self,
+        *,
+        key: str,
+        name: str,
+        tables: tuple[str, ...],
+        attach: Callable[[Pointer], bool],
+        kinds: tuple[TableOptions, ...] = (),
     ) -> None:
         self.key = key
         """``module:qualified name``, the same in the driver and in its workers."""
@@ -99,6 +107,8 @@ class Pointer:
         """The class's name, for messages and telemetry."""
         self.tables = tables
         """The tables' names; a table's index is its place here."""
+        self.kinds = kinds
+        """What each table is, in the same order."""
         self._attach = attach
         self._changed = threading.Condition()  # between writers; readers never take it
         self._owner: object | None = None

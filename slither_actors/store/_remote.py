@@ -6,8 +6,12 @@ from typing import Any
 
 from slither_actors.bridge import call_driver, in_worker
 from slither_actors.store._pointer import Pointer
+from slither_actors.store._writer import TRANSACTIONS
 
 __all__ = ["RemoteRows", "RemoteWriter", "attach"]
+
+_OF_THE_STORE = TRANSACTIONS | {"reload"}
+"""What is asked of no table."""
 
 
 def attach(pointer: Pointer) -> bool:
@@ -36,15 +40,13 @@ class RemoteRows:
         found = self._call("find", key)
         return found[0] if found else default
 
-    def get_many(self, keys: list[Any], default: Any) -> list[Any]:
-        """One value per key, all of one moment, in one call."""
-        found = self._call("find_many", keys)
-        return [value[0] if value else default for value in found]
-
-    def snapshot(self) -> dict[Any, Any]:
-        """All rows, in one call: the whole table crosses."""
-        rows: dict[Any, Any] = self._call("snapshot")
-        return rows
+    def query(self, name: str, *arguments: Any) -> Any:
+        """One of `QUERIES`, in one call; a `snapshot` has the whole table cross."""
+        if name == "get_many":
+            keys, default = arguments
+            found = self._call("find_many", keys)
+            return [value[0] if value else default for value in found]
+        return self._call(name, *arguments)
 
     def size(self) -> int:
         """How many rows there are."""
@@ -71,8 +73,9 @@ class RemoteWriter:
     def call(self, request: Any, timeout: float | None = None) -> Any:
         """Perform ``(operation, index, *arguments)`` in the driver and return the reply."""
         operation, *rest = request
-        table, arguments = ("", ()) if not rest else (self._tables[rest[0]], tuple(rest[1:]))
-        return call_driver("table", self._store, table, operation, arguments)
+        if operation in _OF_THE_STORE:
+            return call_driver("table", self._store, "", operation, tuple(rest))
+        return call_driver("table", self._store, self._tables[rest[0]], operation, tuple(rest[1:]))
 
     def is_alive(self) -> bool:
         """True: a worker lives no longer than its driver."""

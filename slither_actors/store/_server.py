@@ -6,9 +6,14 @@ not for that path: `load` runs in the server's own turn, also for a reload. A
 function given to `Table.update` does run in the caller's thread and holds the
 other writers up (never a reader) for as long as it takes.
 
-A reload is one message: writes that arrive meanwhile queue behind it and then
-apply to the new tables. Writes acknowledged before it are gone, as after a
-restart, unless `load` brings them back.
+Unless the store declares otherwise a reload is one message: writes that arrive
+meanwhile queue behind it and then apply to the new tables. To refuse or to
+merge them the server has to be free, so `load` then runs in an actor beside it
+(`_loader`). Writes acknowledged before a reload are gone, as after a restart,
+unless `load` brings them back.
+
+A store with a file behind it is restored from that instead of loaded, at each
+start but the first; its writes go the way that `_commits` describes.
 
 When the server dies the pointer keeps the tables, so readers go on with those
 until its successor has loaded. A server that is stopped (reason ``"normal"``)
@@ -18,20 +23,25 @@ takes its tables with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import Any
 
 from slither_actors import bridge, telemetry
-from slither_actors.actors import NO_REPLY, NORMAL, ChildSpec, Failure, Server
-from slither_actors.errors import StoreLoadError
+from slither_actors.actors import NO_REPLY, NORMAL, ChildSpec, Failure, Request, Server
+from slither_actors.errors import StoreBackingError, StoreLoadError, StoreReloadingError
 from slither_actors.store._access import StoreAccess
+from slither_actors.store._backing import close_files, open_file
+from slither_actors.store._commits import Commits
 from slither_actors.store._load import LoadTables
-from slither_actors.store._store import Store, pointer_of, views_of
-from slither_actors.store._writer import Writer
+from slither_actors.store._loader import FreshTables, RunningReload, StoreLoader
+from slither_actors.store._rows import QUERIES
+from slither_actors.store._store import Store, handles_of, pointer_of, views_of
+from slither_actors.store._sweeper import Sweeper
+from slither_actors.store._writer import WRITES, Change, Writer, changed_rows
 
 __all__ = ["StoreServer", "retire"]
-
-_COUNTED = frozenset(["put", "put_new", "update", "increment", "delete", "take", "bulk_insert", "clear"])
 
 
 class StoreServer(Server):
@@ -49,23 +59,21 @@ class StoreServer(Server):
         self._store = store
         self._pointer = pointer_of(store)
         self._pointer.claim(self, self.ref)
-        self._writer = Writer(self._pointer, self)
-        writer = self._writer
-        self._operations: dict[str, Callable[..., Any]] = {
-            "put": writer.put,
-            "put_new": writer.put_new,
-            "update": writer.update,
-            "increment": writer.increment,
-            "delete": writer.delete,
-            "take": writer.take,
-            "bulk_insert": writer.bulk_insert,
-            "clear": writer.clear,
-            "snapshot": writer.snapshot,
-            "get_many": writer.get_many,
-        }
+        self._sweeper = Sweeper(self)
+        self._writer = Writer(self._pointer, self, self._sweeper.wake)
+        self._operations: dict[str, Callable[..., Any]] = {}
+        """What is done at once, in place. All else is for `_perform_aside`."""
+        self._running: RunningReload | None = None
+        self._reloads: list[Request] = []
+        """Callers of reloads that came while one was running aside."""
+        told, later = self._tell_changes, partial(self.ref.send, _flush)
+        self._commits = Commits(self._pointer, self, self._writer, handles_of(store), told=told, later=later)
         was_published = self._pointer.is_published
         try:
-            self._load()
+            if store.backing is not None:
+                self._commits.file = open_file(store.backing, self._pointer)
+            self._install(self._restored() or self._loaded())
+            self._choose_operations()
             access = StoreAccess(self._pointer, write_timeout=store.write_timeout)
             bridge.register_tables(self._pointer.key, access)
             bridge.SESSIONS.add_global(view for view in views_of(store) if view.options.scope == "global")
@@ -82,48 +90,155 @@ class StoreServer(Server):
     def handle_call(self, request: Any, sender: Any) -> Any:
         """Perform ``(operation, index, *arguments)``. What it raises is the caller's, not a crash."""
         operation = request[0]
-        if operation == "reload":
-            # As a message of its own: this call may be running in its caller's thread.
-            self.ref.send(_reload, sender)
-            return NO_REPLY
+        perform = self._operations.get(operation)
+        if perform is None:
+            return self._perform_aside(request, sender)
         try:
-            reply = self._operations[operation](*request[1:])
+            reply = perform(*request[1:])
         except Exception as error:  # noqa: BLE001 - an unhashable key, a user's function
             return Failure(error)
-        if telemetry.STORE_WRITE.receivers and operation in _COUNTED:
+        if telemetry.STORE_WRITE.receivers and operation in WRITES:
             self._tell_write(operation, request[1], reply)
         return reply
 
     def terminate(self, reason: Any) -> None:
         """Take the tables away where the server was stopped, and leave them where it failed."""
+        self._commits.flush()
+        close_files(lambda file: file is self._commits.file)
         if reason == NORMAL:
             retire(self._store, owner=self)
 
-    def reload(self, sender: Any) -> None:
+    def reload(self, sender: Request) -> None:
         """Load fresh tables and answer `sender`. Called in the server."""
-        metadata = {"store": self._pointer.name}
-        events = (telemetry.STORE_RELOAD_START, telemetry.STORE_RELOAD_STOP, telemetry.STORE_RELOAD_EXCEPTION)
-        try:
-            with telemetry.span(*events, self._store, metadata):
-                self._load()
-        except StoreLoadError as error:
-            sender.fail(error)
+        self._commits.flush()
+        if self._running is not None:
+            self._reloads.append(sender)
+        elif self._store.during_reload == "queue":
+            try:
+                with self._told_reload():
+                    self._install(self._loaded())
+            except StoreLoadError as error:
+                sender.fail(error)
+            else:
+                sender.reply()
         else:
-            sender.reply()
+            self._load_aside([sender])
 
-    def _load(self) -> None:
+    def _told_reload(self) -> AbstractContextManager[Any]:
+        """The events around a reload. In whatever thread it runs."""
+        events = (telemetry.STORE_RELOAD_START, telemetry.STORE_RELOAD_STOP, telemetry.STORE_RELOAD_EXCEPTION)
+        return telemetry.span(*events, self._store, {"store": self._pointer.name})
+
+    # -- writes that are drafted -----------------------------------------------
+
+    def _choose_operations(self) -> None:
+        # A file, and a reload beside the server, want to know of each changed row.
+        in_place = WRITES if self._commits.file is None and self._running is None else frozenset()
+        reads = {name: partial(self._writer.query, name) for name in QUERIES}
+        self._operations = {**reads, **{name: getattr(self._writer, name) for name in in_place}}
+
+    def _perform_aside(self, request: Any, sender: Request) -> Any:
+        if request[0] == "reload":
+            # As a message of its own: this call may be running in its caller's thread.
+            self.ref.send(_reload, sender)
+            return NO_REPLY
+        if self._running is not None and self._store.during_reload == "refuse":
+            return Failure(StoreReloadingError(self._pointer.name))
+        return self._commits.perform(request, sender, is_last=not self._cell.inbox)
+
+    def flush(self) -> None:
+        """Commit the writes that wait for it. Called in the server."""
+        self._commits.flush()
+
+    def sweep(self, index: int) -> float:
+        """Remove rows of a table that are over; for the sweeper. Returns when to come again."""
+        return self._writer.sweep(index)
+
+    # -- loading -----------------------------------------------------------------
+
+    def _load_aside(self, callers: list[Request]) -> None:
+        told = self._told_reload()
+        told.__enter__()
+        self._running = RunningReload(callers, told)
+        self._choose_operations()
+        StoreLoader.start_link(self.ref, self._loaded, told)
+
+    def finish_reload(self, loaded: FreshTables | StoreLoadError) -> None:
+        """Publish what was loaded aside, if it was, and answer who waits. Called in the server."""
+        self._commits.flush()
+        running, self._running = self._running, None
+        assert running is not None
+        self._choose_operations()
+        error: StoreLoadError | None = None
+        try:
+            with ExitStack() as events:
+                events.push(running.told)
+                if isinstance(loaded, StoreLoadError):
+                    raise loaded
+                self._install(loaded, running.changes)
+        except StoreLoadError as failure:
+            error = failure
+        for caller in running.callers:
+            caller.reply() if error is None else caller.fail(error)
+        if self._reloads:
+            callers, self._reloads = self._reloads, []
+            self._load_aside(callers)
+
+    def _restored(self) -> FreshTables | None:
+        file = self._commits.file
+        if file is None or not file.is_loaded:
+            return None
         began = time.monotonic()
-        tables = LoadTables(self._pointer.tables)
+        tables = LoadTables(self._pointer.tables, file.read(), self._pointer.kinds)
         try:
             instance = self._store()
-            instance.load(tables)
+            instance.restore(tables)
+            is_new = tables.changed
+            rows = self._writer.build(tables.seal())
         except Exception as error:
             raise StoreLoadError(self._pointer.name, error) from error
-        self._writer.install(tables.seal(), instance, at=time.time(), seconds=time.monotonic() - began)
+        return FreshTables(rows, instance, time.monotonic() - began, is_new=is_new)
+
+    def _loaded(self) -> FreshTables:
+        began = time.monotonic()
+        tables = LoadTables(self._pointer.tables, kinds=self._pointer.kinds)
+        try:
+            instance = self._store()
+            yielded = instance.load(tables)
+            if isinstance(yielded, Iterator):  # load is a generator
+                tables.put_all(yielded)
+            rows = self._writer.build(tables.seal())
+        except Exception as error:
+            raise StoreLoadError(self._pointer.name, error) from error
+        return FreshTables(rows, instance, time.monotonic() - began)
+
+    def _install(self, loaded: FreshTables, changes: Sequence[Change] = ()) -> None:
+        rows = changed_rows(loaded.rows, changes, mine=True)
+        if self._commits.file is not None and loaded.is_new:
+            try:
+                self._commits.file.replace([each.live for each in rows])
+            except StoreBackingError as error:
+                raise StoreLoadError(self._pointer.name, error) from error
+        self._writer.install(rows, loaded.instance, at=time.time(), seconds=loaded.seconds)
+
+    # -- telling -------------------------------------------------------------------
+
+    def _tell_changes(self, changes: Sequence[Change]) -> None:
+        if self._running is not None:
+            self._running.changes += changes
+        if telemetry.STORE_WRITE.receivers:
+            counts: dict[int, int] = {}
+            for _, index, *_ in changes:
+                counts[index] = counts.get(index, 0) + 1
+            for index, count in counts.items():
+                self._emit_write(index, count)
 
     def _tell_write(self, operation: str, index: int, reply: Any) -> None:
         # The number of rows for those that write many, one for those that write one.
         count = reply if operation in ("bulk_insert", "clear") else 1
+        self._emit_write(index, count)
+
+    def _emit_write(self, index: int, count: int) -> None:
         telemetry.emit(
             telemetry.STORE_WRITE,
             self._store,
@@ -142,7 +257,13 @@ def retire(store: type[Store], *, owner: object | None = None) -> None:
     if pointer.retire(owner):
         bridge.unregister_tables(pointer.key)
         bridge.SESSIONS.remove_global(pointer.key)
+        if store.backing is not None:
+            close_files(lambda file: file.store_key == pointer.key)
 
 
 def _reload(server: StoreServer, sender: Any) -> None:
     server.reload(sender)
+
+
+def _flush(server: StoreServer, _: None) -> None:
+    server.flush()

@@ -7,7 +7,8 @@ and one dict look-up. A subclass of a store gets handles of its own.
 Reads never wait and never take a lock (`_rows` says what each one may see).
 Writes are calls to the store's server, one after the other. In a worker
 process the same lines work and cost one call to the driver each; `select`,
-`fold`, `items`, `keys` and `values` fetch the whole table there.
+`fold`, `items`, `keys` and `values` fetch the whole table there, `match` and
+the queries of an ordered table only what they find.
 
 A stored value is shared with every reader: put a new value, never change one
 in place.
@@ -16,16 +17,23 @@ in place.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, overload
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import attrs
 
-from slither_actors.config import build
+from slither_actors.config import build, positive_seconds
 from slither_actors.errors import OptionError, RowNotFoundError
+from slither_actors.store._kinds import TableOptions
+from slither_actors.store._pattern import ANY, Prefix
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import MISSING
 
-__all__ = ["Table", "TableOptions"]
+__all__ = ["Table"]
+
+if TYPE_CHECKING:
+    from slither_actors.store._bag_table import BagTable
+    from slither_actors.store._ordered_table import OrderedTable
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -33,27 +41,11 @@ D = TypeVar("D")
 R = TypeVar("R")
 
 
-def _not_yet(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not False:
-        raise OptionError(field.name, f"is {value!r}; only set tables are available yet, so allowed is False")
-
-
-@attrs.frozen(kw_only=True)
-class TableOptions:
-    """What ``Table(…)`` takes."""
-
-    ordered: bool = attrs.field(default=False, validator=_not_yet)
-    """Keep the rows sorted by key. Not available yet."""
-
-    bag: bool = attrs.field(default=False, validator=_not_yet)
-    """Allow several rows under one key. Not available yet."""
-
-    replicate: bool = attrs.field(default=False, validator=_not_yet)
-    """Give every worker a copy to read from. Not available yet."""
-
-
 class Table(Generic[K, V]):
-    """A set table of a store: one value per key.
+    """A table of a store: one value per key, if it is not a bag.
+
+    ``Table(ordered=True)`` makes an `OrderedTable`, ``Table(bag=True)`` a `BagTable`.
+    The options are those of `TableOptions`.
 
     Thread-safe: any thread of the driver, any actor, and worker processes.
 
@@ -64,18 +56,70 @@ class Table(Generic[K, V]):
 
     __slots__ = ("_index", "_pointer", "_store", "_write_timeout", "name", "options")
 
-    def __init__(self: Table[Any, Any], **options: Any) -> None:
-        self.options = build(TableOptions, options, where="Table")
+    kind = "set"
+    """What the table is called in errors."""
+
+    options: TableOptions
+    name: str
+    """The attribute's name in the store."""
+
+    _index: int
+    _write_timeout: float | None
+    _pointer: Pointer
+    _store: type
+
+    @overload
+    def __new__(
+        cls,
+        *,
+        ordered: Literal[True],
+        bag: Literal[False] = ...,
+        ttl: float | None = ...,
+        max_rows: int | None = ...,
+        evict: str = ...,
+        replicate: bool = ...,
+    ) -> OrderedTable[Any, Any]: ...
+    @overload
+    def __new__(
+        cls,
+        *,
+        bag: Literal[True],
+        ordered: Literal[False] = ...,
+        replicate: bool = ...,
+    ) -> BagTable[Any, Any]: ...
+    @overload
+    def __new__(
+        cls,
+        *,
+        ordered: bool = ...,
+        bag: bool = ...,
+        ttl: float | None = ...,
+        max_rows: int | None = ...,
+        evict: str = ...,
+        replicate: bool = ...,
+    ) -> Table[Any, Any]: ...
+    def __new__(cls, **options: Any) -> Any:
+        """Make a table of the kind that the options name."""
+        # Not in __init__: type checkers would read its signature and not the overloads above.
+        checked = build(TableOptions, {**cls._implied(), **options}, where="Table")
+        wanted = (kind for option, kind in _KINDS.items() if getattr(checked, option))
+        self: Table[Any, Any] = object.__new__(next(wanted, cls))
+        self.options = checked
         self.name = ""
-        """The attribute's name in the store."""
         self._index = -1
-        self._write_timeout: float | None = None
+        self._write_timeout = None
         self._pointer = _UNBOUND
-        self._store: type = object
+        self._store = object
+        return self
+
+    @classmethod
+    def _implied(cls) -> dict[str, Any]:
+        """The options that follow from the class."""
+        return {}
 
     def bound(self, store: type, name: str, pointer: Pointer, *, write_timeout: float | None) -> Table[K, V]:
         """The handle of the table `name` of `store`; called when the store's class is made."""
-        handle: Table[K, V] = Table(**attrs.asdict(self.options))
+        handle: Table[K, V] = type(self)(**attrs.asdict(self.options))
         handle.name = name
         handle._pointer = pointer
         handle._store = store
@@ -92,6 +136,18 @@ class Table(Generic[K, V]):
 
     def __deepcopy__(self, _: object) -> Table[K, V]:
         return self
+
+    if not TYPE_CHECKING:  # or no attribute of any table would be checked
+
+        def __getattr__(self, name: str) -> Any:
+            # Only for what is not there: a method of another kind of table.
+            for option, kind in _KINDS.items():
+                if name in vars(kind) and not name.startswith("_"):
+                    msg = f"{self!r} is a {self.kind} table and has no {name!r}; "
+                    msg += f"declare it as Table({option}=True)"
+                    raise AttributeError(msg)
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
 
     # -- reads: any thread, no lock ------------------------------------------
 
@@ -120,9 +176,7 @@ class Table(Generic[K, V]):
     def get_many(self, keys: Iterable[K], default: D) -> list[V | D]: ...
     def get_many(self, keys: Iterable[Any], default: Any = None) -> Any:
         """One value or `default` per key, in the order of `keys`, all of one moment."""
-        asked = list(keys)
-        values = self._pointer.now.rows[self._index].get_many(asked, default)
-        return self._ask("get_many", asked, default) if values is None else values
+        return self._query("get_many", list(keys), default)
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a row under `key`."""
@@ -130,11 +184,12 @@ class Table(Generic[K, V]):
 
     def size(self) -> int:
         """How many rows there are."""
-        return self._pointer.now.rows[self._index].size()
+        size = self._pointer.now.rows[self._index].size()
+        return self._ask("size") if size is None else size
 
     def __len__(self) -> int:
         """How many rows there are."""
-        return self._pointer.now.rows[self._index].size()
+        return self.size()
 
     def __bool__(self) -> bool:
         """True: a table is a handle, also while it has no rows."""
@@ -142,10 +197,7 @@ class Table(Generic[K, V]):
 
     def snapshot(self) -> dict[K, V]:
         """A private copy of all rows at one moment: about 15 ns a row."""
-        rows: dict[K, V] | None = self._pointer.now.rows[self._index].snapshot()
-        if rows is None:
-            rows = self._ask("snapshot")
-        return rows
+        return self._query("snapshot")  # type: ignore[no-any-return]
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Iterate over the rows of one moment, whatever is written meanwhile."""
@@ -163,9 +215,51 @@ class Table(Generic[K, V]):
         """Iterate over the keys of one moment, as a dict does."""
         return iter(self.snapshot())
 
-    def select(self, predicate: Callable[[K, V], object]) -> list[tuple[K, V]]:
-        """The rows of one moment for which ``predicate(key, value)`` is true."""
-        return [(key, value) for key, value in self.items() if predicate(key, value)]
+    def match(
+        self,
+        key: Any = ANY,
+        value: Any = ANY,
+        *,
+        prefix: str | bytes | tuple[Any, ...] | None = None,
+        limit: int | None = None,
+    ) -> list[tuple[K, V]]:
+        """The rows of one moment that fit a pattern: ``match(key=("user", ANY), value={"tier": "gold"})``.
+
+        A tuple or a list fits place by place, a dict what has at least its
+        entries, `ANY` and `Prefix` what they say, and anything else its equal.
+        `prefix` is what the key begins with (text, bytes, or the first places
+        of a tuple), in addition to `key`.
+
+        Looks at every row, but at one where `key` has no holes, and in an
+        ordered table at those that begin as the key has to. From a worker the
+        pattern is sent, and the rows that fit come back.
+        """
+        return self._query("match", key, value, None if prefix is None else Prefix(prefix), limit)  # type: ignore[no-any-return]
+
+    @overload
+    def select(
+        self, predicate: Callable[[K, V], object] | None = ..., *, limit: int | None = ...
+    ) -> list[tuple[K, V]]: ...
+    @overload
+    def select(
+        self,
+        predicate: Callable[[K, V], object] | None = ...,
+        *,
+        project: Callable[[K, V], R],
+        limit: int | None = ...,
+    ) -> list[R]: ...
+    def select(self, predicate: Any = None, *, project: Any = None, limit: int | None = None) -> Any:
+        """The rows of one moment for which ``predicate(key, value)`` is true, or all.
+
+        `project` makes each of them into ``project(key, value)``; without it
+        they are pairs. At most `limit`.
+        """
+        rows: Iterator[Any] = self.items()
+        if predicate is not None:
+            rows = (row for row in rows if predicate(*row))
+        if project is not None:
+            rows = (project(*row) for row in rows)
+        return list(islice(rows, limit))
 
     def fold(self, function: Callable[[R, K, V], R], initial: R) -> R:
         """Reduce the rows of one moment with ``function(result, key, value)``."""
@@ -176,13 +270,21 @@ class Table(Generic[K, V]):
 
     # -- writes: calls to the store's server ---------------------------------
 
-    def put(self, key: K, value: V) -> None:
-        """Set the value under `key`."""
-        self._pointer.write(("put", self._index, key, value), self._write_timeout)
+    def put(self, key: K, value: V, *, ttl: float | None = None) -> None:
+        """Set the value under `key`. The row is gone in `ttl` seconds, or in those of the table.
 
-    def put_new(self, key: K, value: V) -> bool:
-        """Set the value under `key` unless there is one. Returns whether it was set."""
-        return self._ask("put_new", key, value)  # type: ignore[no-any-return]
+        Raises:
+            TableFullError: there is no room, and the table is to refuse.
+            OptionError: a `ttl`, and the table was declared without.
+        """
+        request = ("put", self._index, key, value)
+        self._pointer.write(request if ttl is None else (*request, self._ttl(ttl)), self._write_timeout)
+
+    def put_new(self, key: K, value: V, *, ttl: float | None = None) -> bool:
+        """Set the value under `key` unless there is one. Returns whether it was set. Otherwise as `put`."""
+        if ttl is None:
+            return self._ask("put_new", key, value)  # type: ignore[no-any-return]
+        return self._ask("put_new", key, value, self._ttl(ttl))  # type: ignore[no-any-return]
 
     def update(self, key: K, function: Callable[[Any], V], default: Any = None) -> V:
         """Replace the value by ``function(value)``, with no other write between; return the new one.
@@ -190,7 +292,7 @@ class Table(Generic[K, V]):
         `function` gets `default` where there is no row. It runs inside the
         server: keep it short, and write to no table in it. If it raises, the
         row stays and the caller gets the error. From a worker it has to be a
-        function that can be pickled.
+        function that can be pickled. A row that ends keeps its deadline.
         """
         return self._ask("update", key, function, default)  # type: ignore[no-any-return]
 
@@ -221,6 +323,19 @@ class Table(Generic[K, V]):
         """Remove all rows at once; return how many there were."""
         return self._ask("clear")  # type: ignore[no-any-return]
 
+    def _query(self, name: str, *arguments: Any) -> Any:
+        answer = self._pointer.now.rows[self._index].query(name, *arguments)
+        return self._ask(name, *arguments) if answer is None else answer
+
+    def _ttl(self, ttl: float) -> float:
+        if self.options.ttl is None:
+            problem = (
+                "is for tables whose rows end: declare Table(ttl=…), with math.inf as the default of a put"
+            )
+            raise OptionError("ttl", problem, where=repr(self))
+        positive_seconds.check("ttl", ttl, self)
+        return ttl
+
     def _ask(self, operation: str, *arguments: Any) -> Any:
         return self._pointer.write((operation, self._index, *arguments), self._write_timeout)
 
@@ -229,5 +344,8 @@ def _never(_: Pointer) -> bool:
     msg = "a Table is used through the Store class that declares it"
     raise TypeError(msg)
 
+
+_KINDS: dict[str, type[Table[Any, Any]]] = {}
+"""The classes of the other kinds, by the option that asks for them."""
 
 _UNBOUND = Pointer(key="", name="", tables=(), attach=_never)

@@ -16,7 +16,7 @@ from slither_actors.context import Context
 from slither_actors.pool import Job, Pool, Target
 from slither_actors.store import StoreSupervisor, retire, views_of
 from tests.bridge import worker_code
-from tests.bridge.worker_code import Features
+from tests.bridge.worker_code import Features, Kinds
 
 Run = Callable[..., Any]
 
@@ -36,7 +36,7 @@ def _done(_: Asker, job: Job) -> None:
 def run() -> Iterator[Run]:
     """Start stores, registry and a pool of two; run a function of `worker_code` over payloads."""
     registry = ViewRegistry.start()
-    stores = StoreSupervisor.start([Features])
+    stores = StoreSupervisor.start([Features, Kinds])
     pool = Pool.start("bridge", calls=answer, workers=2)
     asker = Asker.start()
     context = Context(session_id="the run's")
@@ -52,6 +52,7 @@ def run() -> Iterator[Run]:
     for ref in (pool, asker, stores, registry):
         ref.stop()
     retire(Features)
+    retire(Kinds)
 
 
 class _Submitted:
@@ -163,6 +164,31 @@ def test_the_table_line_writes_in_a_worker_as_in_the_driver(run: Run) -> None:
     answers = run(worker_code.writes, context=None)[0]
     assert answers == [False, 5, 15, 15, 15, False, 2, 15, "zero"]
     assert Features.counts.snapshot() == {"a": 15, "x": 1, "y": 2}
+
+
+def test_a_transaction_of_a_worker_runs_in_the_driver(run: Run) -> None:
+    """In both forms, one call each; a function has to be one that can be pickled. All or nothing."""
+    results, swapped, now, problem = run(worker_code.transactions)[0]
+    assert results == [None, 10, False]
+    assert swapped == [10, 2]
+    assert now == [10, 1]
+    assert problem == "Features.counts has no row 'nobody'"
+    assert Features.counts.get_many(["one", "two"]) == [10, 1]
+    Features.counts.clear()
+
+
+def test_the_other_kinds_of_table_work_in_a_worker_as_in_the_driver(run: Run) -> None:
+    """Ranges, patterns, bags and rows that end, with the same answers and the same errors."""
+    there = run(worker_code.kinds, context=None)[0]
+    assert Kinds.recent.get_many(["short", "other"]) == [2, 3]
+    Kinds.reload()
+    here = worker_code.kinds([None])[0]
+    for found in (there, here):
+        assert found["evicted"] == [None, 2, 3]
+        assert found["range"] == [(("a", 998), 998), (("a", 999), 999), (("b", 0), 0)]
+        assert found["match"] == [(("a", 7), 7), (("b", 7), 7)]
+        found["sorted"] = (found["sorted"][0], found["sorted"][1][0], found["sorted"][2])
+    assert there == here
 
 
 def test_workers_and_driver_count_together(run: Run) -> None:

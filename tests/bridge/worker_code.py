@@ -9,8 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from slither_actors.context import Context
-from slither_actors.errors import CallTimeoutError, NotRunningError, RowNotFoundError, ViewError
-from slither_actors.store import LoadTables, Store, Table, view
+from slither_actors.errors import CallTimeoutError, NotRunningError, RowNotFoundError, SlitherError, ViewError
+from slither_actors.store import (
+    ANY,
+    BagTable,
+    LoadTables,
+    OrderedTable,
+    Prefix,
+    Store,
+    Table,
+    Transaction,
+    view,
+)
 
 
 class Features(Store):
@@ -51,6 +61,18 @@ class Features(Store):
     @view(scope="global")
     def everywhere(self) -> str:
         return "here"
+
+
+class Kinds(Store):
+    """A table of each other kind."""
+
+    events: OrderedTable[Any, Any] = Table(ordered=True)
+    tags: BagTable[Any, Any] = Table(bag=True)
+    recent: Table[Any, Any] = Table(ttl=60, max_rows=2, evict="lru")
+
+    def load(self, tables: LoadTables) -> None:
+        tables.events.insert(((kind, number), number) for kind in "ab" for number in range(1000))
+        tables.tags.insert([("x", 1), ("x", 2), ("y", 1)])
 
 
 class Absent(Store):
@@ -98,6 +120,42 @@ def reads(payloads: list[Any]) -> list[Any]:
     return [answer for _ in payloads]
 
 
+def _error(call: Callable[[], Any]) -> tuple[str, str]:
+    try:
+        call()
+    except (SlitherError, AttributeError, TypeError) as error:
+        return type(error).__name__, str(error).partition("\n")[0]
+    return "", ""
+
+
+def kinds(payloads: list[Any]) -> list[Any]:
+    """What ordered tables, bags and rows that end add to a set table."""
+    events, tags = Kinds.events, Kinds.tags
+    answer = {
+        "range": events.range(("a", 998), ("b", 1)),
+        "reverse": events.range(high=("a", 1), inclusive=(True, True), reverse=True),
+        "prefix": events.prefix(("b",), limit=1, reverse=True),
+        "ends": (events.first(), events.last(), events.next(("a", 999)), events.previous(("a", 0))),
+        "match": events.match(key=(ANY, 7), value=7),
+        "nested": events.match(key=Prefix(("b",)), limit=1),
+        "bag": (tags.get("x"), tags.get("z"), tags.get_many(["y", "z"]), tags.size()),
+        "rows": sorted(tags.items()),
+        "missing": _error(lambda: events.fetch(("c", 1))),
+        "no such method": _error(lambda: Kinds.recent.range(1)),  # type: ignore[attr-defined]
+    }
+    tags.put("z", 1)
+    answer["put"] = (tags.put_new("z", 2), tags.bulk_insert([("z", 1), ("z", 3)]), tags.delete_value("z", 1))
+    answer["take"] = tags.take("z")
+    answer["refused"] = _error(lambda: tags.increment("x"))
+    events.put(("c", 1), 1)
+    answer["sorted"] = (events.last(), _error(lambda: events.put("text", 1)), events.delete(("c", 1)))
+    Kinds.recent.put("long", 1, ttl=60)
+    Kinds.recent.put("short", 2)
+    Kinds.recent.put("other", 3)
+    answer["evicted"] = Kinds.recent.get_many(["long", "short", "other"])
+    return [answer for _ in payloads]
+
+
 def add(value: Any) -> Any:
     return (value or 0) + 10
 
@@ -125,6 +183,32 @@ def writes(payloads: list[Any]) -> list[Any]:
 
 def wrong(value: int) -> float:
     return value / 0
+
+
+def swap(tx: Transaction, one: Any, other: Any) -> list[Any]:
+    a, b = tx.counts.fetch(one), tx.counts.fetch(other)
+    tx.counts.put(one, b)
+    tx.counts.put(other, a)
+    return [tx.counts.get(one), len(tx.features)]
+
+
+def swap_and_fail(tx: Transaction) -> None:
+    tx.counts.clear()
+    tx.counts.fetch("nobody")
+
+
+def transactions(payloads: list[Any]) -> list[Any]:
+    """Both forms of a transaction, and one that fails."""
+    with Features.transaction() as tx:
+        tx.counts.put("one", 1)
+        tx.counts.update("two", add)
+        tx.counts.put_new("one", 7)
+    answers = [tx.results, Features.transact(swap, "one", "two"), Features.counts.get_many(["one", "two"])]
+    try:
+        Features.transact(swap_and_fail)
+    except RowNotFoundError as error:
+        answers.append(str(error))
+    return [answers for _ in payloads]
 
 
 def count(payloads: list[Any]) -> list[Any]:

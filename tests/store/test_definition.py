@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from slither_actors.bridge import View
 from slither_actors.errors import OptionError, StoreError
-from slither_actors.store import LoadTables, Store, Table, view, views_of
+from slither_actors.store import BagTable, LoadTables, OrderedTable, Store, Table, view, views_of
 from slither_actors.store._store import pointer_of
 from tests.store.conftest import Start
 
@@ -56,12 +58,57 @@ def test_a_view_keeps_its_options() -> None:
     assert many.sender is Derived
 
 
-@pytest.mark.parametrize("option", ["ordered", "bag", "replicate"])
-def test_kinds_of_table_that_are_not_there_yet(option: str) -> None:
+def test_replicas_are_not_there_yet() -> None:
     """The option is known and refused by name; saying False is fine."""
-    Table(**{option: False})
-    with pytest.raises(OptionError, match=f"option '{option}' is True; only set tables are available"):
-        Table(**{option: True})
+    Table(replicate=False)
+    with pytest.raises(OptionError, match="option 'replicate' is True; it is not available yet"):
+        Table(replicate=True)
+
+
+def test_the_options_choose_the_class() -> None:
+    """Which can be written as well; a handle in a store is of the same class."""
+    assert type(Table()) is Table
+    assert type(Table(ordered=True)) is type(OrderedTable()) is OrderedTable
+    assert type(Table(bag=True)) is type(BagTable()) is BagTable
+    store = type("Kinds", (Store,), {"sorted": Table(ordered=True), "bag": Table(bag=True)})
+    assert isinstance(store.sorted, OrderedTable)
+    assert isinstance(store.bag, BagTable)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ordered": True, "bag": True}, "option 'bag' is True beside ordered=True"),
+        ({"ordered": 1}, "option 'ordered' is 1; allowed are True, False"),
+        ({"bag": True, "ttl": 1}, "option 'ttl' is for set and ordered tables"),
+        ({"bag": True, "max_rows": 1}, "option 'max_rows' is for set and ordered tables"),
+        ({"ttl": 0}, "option 'ttl' is 0; allowed is a number of seconds above 0"),
+        ({"max_rows": 0}, "option 'max_rows' is 0; allowed is an integer of at least 1"),
+        (
+            {"max_rows": 1, "evict": "newest"},
+            "option 'evict' is 'newest'; allowed are 'oldest', 'lru', 'refuse'",
+        ),
+        ({"evict": "lru"}, "option 'evict' is 'lru' without max_rows"),
+    ],
+)
+def test_wrong_table_options(options: dict[str, Any], message: str) -> None:
+    """Each is named with what it allows."""
+    with pytest.raises(OptionError, match=message):
+        Table(**options)
+
+
+def test_a_method_of_another_kind_of_table_is_named() -> None:
+    """With the option that would give it."""
+
+    class Plain(Store):
+        rows: Any = Table()
+
+    with pytest.raises(AttributeError, match=r"<Table Plain.rows> is a set .*'range'.*Table\(ordered=True\)"):
+        Plain.rows.range(1, 2)
+    with pytest.raises(AttributeError, match=r"'delete_value'; declare it as Table\(bag=True\)"):
+        Plain.rows.delete_value(1, 2)
+    with pytest.raises(AttributeError, match="'Table' object has no attribute 'rang'"):
+        Plain.rows.rang()
 
 
 def test_an_unknown_table_option_is_named() -> None:

@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from slither_actors.store import LoadTables, Store, Table
+from slither_actors.store import BagTable, LoadTables, OrderedTable, SQLite, Store, Table, Transaction
 from tests.store.conftest import Start
 
 SECONDS = 0.5
@@ -113,6 +114,86 @@ def test_no_reader_sees_half_a_reload(start: Start) -> None:
     assert complaints == []
 
 
+def set_all(tx: Transaction, number: int) -> None:
+    for key in KEYS:
+        tx.first.put(key, number)
+    for key in reversed(KEYS):
+        tx.second.put(key, number)
+
+
+@pytest.mark.parametrize("form", ["function", "block"])
+def test_no_reader_sees_half_a_transaction(start: Start, form: str) -> None:
+    """Of one table, nor the first table before the second, in whatever order it was written."""
+    start(Counted)
+    numbers = iter(range(1_000_000, 2_000_000))
+
+    def write() -> None:
+        number = next(numbers)
+        if form == "function":
+            Counted.transact(set_all, number)
+        else:
+            with Counted.transaction() as tx:
+                set_all(tx, number)
+
+    def first_then_second() -> str | None:
+        early, late = Counted.first.get(59, 0), Counted.second.get(0, 0)
+        return f"second {late} after first {early}" if late < early else None
+
+    def second_then_first() -> str | None:
+        early, late = Counted.second.get(59, 0), Counted.first.get(0, 0)
+        return f"first {late} after second {early}" if late < early else None
+
+    complaints = run(
+        write,
+        lambda: mixed(Counted.first.get_many(KEYS)),
+        lambda: mixed(list(Counted.second.values())),
+        first_then_second,
+        second_then_first,
+    )
+    assert complaints == []
+
+
+def test_a_transaction_reads_one_moment_over_all_tables(start: Start) -> None:
+    """It is in line with the writes; readers beside it see no half of those either."""
+    start(Counted)
+    numbers = iter(range(1_000_000, 2_000_000))
+
+    def both() -> str | None:
+        return Counted.transact(lambda tx: mixed([*tx.first.values(), *tx.second.get_many(KEYS)]))
+
+    assert run(lambda: Counted.transact(set_all, next(numbers)), both, both) == []
+
+
+@pytest.mark.parametrize("what", ["transaction", "bulk insert", "reload", "merging reload"])
+def test_no_reader_sees_half_of_what_goes_to_a_file(start: Start, tmp_path: Path, what: str) -> None:
+    """The way of a write through the file ends in one publication as well."""
+
+    class Filed(Counted):
+        backing = SQLite(tmp_path / "counted.db")
+        during_reload = "merge" if what == "merging reload" else "queue"
+
+    start(Filed)
+    numbers = iter(range(1_000_000, 2_000_000))
+    writes: dict[str, Callable[[], object]] = {
+        "transaction": lambda: Filed.transact(set_all, next(numbers)),
+        "bulk insert": lambda: Filed.first.bulk_insert(dict.fromkeys(KEYS, next(numbers))),
+        "reload": Filed.reload,
+        "merging reload": Filed.reload,
+    }
+
+    def first_then_second() -> str | None:
+        early, late = Filed.first.get(59, 0), Filed.second.get(0, 0)
+        return f"second {late} after first {early}" if late < early and what != "bulk insert" else None
+
+    complaints = run(
+        writes[what],
+        lambda: mixed(Filed.first.get_many(KEYS)),
+        lambda: mixed(list(Filed.first.values())),
+        first_then_second,
+    )
+    assert complaints == []
+
+
 def test_many_keys_are_of_one_moment_between_point_writes(start: Start) -> None:
     """Row 0 is always written before row 1: no moment has them the other way round."""
     start(Counted)
@@ -171,3 +252,112 @@ def test_writers_lose_nothing(start: Start) -> None:
     for thread in threads:
         thread.join(20)
     assert Counted.first.fetch(0) == before + 4 * 500 * 2
+
+
+class Growing(Store):
+    """An ordered table whose keys only ever grow, and a bag whose values follow one another."""
+
+    numbers: OrderedTable[int, int] = Table(ordered=True)
+    bag: BagTable[str, int] = Table(bag=True)
+
+
+def test_no_reader_sees_half_an_ordered_write(start: Start) -> None:
+    """What ``get`` has seen is in every range from then on, and no key is skipped."""
+    start(Growing)
+    numbers = iter(range(10_000_000))
+    seen = [0, 0]
+
+    def write() -> None:
+        number = next(numbers)
+        Growing.numbers.put(number, number)
+
+    def get_then_range() -> str | None:
+        while seen[0] in Growing.numbers:
+            seen[0] += 1
+        if not seen[0]:
+            return None
+        found = Growing.numbers.range(seen[0] - 1, limit=1)
+        return (
+            None if found == [(seen[0] - 1,) * 2] else f"{seen[0] - 1} is in the table, the range has {found}"
+        )
+
+    def tail() -> str | None:
+        keys = [key for key, _ in Growing.numbers.range(reverse=True, limit=5)]
+        if keys and keys[0] < seen[1]:
+            return f"{keys} after {seen[1]}"
+        seen[1] = keys[0] if keys else 0
+        return None if keys == list(range(seen[1], seen[1] - len(keys), -1)) else f"{keys} has holes"
+
+    def neighbours() -> str | None:
+        last = Growing.numbers.last()
+        if last is None:
+            return None
+        before = Growing.numbers.previous(last[0])
+        wrong = last[0] and before != (last[0] - 1, last[0] - 1)
+        return f"{before} before {last}" if wrong else None
+
+    assert run(write, get_then_range, tail, neighbours) == []
+
+
+def test_no_reader_sees_half_an_ordered_bulk_insert(start: Start) -> None:
+    """Nor of a clear: a range has all the rows of one insert or none."""
+    start(Growing)
+    numbers = iter(range(1, 1_000_000))
+
+    def write() -> None:
+        Growing.numbers.bulk_insert(dict.fromkeys(range(2000), next(numbers)))
+        Growing.numbers.clear()
+
+    def whole() -> str | None:
+        values = [value for _, value in Growing.numbers.range()]
+        return mixed(values) or (f"{len(values)} rows" if len(values) not in (0, 2000) else None)
+
+    def copied() -> str | None:
+        rows = Growing.numbers.snapshot()
+        return None if list(rows) in ([], list(range(2000))) else f"{len(rows)} rows"
+
+    assert run(write, whole, copied) == []
+
+
+def test_rows_that_come_and_go_in_the_middle_of_a_chunk(start: Start) -> None:
+    """The rows beside them are always there, in order."""
+    start(Growing)
+    Growing.numbers.bulk_insert((number, number) for number in range(0, 4000, 2))
+
+    def write() -> None:
+        for number in range(501, 1501, 2):
+            Growing.numbers.put(number, number)
+        for number in range(501, 1501, 2):
+            Growing.numbers.delete(number)
+
+    def even() -> str | None:
+        keys = [key for key, _ in Growing.numbers.range(400, 1600)]
+        return None if [key for key in keys if key % 2 == 0] == list(range(400, 1600, 2)) else "a row is gone"
+
+    def ordered() -> str | None:
+        keys = list(Growing.numbers)
+        return None if keys == sorted(keys) else "not in order"
+
+    assert run(write, even, ordered) == []
+
+
+def test_the_values_of_a_bag_change_at_once(start: Start) -> None:
+    """A value comes before its predecessor goes: there are always one or two, and the size says so."""
+    start(Growing)
+    Growing.bag.put("x", 0)
+    numbers = iter(range(1, 10_000_000))
+
+    def write() -> None:
+        number = next(numbers)
+        Growing.bag.put("x", number)
+        Growing.bag.delete_value("x", number - 1)
+
+    def values() -> str | None:
+        found = Growing.bag.get("x")
+        return None if len(found) == 1 or (len(found) == 2 and found[1] == found[0] + 1) else f"{found}"
+
+    def size() -> str | None:
+        found = Growing.bag.size()
+        return None if found in (1, 2) else f"size {found}"
+
+    assert run(write, values, size) == []

@@ -50,8 +50,8 @@ def busy(disturbances: int) -> SetRows:
 
 def test_a_disturbed_copy_is_taken_again() -> None:
     """What is returned is of one moment: the last one."""
-    assert busy(3).snapshot() == {"count": 3, "fixed": 0}
-    assert busy(3).get_many(["fixed", "count"], None) == [0, 3]
+    assert busy(3).query("snapshot") == {"count": 3, "fixed": 0}
+    assert busy(3).query("get_many", ["fixed", "count"], None) == [0, 3]
 
 
 def test_a_copy_that_breaks_off_is_taken_again() -> None:
@@ -65,13 +65,13 @@ def test_a_copy_that_breaks_off_is_taken_again() -> None:
                 raise RuntimeError(msg)
             return dict(self)
 
-    assert SetRows(Breaking({1: 1}, 0)).snapshot() == {1: 1}
+    assert SetRows(Breaking({1: 1}, 0)).query("snapshot") == {1: 1}
 
 
 def test_a_reader_gives_up_in_the_end() -> None:
     """It never waits for a writer that does not pause."""
-    assert busy(ATTEMPTS).snapshot() is None
-    assert busy(ATTEMPTS).get_many(["count"], None) is None
+    assert busy(ATTEMPTS).query("snapshot") is None
+    assert busy(ATTEMPTS).query("get_many", ["count"], None) is None
 
 
 class Shared(Store):

@@ -1,0 +1,96 @@
+"""What a table may be: its options, and the rows that follow from them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from slither_actors.config import flag, integer, number, one_of
+from slither_actors.errors import OptionError
+from slither_actors.store._bag_rows import BagRows
+from slither_actors.store._bounded_rows import BoundedOrderedRows, BoundedRows, Bounds
+from slither_actors.store._ordered_rows import OrderedRows
+from slither_actors.store._rows import SetRows
+
+__all__ = ["TableOptions", "make_rows"]
+
+
+def _not_yet(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not False:
+        raise OptionError(field.name, f"is {value!r}; it is not available yet, so allowed is False")
+
+
+_ttl = number(
+    "a number of seconds above 0, math.inf (only rows whose put says so end), or None",
+    least=math.ulp(0.0),
+    none=True,
+)
+
+
+@attrs.frozen(kw_only=True)
+class TableOptions:
+    """What ``Table(…)`` takes."""
+
+    ordered: bool = attrs.field(default=False, validator=flag)
+    """Keep the rows sorted by key; keys have to be comparable."""
+
+    bag: bool = attrs.field(default=False, validator=flag)
+    """Allow several values under one key, each once."""
+
+    ttl: float | None = attrs.field(default=None, validator=_ttl)
+    """Seconds after which a row is gone; ``math.inf``: only rows whose ``put`` gives a ``ttl``."""
+
+    max_rows: int | None = attrs.field(default=None, validator=integer(1, none=True))
+    """The most rows there may be."""
+
+    evict: str = attrs.field(default="oldest", validator=one_of("oldest", "lru", "refuse"))
+    """What a put into a full table does: remove the row that was written longest ago (``"oldest"``) or
+    neither read nor written for longest (``"lru"``), or raise `TableFullError` (``"refuse"``)."""
+
+    replicate: bool = attrs.field(default=False, validator=_not_yet)
+    """Give every worker a copy to read from. Not available yet."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.bag and self.ordered:
+            raise OptionError("bag", "is True beside ordered=True; a table is one or the other")
+        if self.bag and self.is_bounded:
+            option = "ttl" if self.ttl is not None else "max_rows"
+            raise OptionError(option, "is for set and ordered tables; a bag has no limits")
+        if self.evict != "oldest" and self.max_rows is None:
+            raise OptionError("evict", f"is {self.evict!r} without max_rows, and so would do nothing")
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether rows go by themselves, or may be refused."""
+        return self.ttl is not None or self.max_rows is not None
+
+
+def make_rows(
+    options: TableOptions,
+    data: dict[Any, Any] | Mapping[Any, tuple[Any, ...]],
+    *,
+    table: str,
+    clock: Callable[[], float] = time.monotonic,
+) -> SetRows:
+    """The rows of a table that was loaded with `data`, of version 0. Takes the dict over.
+
+    In a bag's `data` each key has a tuple of its values.
+
+    Raises:
+        TypeError: the keys of an ordered table cannot be compared.
+        ValueError: such a key is a NaN.
+        TableFullError: more rows than ``max_rows``, which are not to be evicted.
+    """
+    live: Any = data
+    if options.is_bounded:
+        ttl = math.inf if options.ttl is None else options.ttl
+        bounds = Bounds(clock, table, ttl, options.max_rows, options.evict).fresh()
+        empty = (BoundedOrderedRows if options.ordered else BoundedRows)({}, -1, bounds)
+        return empty.bulk_insert(live)[0]
+    if options.ordered:
+        return OrderedRows(live)
+    return BagRows(live) if options.bag else SetRows(live)
