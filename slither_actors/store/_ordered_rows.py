@@ -110,6 +110,10 @@ class OrderedRows(SetRows):
         self.live[key] = value
         self.version += 1
 
+    def replace(self, key: Hashable, value: Any) -> None:
+        """Set the value of a row."""
+        self.put(key, value)
+
     def remove(self, key: Hashable) -> Any:
         """Remove one row and return its value; `MISSING` if there was none."""
         value = self.live.pop(key, MISSING)

@@ -197,7 +197,8 @@ class SetRows:
 
     def replace(self, key: Hashable, value: Any) -> None:
         """Set the value of a row, which keeps what else there is to it."""
-        self.put(key, value)
+        self.live[key] = value
+        self.version += 1
 
     # -- the writer only: others, to be published ----------------------------
 

@@ -215,16 +215,14 @@ class SQLiteFile:
             for change in changes:
                 self._write(connection, change, undo)
 
-    def replace(self, tables: Sequence[dict[Any, Any]], changes: Sequence[Change] = ()) -> None:
-        """Write the rows of a load, and the changes to them, in the place of all there are, or nothing."""
+    def replace(self, tables: Sequence[dict[Any, Any]]) -> None:
+        """Write the rows of a load in the place of all there are, or nothing."""
         undo: _Undo = []
         with self._writing(undo) as connection:
             for index, rows in enumerate(tables):
                 self._write(connection, ("clear", index), undo)
                 # Into fresh ids, which the undoing of the clear drops: no list of a million steps.
                 self._write(connection, ("put", index, self._encoded_rows(index, rows.items())), None)
-            for change in self.encode(changes):
-                self._write(connection, change, None)
             noted = {"loaded": 1, "serializer": self._options.serializer, "version": self._options.version}
             connection.executemany("INSERT OR REPLACE INTO store VALUES (?, ?)", noted.items())
 

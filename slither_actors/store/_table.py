@@ -294,11 +294,13 @@ class Table(Generic[K, V]):
         row stays and the caller gets the error. From a worker it has to be a
         function that can be pickled. A row that ends keeps its deadline.
         """
-        return self._ask("update", key, function, default)  # type: ignore[no-any-return]
+        request = ("update", self._index, key, function, default)
+        return self._pointer.write(request, self._write_timeout)  # type: ignore[no-any-return]
 
     def increment(self, key: K, by: Any = 1, default: Any = 0) -> V:
         """Add `by` to the value (or to `default`, where there is no row); return the sum."""
-        return self._ask("increment", key, by, default)  # type: ignore[no-any-return]
+        request = ("increment", self._index, key, by, default)
+        return self._pointer.write(request, self._write_timeout)  # type: ignore[no-any-return]
 
     def delete(self, key: K) -> bool:
         """Remove the row. Returns whether there was one."""

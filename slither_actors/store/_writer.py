@@ -93,13 +93,19 @@ class Writer:
 
     def put(self, index: int, key: Hashable, value: Any, *ttl: float) -> None:
         """Set one row, or add one to a bag."""
-        self._rows[index].put(key, value, *ttl)
+        if ttl:
+            self._rows[index].put(key, value, *ttl)
+        else:
+            self._rows[index].put(key, value)
 
     put_new = _of_rows("put_new")
-    increment = _of_rows("increment")
     delete = _of_rows("delete")
     delete_value = _of_rows("delete_value")
     take = _of_rows("take")
+
+    def increment(self, index: int, key: Hashable, by: Any, default: Any) -> Any:
+        """Add to one value; return the sum."""
+        return self._rows[index].increment(key, by, default)
 
     def update(self, index: int, key: Hashable, function: Callable[[Any], Any], default: Any) -> Any:
         """Replace one value by ``function(value)``; return the new one."""
@@ -156,7 +162,8 @@ class Writer:
             self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
 
     def _check_update(self) -> None:
-        self._check_owner("an update")
+        if not self._pointer.is_owned_by(self._owner):
+            self._check_owner("an update")
 
     def _check_owner(self, during: str) -> None:
         if not self._pointer.is_owned_by(self._owner):
