@@ -1,4 +1,4 @@
-"""The error of a worker's death says what killed it and what it ran: mpire #132, with #110 and #130.
+"""The error of a worker's death says what killed it and what it ran: mpire #110 and #130.
 
 There, "Worker-0 died unexpectedly" is all there is, for a worker without memory
 as for one that crashed in native code, and every other task of the call fails

@@ -1,4 +1,4 @@
-"""A worker's death is blamed on the batch that it ran, not on those that waited: Dask #1829, with #5234.
+"""A worker's death is blamed on the batch that it ran, not on those that waited: distributed #5234.
 
 There, every task that was assigned to a worker is suspected when it dies, those
 too that had not begun; after some deaths tasks fail with `KilledWorker` that
