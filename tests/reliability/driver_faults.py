@@ -76,9 +76,8 @@ def no_processes(method: str) -> None:
     if method == "spawn":
         multiprocessing.util.spawnv_passfds = start(multiprocessing.util.spawnv_passfds)
     else:
-        multiprocessing.forkserver.connect_to_new_process = start(
-            multiprocessing.forkserver.connect_to_new_process
-        )
+        server = multiprocessing.forkserver._forkserver
+        server.connect_to_new_process = start(server.connect_to_new_process)
     with Application(pools=pool_of(1, method)):
         idle_pids(10)
         refuse.set()
