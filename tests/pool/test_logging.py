@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-import slither_actors
 from slither_actors.errors import StartError, WorkerCrashError
 from slither_actors.pool import Pool, PoolOptions
 from slither_actors.pool._log_records import MESSAGE_BYTES, pack, unpack
 from slither_actors.pool._outlet import RECORDS_PER_SECOND
 from tests.pool import talk, work
 from tests.pool.asking import asking, stand_still
+from tests.search_path import SEARCH_PATH
 
 
 class Kept(logging.Handler):
@@ -305,7 +305,7 @@ def test_a_main_module_that_configures_nothing_sees_warnings_with_a_label(tmp_pa
             """
         )
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent)}
+    env = {**os.environ, "PYTHONPATH": SEARCH_PATH}
     ran = subprocess.run(
         [sys.executable, str(script)], check=False, env=env, capture_output=True, text=True, timeout=50
     )
@@ -341,7 +341,7 @@ def test_a_main_module_that_configures_logging_shows_a_record_once(method: str, 
             """
         )
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent)}
+    env = {**os.environ, "PYTHONPATH": SEARCH_PATH}
     ran = subprocess.run(
         [sys.executable, str(script)], check=False, env=env, capture_output=True, text=True, timeout=50
     )

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-import slither_actors
 from slither_actors.errors import WorkerCrashError
 from slither_actors.pool._lines import LINE_BYTES, OUTPUT_PER_SECOND, Lines
 from slither_actors.pool._quota import Quota
 from tests.pool import talk, work
 from tests.pool.asking import asking, until
+from tests.search_path import SEARCH_PATH
 
 # -- with a label -----------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ def test_a_flood_is_cut_and_counted(kind: str, tmp_path: Path) -> None:
             """
         )
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent)}
+    env = {**os.environ, "PYTHONPATH": SEARCH_PATH}
     out, err = tmp_path / "out", tmp_path / "err"
     with out.open("wb") as out_file, err.open("wb") as err_file:
         ran = subprocess.run(

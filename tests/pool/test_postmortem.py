@@ -14,13 +14,13 @@ from pathlib import Path
 import attrs
 import pytest
 
-import slither_actors
 from slither_actors.errors import RemoteError, WorkerCrashError
 from slither_actors.pool import _burial, _vitals
 from slither_actors.pool._postmortem import explain_exit, last_lines, python_stack
 from slither_actors.postmortem import Postmortem
 from tests.pool import talk, work
 from tests.pool.asking import Asker, asking, until
+from tests.search_path import SEARCH_PATH
 
 DUMP = """Fatal Python error: Segmentation fault
 
@@ -193,7 +193,7 @@ def test_a_kill_by_the_kernel_is_told_as_such(tmp_path: Path) -> None:
             """
         )
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parent.parent)}
+    env = {**os.environ, "PYTHONPATH": SEARCH_PATH}
     try:
         ran = subprocess.run(
             [sys.executable, str(script), str(group)],
