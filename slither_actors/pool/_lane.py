@@ -194,13 +194,6 @@ class Lane:
         return self.slot.batches - self._batches_before
 
     @property
-    def room(self) -> int:
-        """How many more batches may be sent."""
-        if self.closed:
-            return 0
-        return self.slot.room if self.revoked is None else min(self.slot.room, 1 - len(self.slot.outstanding))
-
-    @property
     def takes_second(self) -> bool:
         """Whether a batch may wait in the pipe behind the one that runs."""
         return self.slot.state is SlotState.BUSY and self.takes
