@@ -291,6 +291,7 @@ def _run_here() -> None:
     frame = Runner(scheduler)
     outer, _local.runner = getattr(_local, "runner", None), frame
     try:
+        scheduler.put_at_rest()
         while scheduler.run_queue:
             frame.cell = scheduler.run_queue.popleft()
             frame.cell.run()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from slither_actors.actors._awaited import Awaited
     from slither_actors.actors._cell import Cell
     from slither_actors.actors._mailbox import Mailbox
+    from slither_actors.actors._message import Message
 
 __all__ = [
     "FORKED",
@@ -82,6 +83,16 @@ class Scheduler(Threads):
         if self.active < self.target:
             self.add_thread()
 
+    def when_idle(self, cell: Mailbox, message: Message) -> None:
+        """Send `message` when the run queue is empty and no watched descriptor is ready, or soon at least.
+
+        For work that is cheaper the more of it there is at one time. Whoever is busy does not put it off
+        for longer than some slices.
+        """
+        self.at_rest.append((cell, message))
+        if self.active < self.target:
+            self.add_thread()
+
     def add_thread(self) -> None:
         """Have a thread look at the run queue, unless enough do."""
         with self.lock:
@@ -121,7 +132,7 @@ class Scheduler(Threads):
             if detached:
                 self.detach(runner)
                 self._hand_overs += 1
-            if self.active < self.target and (self.run_queue or self.unattended or self.is_full):
+            if self.active < self.target and (self.has_work or self.unattended or self.is_full):
                 # Also for a thread that waits a second time: it may have been the last that moved.
                 allowed = self.wake_one() or not self.all_wait
                 if not allowed:
@@ -164,7 +175,11 @@ class Scheduler(Threads):
                     cell = take()
                 except IndexError:
                     runner.cell = None
-                    if not (poller.watching and self.poll_now()) and not self.rest(runner):
+                    if poller.watching and self.poll_now():
+                        break
+                    if self.at_rest:
+                        self.put_at_rest()
+                    elif not self.rest(runner):
                         return
                     break
                 runner.cell = cell
@@ -175,6 +190,8 @@ class Scheduler(Threads):
             else:
                 if poller.watching:
                     self.poll_now()
+                if self.at_rest:
+                    self.put_at_rest()
             if runner.detached or self.active > self.target:
                 runner.cell = None
                 if not self.come_back(runner):
@@ -214,6 +231,7 @@ class Scheduler(Threads):
         self.forked = self.closed = True
         self.active = -1
         self.run_queue.clear()
+        self.at_rest.clear()
         self.idle = []
         self.polling = self.waking = None
         self.runners = []

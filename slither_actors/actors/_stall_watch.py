@@ -108,7 +108,7 @@ class StallWatch:
 
     def _look(self) -> None:
         scheduler = self._scheduler
-        if self._detach_stalled() and (scheduler.run_queue or scheduler.unattended):
+        if self._detach_stalled() and (scheduler.has_work or scheduler.unattended):
             self._add_threads()
             self._boost *= _BOOST_FACTOR
             self._tick = max(_MIN_TICK, self._tick / 2)
@@ -129,7 +129,7 @@ class StallWatch:
         """
         scheduler = self._scheduler
         before, self._answered = self._answered, {}
-        if scheduler.active or scheduler.complained or not scheduler.run_queue:
+        if scheduler.active or scheduler.complained or not scheduler.has_work:
             return False
         now, overdue = time.monotonic(), False
         for runner in scheduler.runners:

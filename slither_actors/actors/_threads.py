@@ -49,6 +49,8 @@ class Threads:
         """Where an actor goes on when this scheduler, which is its own, has ended with it."""
         self.run_queue: deque[Any] = deque()
         """The cells whose token was taken."""
+        self.at_rest: deque[tuple[Any, Any]] = deque()
+        """Cells and the messages that they get when nothing else is to be done, see `when_idle`."""
         self.poller = Poller()
         self.active = 0
         """Attached threads. `ready` reads it without the lock, after its append; a
@@ -75,6 +77,11 @@ class Threads:
         self.stall_watch = StallWatch(self)
 
     @property
+    def has_work(self) -> bool:
+        """Whether there is something for a thread to do besides looking at descriptors."""
+        return bool(self.run_queue or self.at_rest)
+
+    @property
     def unattended(self) -> bool:
         """Whether nobody waits in the poller for the descriptors that are watched."""
         return self.poller.watching > 0 and self.polling is None and self.waking is None
@@ -86,6 +93,7 @@ class Threads:
         if self.forked:
             raise ForkedRuntimeError(FORKED)
         if self.closed:
+            self.put_at_rest()
             while self.successor is not None and self.run_queue:
                 self.successor.ready(self.run_queue.popleft())
             return False
@@ -264,7 +272,7 @@ class Threads:
             runner.detached = False
             # The order matters: `active` first, then the queue. A sender appends first and
             # reads `active` then, so one of the two sees the other.
-            if self.run_queue and self.active < self.target:
+            if self.has_work and self.active < self.target:
                 self.attach(runner)
                 return True
             if self.closed or len(self.runners) > self.thread_limit:
@@ -287,6 +295,14 @@ class Threads:
                 self.waking = None
         self.poller.deliver(events)
         return True
+
+    def put_at_rest(self) -> None:
+        """Put the messages that waited for this moment."""
+        waiting = self.at_rest
+        with contextlib.suppress(IndexError):  # another thread does the same
+            for _ in range(len(waiting)):
+                cell, message = waiting.popleft()
+                cell.put(message)
 
     def poll_now(self) -> bool:
         """Deliver what the poller has, without waiting; whether there was anything."""

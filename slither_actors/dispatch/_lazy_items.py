@@ -7,6 +7,7 @@ in memory that is used again and again: half the price of a list of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, overload
 
 from slither_actors.item import Item
@@ -22,6 +23,15 @@ class LazyItems(Sequence[Item]):
     def __init__(self, ids: Sequence[int], payloads: Sequence[Any]) -> None:
         self._ids = ids
         self._payloads = payloads
+
+    @classmethod
+    def joined(cls, parts: Sequence[LazyItems]) -> LazyItems:
+        """All of the parts, one after the other."""
+        payloads = list(chain.from_iterable([part._payloads for part in parts]))
+        first, last = parts[0]._ids, parts[-1]._ids
+        if type(first) is range and type(last) is range and last.stop - first.start == len(payloads):
+            return cls(range(first.start, last.stop), payloads)
+        return cls(list(chain.from_iterable([part._ids for part in parts])), payloads)
 
     def __len__(self) -> int:
         return len(self._ids)

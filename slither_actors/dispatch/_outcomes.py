@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -20,6 +21,7 @@ from slither_actors.core import InsightTally, Ordering, SerialQueue, Window, may
 from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._circuit import circuit_of
 from slither_actors.dispatch._dead_letters import DeadLetterOffice, words
+from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.dispatch._statistics import Halted
 from slither_actors.errors import (
     BatchTimeoutError,
@@ -90,6 +92,10 @@ class BatchOutcomes(ProducerConsumer):
         self._barred: deque[Batch] = deque()
         """Batches that wait for the circuit to let them pass."""
         self._trial: Timer | None = None
+        self._made: list[Sequence[Item]] = []
+        """What is to be emitted: lists of lazy items that go on as one, or else a single list."""
+        self._pump_is_due = False
+        """Whether the mailbox has a message that pumps."""
         self._circuit = circuit_of(self._executor, self._options.breaker)
         receiver = self._options.dead_letters
         self._dead_letters = None if receiver is None else DeadLetterOffice(receiver, self._origin.label)
@@ -153,6 +159,15 @@ class BatchOutcomes(ProducerConsumer):
         if batch.error is not None or type(batch.results) is not list or len(batch.results) != batch.size:
             batch.check(self._executor)
         self._settle(batch, batch.error)
+        if not self._cell.inbox:
+            self._pump()
+        elif not self._pump_is_due:
+            # Answers come in groups: what has to be done after each is done once, behind the last one.
+            self._pump_is_due = True
+            self.ref.send(BatchOutcomes._pump_late)
+
+    def _pump_late(self, _: None) -> None:
+        self._pump_is_due = False
         self._pump()
 
     def _settle(self, batch: Batch, error: BaseException | None, *, may_retry_it: bool = True) -> None:
@@ -336,16 +351,29 @@ class BatchOutcomes(ProducerConsumer):
         if policy is None:
             self._batches += 1
             self._emitted += batch.size
-            self._dispatch(batch.outcomes)
+            self._emit_soon(batch.outcomes)
         elif isinstance(policy, Skipping):
             self._skipped += batch.size
             if self._keep_skipped:
                 mark = {"error": batch.error, "skipped": True}
-                self._dispatch([item.put_meta(mark) for item in batch.items])
+                self._emit_soon([item.put_meta(mark) for item in batch.items])
         elif isinstance(policy, Route):
             self._route(batch, policy)
         else:
             self._halt(batch, batch.error)
+
+    def _emit_soon(self, items: Sequence[Item]) -> None:
+        """Emit with the next pump, which is due: what several answers have brought goes as one."""
+        if self._made and not (type(items) is type(self._made[0]) is LazyItems):
+            self._emit_outcomes()
+        self._made.append(items)
+
+    def _emit_outcomes(self) -> None:
+        """Emit what the batches have become since the last time."""
+        made = self._made
+        if made:
+            self._made = []
+            self._dispatch(made[0] if len(made) == 1 else LazyItems.joined(made))  # type: ignore[arg-type]
 
     def _note_failure(self, batch: Batch, error: BaseException) -> None:
         kind, text = words(error)
@@ -374,7 +402,7 @@ class BatchOutcomes(ProducerConsumer):
             (stay if self._side is None or routed.route == item.route else leave).append(routed)
         self._routed += batch.size
         if stay:
-            self._dispatch(stay)
+            self._emit_soon(stay)
         if leave and self._side is not None:
             self._side.send(leave)
 

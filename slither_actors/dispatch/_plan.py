@@ -23,6 +23,10 @@ from slither_actors.item import Item
 
 __all__ = ["Items", "checked_items", "dispatch_error", "dispatch_options", "dispatch_plan"]
 
+_LEAD = 2
+"""Windows of results that a stream may be ahead of its reader: more than one, so that results can be handed
+over in large groups while the next ones are made."""
+
 _MAX_DEMAND = 100_000
 """The most items on their way to the caller at one time."""
 
@@ -91,7 +95,9 @@ def dispatch_plan(
         ],
         outlet=outlet,
         link=link,
-        demand=_MAX_DEMAND if collect_all else min(options.batch_size * options.max_in_flight, _MAX_DEMAND),
+        demand=_MAX_DEMAND
+        if collect_all
+        else min(_LEAD * options.batch_size * options.max_in_flight, _MAX_DEMAND),
         collect=collect_all,
         progress=None if options.progress is None else progress_teller(options.progress, _length(items)),
         insights=options.insights,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -23,12 +22,9 @@ from slither_actors.stages import Consumer, Subscription, _protocol
 __all__ = ["Arrival", "Credit", "Ended", "Outlet", "Reader"]
 
 
-_LINGER = 0.0005
-"""Seconds: to wake the caller's thread costs as much as all else that is done for a small batch, so items
-that come more quickly than this one after the other are handed over in groups. Slower ones go at once."""
-
 _GROUPS = 2
-"""A group is that part of the caller's demand."""
+"""Items are handed over as soon as nothing else is to be done, or when there are so many that this is their
+part of the caller's demand: to wake the caller's thread costs as much as all else for a small batch."""
 
 
 @attrs.frozen
@@ -185,9 +181,8 @@ class Reader(Consumer):
         self._kept: list[Sequence[Item]] = []
         self._kept_count = 0
         self._kept_credit: Credit | None = None
-        self._passed_at = 0.0
         self._lingers = False
-        """Whether the timer is set after which what is kept is handed over."""
+        """Whether what is kept is handed over when nothing else is to be done."""
         self._link = link
         self._progress = progress
         if progress is not None:
@@ -227,19 +222,17 @@ class Reader(Consumer):
             self._kept_credit = credit
         self._kept.append(items)
         self._kept_count += len(items)
-        now = time.monotonic()
-        if self._kept_count >= self._group or now - self._passed_at >= _LINGER:
-            self._pass_on(now)
+        if self._kept_count >= self._group:
+            self._pass_on()
         elif not self._lingers:
             self._lingers = True
-            self.run_after(_LINGER, Reader._pass_on_late)
+            self._cell.scheduler.when_idle(self._cell, (Reader._pass_on_late, None))
 
-    def _pass_on(self, now: float = 0.0) -> None:
+    def _pass_on(self) -> None:
         """Hand over what is kept, if there is something: that wakes the caller."""
         if self._kept:
             self._outlet.put(Arrival(self._kept, self._kept_count, self._kept_credit))
             self._kept, self._kept_count = [], 0
-            self._passed_at = now or time.monotonic()
 
     def _pass_on_late(self, _: None) -> None:
         self._lingers = False

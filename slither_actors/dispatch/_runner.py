@@ -134,6 +134,7 @@ class DispatchRunner(BatchOutcomes):
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
+        self._emit_outcomes()
         self._take_back(-1, kill=self._kills)
         self._end_outcomes()
         if self._link is not None:
@@ -297,6 +298,8 @@ class DispatchRunner(BatchOutcomes):
 
     def _pump(self) -> None:
         """Start what may start, ask for what there is room for, end when all is done."""
+        if self._made:
+            self._emit_outcomes()
         if self._side is not None and self._side.blocked:
             return
         if not self._halting:
@@ -311,6 +314,7 @@ class DispatchRunner(BatchOutcomes):
             elif self._wanted > 0:
                 self._ask()
         if self._end_reason is not None and not self._finishing:
+            self._emit_outcomes()
             self.complete(self._end_reason)
 
     def _ask(self) -> None:

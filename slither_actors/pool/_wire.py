@@ -262,17 +262,11 @@ class FrameWriter:
             OSError: the peer is gone.
         """
         head = HEADER.pack(_MAGIC | kind, len(body), ref)
-        if len(body) <= SMALL:
-            data = memoryview(head + body) if self._pending else head + body
-            return self._put(data)
-        self._pending.append(memoryview(head))
-        self._pending.append(memoryview(body))
-        return self.flush()
-
-    def _put(self, data: bytes | memoryview) -> bool:
-        if self._pending:
-            self._pending.append(memoryview(data))
-            return False
+        if len(body) > SMALL or self._pending:
+            self._pending.append(memoryview(head))
+            self._pending.append(memoryview(body))
+            return self.flush()
+        data = head + body
         try:
             sent = self._sock.send(data)
         except BlockingIOError:

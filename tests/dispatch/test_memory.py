@@ -73,7 +73,7 @@ def test_an_endless_stream_over_workers_takes_constant_memory() -> None:
 
 @pytest.mark.usefixtures("application")
 def test_a_reader_that_stops_stops_the_input() -> None:
-    """What is read beyond the consumed items fits into the window twice."""
+    """What is read beyond the consumed items are the window, and twice as many results."""
     source = Endless()
     executor = InlineExecutor(lambda batch: batch)
     with dispatch.stream(source.items(), executor=executor, batch_size=10, max_in_flight=4) as stream:
