@@ -68,6 +68,9 @@ class Clock:
     def look_at(self, lane: Lane, now: float) -> None:
         """Something about the lane is due."""
         lane.due = math.inf
+        if lane.unborn is not None:
+            self._pool.births.expire(lane)
+            return
         if lane.process is None:
             return
         if lane.doom is not None:

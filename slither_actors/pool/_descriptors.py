@@ -25,7 +25,7 @@ _LONGEST_WAIT = 3600.0
 class Descriptors:
     """Whose descriptor is which. The pool is the only caller, in its actor."""
 
-    __slots__ = ("_pool", "ends", "sockets", "outputs")
+    __slots__ = ("_pool", "answers", "ends", "sockets", "outputs")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -34,6 +34,8 @@ class Descriptors:
         """Its standard output and error, and its log records."""
         self.ends: dict[int, Lane] = {}
         """Those become readable when the worker has ended."""
+        self.answers: dict[int, Lane] = {}
+        """Of workers that are not made yet: through these a fork server says that they are."""
 
     def open(self, lane: Lane, process: WorkerProcess, handlers: tuple[Handler, Handler, Handler]) -> None:
         """Listen to a fresh worker; the handlers are those of its socket, of what it says and of its end."""
@@ -56,7 +58,7 @@ class Descriptors:
 
     def close_all(self) -> None:
         """Listen to nobody."""
-        for fd in (*self.sockets, *self.outputs, *self.ends):
+        for fd in (*self.sockets, *self.outputs, *self.ends, *self.answers):
             self._pool.unwatch(fd)
 
     def _of(self, process: WorkerProcess) -> tuple[tuple[int, dict[int, Lane]], ...]:
@@ -72,17 +74,17 @@ class Descriptors:
         """Outside of the actor's loop: have `handle` read what is there until `done`.
 
         Returns:
-            False if that has not come to be in `timeout` seconds, or cannot, for no worker is left.
+            False if that has not come to be in `timeout` seconds, or cannot: no worker is left or to come.
         """
         deadline = time.monotonic() + timeout
         closed: set[int] = set()
         while not done():
             remaining = deadline - time.monotonic()
-            if remaining <= 0 or not self.ends:
+            if remaining <= 0 or not (self.ends or self.answers):
                 return False
             poll = select.poll()
             sockets = (fd for fd, lane in self.sockets.items() if not lane.closed)
-            for fd in (*sockets, *(self.outputs.keys() - closed), *self.ends):
+            for fd in (*sockets, *(self.outputs.keys() - closed), *self.ends, *self.answers):
                 poll.register(fd, select.POLLIN)
             for fd, events in poll.poll(min(remaining, _LONGEST_WAIT) * 1000):
                 if not events & select.POLLIN:

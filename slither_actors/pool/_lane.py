@@ -143,6 +143,9 @@ class Lane:
     waits: bool = attrs.field(default=False, init=False)
     """Whether the worker is ready, but its predecessor still runs a batch."""
 
+    unborn: WorkerProcess | None = attrs.field(default=None, init=False)
+    """The next worker, while a fork server has not made it yet."""
+
     ready_at: float | None = attrs.field(default=None, init=False)
     problem: str = attrs.field(default="", init=False)
     """What is wrong with the worker, where its exit status does not tell."""

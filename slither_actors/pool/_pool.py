@@ -31,6 +31,7 @@ from slither_actors.errors import (
     WorkerStartError,
 )
 from slither_actors.pool import _wire as wire
+from slither_actors.pool._births import Births
 from slither_actors.pool._burial import bury, cancelled
 from slither_actors.pool._calls import AnswerCalls, CallAnswer, CallRequest, take_call
 from slither_actors.pool._clock import Clock
@@ -104,6 +105,7 @@ class Pool(Server):
         self._crashes = self._timeouts = 0
         self._samples = False
         self._resources = Resources(segments, self.options.preload)
+        self.births = Births(self, self._descriptors, self._resources)
         self._free = weakref.finalize(self, self._resources.close)
         self._free.atexit = False  # the runtime stops us before, in its own order
         try:
@@ -118,20 +120,26 @@ class Pool(Server):
         for lane in tuple(staff.lanes):
             staff.start(lane)
         self._resources.watch_over()
-        if not self._descriptors.serve(self._hear, lambda: staff.has_live, self.options.start_timeout):
-            problem = (
-                f"no worker was ready within {self.options.start_timeout:g} s{self.options.start_advice}"
-            )
-            raise WorkerStartError(self.pool, 0, problem if self._descriptors.ends else staff.problem)
+        ends, answers, timeout = self._descriptors.ends, self._descriptors.answers, self.options.start_timeout
+        if self._descriptors.serve(
+            self._hear, lambda: staff.has_live or bool(ends), timeout
+        ) and self._descriptors.serve(self._hear, lambda: staff.has_live, timeout):
+            return
+        for lane in () if ends else tuple(answers.values()):
+            self.births.expire(lane)
+        if ends or not staff.problem:
+            staff.problem = f"no worker was ready within {timeout:g} s{self.options.start_advice}"
+        raise WorkerStartError(self.pool, 0, staff.problem)
 
     def _hear(self, fd: int) -> None:
-        for handler in (self._on_output, self._on_socket, self._on_sentinel):
+        for handler in (self.births.hear, self._on_output, self._on_socket, self._on_sentinel):
             handler(fd)
 
     def terminate(self, reason: Any) -> None:
         """End the workers: idle ones are told to, busy ones are killed. What is queued or runs is refused."""
         self.is_stopping = True
         for lane in self.staff.lanes:
+            self.births.cancel(lane)
             if lane.process is not None and (lane.is_idle or lane.waits or lane.slot.is_done):
                 if not lane.told:
                     lane.told = True

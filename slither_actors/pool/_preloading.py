@@ -13,11 +13,9 @@ import multiprocessing.context
 import multiprocessing.forkserver
 import multiprocessing.popen_forkserver
 import os
-import select
 import signal
 import sys
 import threading
-from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final
 
@@ -66,6 +64,8 @@ class _Server(multiprocessing.forkserver.ForkServer):
         super().__init__()
         self.set_forkserver_preload(_Modules(names))
         self.holders = 0
+        self.hung: tuple[int, str] = (0, "")
+        """The last server process that was given up, and why: others wait for it too."""
 
     def end(self) -> None:
         """Kill it. A fork of the driver may hold what keeps it alive, so closing that is not enough."""
@@ -77,9 +77,6 @@ class _Server(multiprocessing.forkserver.ForkServer):
                 with contextlib.suppress(ChildProcessError, FileNotFoundError):
                     self._stop_unlocked()  # type: ignore[attr-defined]
 
-
-_LONGEST_WAIT: Final = 2_000_000.0
-"""Seconds: the system takes milliseconds in an int."""
 
 _lock = threading.Lock()
 _servers: dict[tuple[str, ...], _Server] = {}
@@ -106,14 +103,12 @@ def drop_server(names: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def started_by(names: tuple[str, ...], timeout: float) -> Any:
+def started_by(names: tuple[str, ...]) -> Any:
     """Within it, a `PreloadedProcess` that this thread starts is forked from the server of these modules.
 
-    Without any that is the one of multiprocessing. A server that does not answer in `timeout` seconds is a
-    `TimeoutError`: one that is stopped, or hangs in an import, must not hang its driver.
+    Without any that is the one of multiprocessing.
     """
     _chosen.server = _servers[names] if names else multiprocessing.forkserver._forkserver
-    _chosen.timeout = timeout
     try:
         yield
     finally:
@@ -121,40 +116,65 @@ def started_by(names: tuple[str, ...], timeout: float) -> Any:
 
 
 class _Popen(multiprocessing.popen_forkserver.Popen):
-    """As the one of multiprocessing, but it asks the server that was chosen."""
+    """As the one of multiprocessing, but it asks the server that was chosen, and does not wait for it.
+
+    A server that is stopped, or hangs in an import, must not hang its driver.
+    """
+
+    server: Any
+    server_pid: int
 
     def _launch(self, process: Any) -> None:
         module = multiprocessing.popen_forkserver
         server = _chosen.server
         asked = SimpleNamespace(
             connect_to_new_process=server.connect_to_new_process,
-            read_signed=partial(_read_answer, server, _chosen.timeout),
+            read_signed=lambda _fd: 0,  # it is read later
         )
         # The same code with another server: `forkserver` is a global of its module.
         launch = FunctionType(
             module.Popen._launch.__code__,  # type: ignore[attr-defined]
             {**vars(module), "forkserver": asked},
         )
+        self.server = server
         launch(self, process)
+        self.server_pid = server._forkserver_pid
 
-
-def _read_answer(server: Any, timeout: float, fd: int) -> int:
-    """Return the pid of the new process, which the server writes as soon as it has forked it."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    if poll.poll(min(timeout, _LONGEST_WAIT) * 1000):
-        found: int = multiprocessing.forkserver.read_signed(fd)
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """Return the exit status; None while there is none, also where the process is not made yet."""
+        if not self.pid:
+            return None
+        found: int | None = super().poll(flag)
         return found
-    pid = server._forkserver_pid
-    own = isinstance(server, _Server)
-    if own:
-        server.end()  # the next start has a fresh one
-    msg = f"the fork server (process {pid}) did not answer within {timeout:g} s: " + (
-        "a module of the preload list hangs when it is imported, or something has stopped the process"
-        if own
-        else "it is stopped, or hangs in the import of the program's main module"
-    )
-    raise TimeoutError(msg)
+
+    def read_answer(self) -> int:
+        """Return the pid of the new process, which the server writes as soon as it has forked it.
+
+        Raises:
+            OSError: the server has ended and made none.
+        """
+        try:
+            self.pid = multiprocessing.forkserver.read_signed(self.sentinel)
+        except EOFError:
+            pid, why = getattr(self.server, "hung", (0, ""))
+            if pid == self.server_pid:
+                raise TimeoutError(why) from None
+            msg = f"the fork server (process {self.server_pid}) ended before it had made the worker"
+            raise ConnectionResetError(msg) from None
+        return self.pid
+
+    def give_up(self, timeout: float) -> TimeoutError:
+        """Return the error of a server that did not answer in time. One of ours is ended."""
+        own = isinstance(self.server, _Server)
+        msg = f"the fork server (process {self.server_pid}) did not answer within {timeout:g} s: " + (
+            "a module of the preload list hangs when it is imported, or something has stopped the process"
+            if own
+            else "it is stopped, or hangs in the import of the program's main module"
+        )
+        if own and self.server._forkserver_pid == self.server_pid:
+            self.server.hung = (self.server_pid, msg)
+            self.server.end()
+        return TimeoutError(msg)
 
 
 class PreloadedProcess(multiprocessing.context.ForkServerProcess):

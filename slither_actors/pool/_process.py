@@ -102,20 +102,23 @@ class WorkerProcess:
         *,
         segments: bool = AVAILABLE,
         logging: bool = False,
-        start_timeout: float = 60.0,
     ) -> None:
         """Start the process; it takes frames at once and says READY when it runs.
 
+        A fork server is only asked for it: `pid` is 0 until `take_answer` has its answer.
+
         With `preload`, and the fork server, it is forked from the server of these modules, which is held.
         With `segments` it can be sent shared memory, with `logging` its log records come to this process's
-        loggers. The fork server has `start_timeout` seconds to make it.
+        loggers.
 
         Raises:
-            OSError: out of descriptors, processes or memory; or the fork server does not answer.
+            OSError: out of descriptors, processes or memory.
             RuntimeError: the program starts workers while it is being imported by one.
         """
         context: Any = multiprocessing.get_context(method)
         self.pid = 0
+        self._label = (pool, slot)
+        self.vitals = Vitals(0)
         self.started_at = time.monotonic()
         self.sock: socket.socket | None = None
         self.board: Board | None = None
@@ -151,7 +154,7 @@ class WorkerProcess:
             if forked:
                 if not preload:
                     _prepare_fork_server(context)
-                theirs.enter_context(started_by(preload, start_timeout))
+                theirs.enter_context(started_by(preload))
             _require_descriptors(self.board.fd)
             with _sigint_blocked(method == "spawn"), _unimportable_main_hidden():
                 process.start()
@@ -159,17 +162,40 @@ class WorkerProcess:
             # exit the runtime stops the pools, and what that leaves over is the guard's.
             getattr(multiprocessing.process, "_children", set()).discard(process)
             self._process = process
-            self.pid = process.pid
-            guard.add(self.pid)
             _live.add(self)
-            self.sentinel = self._open_sentinel(method)
             self.sock.setblocking(False)
-            outputs.open(pool, slot, self.pid)
-            self.vitals = Vitals(self.pid)
+            if forked:
+                self.sentinel = process.sentinel
+            else:
+                self._take_pid(process.pid)
+                self.sentinel = self._open_sentinel()
             ours.pop_all()
 
-    def _open_sentinel(self, method: str) -> int:
-        if method == "spawn" and hasattr(os, "pidfd_open"):
+    def _take_pid(self, pid: int) -> None:
+        self.pid = pid
+        guard.add(pid)
+        self.outputs.open(*self._label, pid)
+        self.vitals = Vitals(pid)
+
+    def take_answer(self) -> bool:
+        """Whether the process has been made, as far as is known now. Does not wait.
+
+        The answer can be read from `sentinel`.
+
+        Raises:
+            OSError: it has not, and will not be.
+        """
+        if not self.pid and _is_readable(self.sentinel, 0):
+            self._take_pid(self._process._popen.read_answer())
+        return self.pid != 0
+
+    def unanswered(self, timeout: float) -> TimeoutError:
+        """Return why no process was made in `timeout` seconds; a fork server of ours is given up."""
+        error: TimeoutError = self._process._popen.give_up(timeout)
+        return error
+
+    def _open_sentinel(self) -> int:
+        if hasattr(os, "pidfd_open"):
             # The pipe of a spawned process stays open in whatever it forks; the process itself does not lie.
             with contextlib.suppress(OSError):
                 self._pidfd = os.pidfd_open(self.pid)
@@ -193,9 +219,7 @@ class WorkerProcess:
         """Wait until the process has ended; False if it has not in `timeout` seconds."""
         if self._ended or self.sentinel < 0:
             return True
-        poll = select.poll()
-        poll.register(self.sentinel, select.POLLIN)
-        if not poll.poll(max(0.0, timeout) * 1000):
+        if not _is_readable(self.sentinel, timeout):
             return False
         self._ended = True
         _ = self.exitcode  # reaps
@@ -212,9 +236,15 @@ class WorkerProcess:
                 os.kill(self.pid, signal.SIGKILL)
 
     def close(self, timeout: float = 2.0) -> bool:
-        """Kill what is left of it and free everything. False if it would not die in `timeout` seconds."""
+        """Kill what is left of it and free everything. False if it would not die in `timeout` seconds.
+
+        One that is not made yet will end by itself, as nobody is at its socket.
+        """
+        if not self.pid and self.sentinel >= 0:
+            with contextlib.suppress(OSError):
+                self.take_answer()
         self.kill()
-        died = self.wait(timeout)
+        died = self.wait(timeout) if self.pid else True
         if self.pid and died:
             guard.remove(self.pid)
         self._close_descriptors()
@@ -248,6 +278,12 @@ class WorkerProcess:
         self._process = None
         with contextlib.suppress(OSError):
             self._close_descriptors()
+
+
+def _is_readable(fd: int, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout) * 1000))
 
 
 _NEEDED_TO_START: Final = 10

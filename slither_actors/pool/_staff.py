@@ -143,19 +143,34 @@ class Staff:
                 options.start_method,
                 options.preload,
                 logging=options.logging,
-                start_timeout=options.start_timeout,
             )
         except (OSError, RuntimeError, EOFError, ValueError) as error:
-            _, _, delay = lane.die(None, useful=False)
-            self._note_failed_start(lane, explain_start(error))
-            self._start_later(lane, delay)
+            self.not_made(lane, error)
             return
+        if process.pid:
+            self.made(lane, process)
+        else:
+            self._pool.births.expect(lane, process)
+
+    def made(self, lane: Lane, process: WorkerProcess) -> None:
+        """The worker's process is there; it has to become ready."""
         lane.open(process)
         self._pool.watch_worker(lane, process)
-        settings = self._settings.of_slot(number, options.pin)
+        settings = self._settings.of_slot(lane.slot.number, self._options.pin)
         lane.write(wire.INIT, 0, pickle.dumps(settings, PROTOCOL))
-        lane.due = time.monotonic() + options.start_timeout
+        lane.due = time.monotonic() + self._options.start_timeout
         self._pool.written(lane)
+
+    def not_made(self, lane: Lane, error: Exception) -> None:
+        """The worker's process could not be made."""
+        _, _, delay = lane.die(None, useful=False)
+        self._note_failed_start(lane, explain_start(error))
+        if lane.slot.state is SlotState.STOPPED:
+            self._remove(lane)
+        else:
+            self._start_later(lane, delay)
+        if self._starts:
+            self._pool.run_after(delay, _start_further)
 
     def _start_later(self, lane: Lane, delay: float) -> None:
         if delay > 0:
@@ -302,6 +317,10 @@ class Staff:
         if slot.state is SlotState.WAITING:
             slot.stop()
             self._remove(lane)
+        elif self._pool.births.cancel(lane):
+            lane.die(None, useful=False)
+            self._remove(lane)
+            self._pool.ref.send(_start_further, None)
         elif slot.state is SlotState.STARTING:
             self._pool.doom(lane, Doom.RETIRE)
         elif slot.is_live:

@@ -6,12 +6,15 @@ import multiprocessing.forkserver
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from slither_actors.errors import StartError
+from slither_actors.errors import BatchTimeoutError, StartError
+from slither_actors.pool import _preloading
 from tests.pool import work
-from tests.pool.asking import asking, until
+from tests.pool.asking import Asker, asking, until
 
 
 @pytest.mark.timeout(60)
@@ -44,3 +47,106 @@ def test_a_pool_outlives_that_its_fork_server_is_stopped_for_a_while(
             os.kill(server, signal.SIGCONT)
         asker.wait(job)
         assert job.results == [2]
+
+
+@pytest.fixture
+def stopped() -> Iterator[Callable[[Asker], int]]:
+    """Return what stops the fork server, once all workers are ready, until the test has ended."""
+    pids = []
+
+    def stop(asker: Asker) -> int:
+        until(lambda: all(slot.state == "idle" for slot in asker.statistics().slots))
+        pid: int = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        pids.append(pid)
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    yield stop
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def children(pid: int) -> set[str]:
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def lose_first_worker(asker: Asker) -> None:
+    """Have the pool ask the fork server for another one."""
+    pid = asker.statistics().slots[0].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: asker.statistics().slots[0].workers == 2)
+
+
+@pytest.mark.timeout(60)
+def test_the_other_workers_go_on_while_a_fork_server_hangs(stopped: Callable[[Asker], int]) -> None:
+    """The pool does not wait for it: batches run, also past their timeouts, and requests are answered."""
+    with asking(2, start_method="forkserver", start_timeout=30.0) as asker:
+        server = stopped(asker)
+        began = time.monotonic()
+        lose_first_worker(asker)
+        assert asker.run(work.increment, [1]) == [2]
+        with pytest.raises(BatchTimeoutError):
+            asker.run(work.sleep, [30.0], timeout=0.2)
+        asker.resize(3)
+        assert len(asker.statistics().slots) == 3
+        assert time.monotonic() - began < 10
+        os.kill(server, signal.SIGCONT)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_is_made_late_is_used(stopped: Callable[[Asker], int]) -> None:
+    """Within `start_timeout` nothing has failed; the batch that waits has its outcome."""
+    with asking(start_method="forkserver", start_timeout=30.0) as asker:
+        server = stopped(asker)
+        lose_first_worker(asker)
+        job = asker.submit(work.increment, [1])
+        os.kill(server, signal.SIGCONT)
+        asker.wait(job)
+        assert job.results == [2]
+        assert asker.statistics().slots[0].workers == 2
+
+
+@pytest.mark.timeout(60)
+def test_a_pool_that_stops_while_a_fork_server_hangs_leaves_nothing(stopped: Callable[[Asker], int]) -> None:
+    """It stops at once. What the server makes when it goes on finds nobody, and ends."""
+    with asking(start_method="forkserver"):
+        pass  # what stays open after the first pool is open now
+    before = descriptors()
+    with asking(start_method="forkserver", start_timeout=30.0) as asker:
+        server = stopped(asker)
+        lose_first_worker(asker)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert descriptors() == before
+    os.kill(server, signal.SIGCONT)
+    until(lambda: not children(server), "the late worker ends")
+
+
+@pytest.mark.timeout(60)
+def test_a_pool_that_shrinks_while_a_fork_server_hangs(stopped: Callable[[Asker], int]) -> None:
+    """The worker that is waited for is given up first, with its place."""
+    with asking(2, start_method="forkserver", start_timeout=30.0) as asker:
+        server = stopped(asker)
+        lose_first_worker(asker)
+        asker.resize(1)
+        assert [slot.slot for slot in asker.statistics().slots] == [1]
+        assert asker.run(work.increment, [1]) == [2]
+        os.kill(server, signal.SIGCONT)
+
+
+@pytest.mark.timeout(60)
+def test_a_fork_server_that_dies_before_it_answers(caplog: pytest.LogCaptureFixture) -> None:
+    """The start has failed, the log says why, and the next one has another server."""
+    with asking(preload=["tests.pool.preloaded"], start_method="forkserver") as asker:
+        (server,) = _preloading._servers.values()
+        pid = server._forkserver_pid  # type: ignore[attr-defined]
+        os.kill(pid, signal.SIGSTOP)
+        lose_first_worker(asker)
+        os.kill(pid, signal.SIGKILL)
+        assert asker.run(work.increment, [1]) == [2]
+    assert f"the fork server (process {pid}) ended before it had made the worker" in caplog.text
