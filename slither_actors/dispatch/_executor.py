@@ -22,6 +22,10 @@ class Executor(abc.ABC):
     """Whether it sets `Batch.timing` of each batch that is `Batch.timed` and that was answered by whoever ran
     it. For one that does not, insights count the time from `submit` to the answer as work."""
 
+    runs_in_submit = False
+    """Whether `submit` runs the batch before it returns. The next one is submitted when the answer has been
+    taken, so that results and the end of the run do not wait for all that there is room for."""
+
     ends_what_runs = False
     """Whether `cancel` also ends a batch that runs. A run that is closed with ``on_close="wait"`` calls
     `take_back` instead then."""

@@ -17,10 +17,12 @@ class InlineExecutor(Executor):
     """Runs a function in the runner's own actor: for tests, and for work too small for a process.
 
     Towards policies it is as `FunctionExecutor`, except that a failure is the
-    function's own exception. It cannot keep a timeout.
+    function's own exception. It cannot keep a timeout. A run that is left ends
+    after the batch that runs.
     """
 
     keeps_time = True
+    runs_in_submit = True
 
     def __init__(self, function: Callable[..., Sequence[Any]]) -> None:
         self._function = checked_function(function, "InlineExecutor")

@@ -306,8 +306,12 @@ class DispatchRunner(BatchOutcomes):
             window, ready = self._window, self._ready
             if self._tick is not None:
                 self._let_go()
-            while ready and window.room > 0 and not self._halting:
-                self._start(ready.popleft())
+            closing = self._link is not None and self._link.closing
+            while ready and window.room > 0 and not self._halting and not closing:
+                entry = ready.popleft()
+                self._start(entry)
+                if self._executor.runs_in_submit and not isinstance(entry, BatchingError):
+                    break  # its answer comes next, which pumps, and before it perhaps the end of the run
             if self._input_ended:
                 if not ready and window.is_empty and self._end_reason is None:
                     self._end_reason = self._last_reason

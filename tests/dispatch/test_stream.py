@@ -12,7 +12,7 @@ import pytest
 
 from slither_actors import dispatch
 from slither_actors.actors import whereis
-from slither_actors.dispatch import Batch, Executor, InlineExecutor, ThreadExecutor
+from slither_actors.dispatch import Batch, Executor, InlineExecutor, ThreadExecutor, WeightedBatch
 from slither_actors.errors import DispatchError, NotRunningError
 from tests.dispatch.manual import SECONDS, Endless, Manual, actors_of_runs, double, in_thread, payloads, wait
 
@@ -35,6 +35,53 @@ def test_a_slow_reader_slows_the_input(batch_size: int) -> None:
         for consumed in range(1, 500):
             next(stream)
             assert source.count <= consumed + 3 * batch_size * 4
+
+
+def test_an_inline_run_that_is_closed_ends_after_the_batch_that_runs() -> None:
+    """Although there was room for more, and the input had them."""
+    begun: list[int] = []
+    first, closed = threading.Event(), threading.Event()
+
+    def halt(batch: list[int]) -> list[int]:
+        begun.extend(batch)
+        first.set()
+        assert closed.wait(SECONDS)
+        return batch
+
+    stream = dispatch.stream(range(8), executor=InlineExecutor(halt), batch_size=1, max_in_flight=8)
+    with in_thread(list, stream) as reader:
+        wait(first)
+        stream._plan.link.close()  # as `close` says first; from then on nobody wants anything
+        closed.set()
+        stream.close()
+        assert reader.result(SECONDS) == []
+    assert begun == [0]
+
+
+def test_results_of_an_inline_run_come_batch_by_batch() -> None:
+    """A reader has those of the first batch before the second one has ended."""
+    seen = threading.Event()
+
+    def follow(batch: list[int]) -> list[int]:
+        assert batch == [0] or seen.wait(SECONDS)
+        return batch
+
+    stream = dispatch.stream(range(4), executor=InlineExecutor(follow), batch_size=1, max_in_flight=4)
+    with stream:
+        assert next(stream).payload == 0
+        seen.set()
+        assert payloads(stream) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("ordering", ["preserve", "as_completed"])
+def test_an_item_in_no_batch_does_not_hold_an_inline_run_up(ordering: str) -> None:
+    """It fails in its place, without an answer of the executor's that would start the next batch."""
+    strategy = WeightedBatch(max_weight=2, weight=lambda item: 1 // (item.payload % 2))
+    stream = dispatch.stream(
+        range(8), executor=inline, strategy=strategy, ordering=ordering, on_error="skip", max_in_flight=8
+    )
+    with stream:
+        assert sorted(payloads(stream)) == list(range(8))
 
 
 def nothing_is_left(source: Endless) -> None:
