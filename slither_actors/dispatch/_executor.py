@@ -7,8 +7,9 @@ import abc
 import attrs
 
 from slither_actors.dispatch._batch import Batch
+from slither_actors.errors import ExecutorError, safe_text
 
-__all__ = ["Executor", "ExecutorStatistics"]
+__all__ = ["Executor", "ExecutorStatistics", "explained"]
 
 
 class Executor(abc.ABC):
@@ -34,7 +35,8 @@ class Executor(abc.ABC):
     def submit(self, batch: Batch) -> None:
         """Take a batch and return at once; call ``batch.succeed`` or ``batch.fail`` later, once.
 
-        Called in the runner's actor. An exception fails the batch.
+        Called in the runner's actor. An exception fails the batch; a bare `BaseException`, a SystemExit
+        say, with an `ExecutorError` that names the executor.
         """
 
     def cancel(self, batch: Batch) -> bool | None:  # noqa: B027 - most have nothing to take back
@@ -73,6 +75,16 @@ class Executor(abc.ABC):
     def name(self) -> str:
         """How telemetry and errors call it."""
         return type(self).__name__
+
+
+def explained(executor: Executor, error: BaseException) -> ExecutorError:
+    """Take a SystemExit, say, that `submit` raised as what it is: a failure, and nobody's wish to end."""
+    text = f"{type(error).__name__}: {safe_text(error)}".rstrip(": ")
+    failure = ExecutorError(
+        executor.name, f"raised {text} in submit, where it ends neither the program nor the run"
+    )
+    failure.__cause__ = error
+    return failure
 
 
 @attrs.frozen(kw_only=True)

@@ -18,10 +18,11 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from slither_actors.actors import SHUTDOWN, Ref
+from slither_actors.actors._async_kill import HandlerBrokenOff
 from slither_actors.context import Context
 from slither_actors.core import (
     BatchingError,
@@ -34,6 +35,7 @@ from slither_actors.core import (
     Window,
 )
 from slither_actors.dispatch._batch import Batch, BatchOrigin
+from slither_actors.dispatch._executor import explained
 from slither_actors.dispatch._insights import tell_insights
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._options import DispatchOptions
@@ -153,7 +155,9 @@ class DispatchRunner(BatchOutcomes):
         if self._opened:
             try:
                 self._executor.close()
-            except Exception:
+            except HandlerBrokenOff:
+                raise
+            except BaseException:
                 logger.exception("%s could not be closed after %s", self._executor.name, self._label)
         super()._on_dead()
 
@@ -176,10 +180,16 @@ class DispatchRunner(BatchOutcomes):
             batch.timer.cancel()
         if not batch.started_at:
             return True  # it waits for another attempt, and no executor knows of it
+        executor = self._executor
+        return self._guarded(executor.kill if kill else executor.cancel, batch, "cancelled")
+
+    def _guarded(self, ask: Callable[[Batch], bool | None], batch: Batch, what: str) -> bool:
         try:
-            return bool(self._executor.kill(batch) if kill else self._executor.cancel(batch))
-        except Exception:
-            logger.exception("%s: %s could not be cancelled", self._executor.name, batch.description)
+            return bool(ask(batch))
+        except HandlerBrokenOff:
+            raise
+        except BaseException:
+            logger.exception("%s: %s could not be %s", self._executor.name, batch.description, what)
             return False
 
     def wind_up(self, supervisor: Ref) -> None:
@@ -192,7 +202,7 @@ class DispatchRunner(BatchOutcomes):
             running = [batch for batch in self._running.values() if batch.started_at]
             self._running.clear()
             for batch in reversed(running):
-                self._executor.take_back(batch)
+                self._guarded(self._executor.take_back, batch, "taken back")
         self._winding_up = WindUp(supervisor, running)
 
     def statistics(self) -> DispatchStatistics:
@@ -360,9 +370,11 @@ class DispatchRunner(BatchOutcomes):
     def _send(self, batch: Batch) -> None:
         try:
             self._executor.submit(batch)
-        except Exception as error:  # noqa: BLE001 - the executor's failure is the batch's
+        except HandlerBrokenOff:
+            raise  # this actor is dead
+        except BaseException as error:  # noqa: BLE001 - the executor's failure is the batch's
             # As a message: the pump that called us goes on, and it is the answer that calls the pump.
-            batch.fail(error)
+            batch.fail(error if isinstance(error, Exception) else explained(self._executor, error))
         if not self._executor.keeps_time and batch.timeout is not None:
             batch.timer = self.run_after(batch.timeout, DispatchRunner._expire, batch)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from slither_actors import Retry, dispatch, telemetry
 from slither_actors.dispatch import Batch, Executor, InlineExecutor
-from slither_actors.errors import BatchTimeoutError, DispatchError
+from slither_actors.errors import BatchTimeoutError, DispatchError, ExecutorError
 from tests.dispatch.manual import SECONDS, Manual, actor, double, in_thread, payloads
 
 pytestmark = pytest.mark.usefixtures("application")
@@ -161,6 +162,76 @@ def test_what_is_behind_is_taken_back_first() -> None:
         manual.take(6)
         stream.close()
         assert [manual.cancelled.get(timeout=SECONDS).ref for _ in range(6)] == [5, 4, 3, 2, 1, 0]
+
+
+class Throwing(Manual):
+    """Raises what it is given, wherever it is told to."""
+
+    def __init__(self, error: BaseException, *places: str) -> None:
+        super().__init__()
+        self.error = error
+        self.places = places
+        self.ends_what_runs = "take_back" in places
+
+    def _raise_in(self, place: str) -> None:
+        if place in self.places:
+            raise self.error
+
+    def submit(self, batch: Batch) -> None:
+        super().submit(batch)
+        self._raise_in("submit")
+
+    def cancel(self, batch: Batch) -> None:
+        super().cancel(batch)
+        self._raise_in("cancel")
+
+    def take_back(self, batch: Batch) -> None:
+        double(batch)
+        self._raise_in("take_back")
+
+    def close(self) -> None:
+        self._raise_in("close")
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit("odd")], ids=repr
+)
+def test_a_submit_that_raises_no_exception_fails_its_batch(error: BaseException) -> None:
+    """The error names executor and batch, and has what was raised as its cause. Nothing else ends."""
+    with pytest.raises(
+        DispatchError, match=f"batch 0 of dispatch: .*Throwing raised {type(error).__name__}"
+    ) as caught:
+        dispatch.run([1, 2], executor=Throwing(error, "submit"), batch_size=1)
+    assert isinstance(caught.value.reason, ExecutorError)
+    assert caught.value.reason.executor == "Throwing"
+    assert caught.value.reason.__cause__ is error
+
+
+def test_a_submit_that_raises_no_exception_meets_the_policy() -> None:
+    """As any failure: here the items are left out, marked."""
+    items = dispatch.run(range(4), executor=Throwing(SystemExit(), "submit"), batch_size=1, on_error="skip")
+    assert [item.meta["skipped"] for item in items] == [True] * 4
+
+
+@pytest.mark.parametrize("place", ["cancel", "take_back", "close"])
+def test_a_run_that_is_left_survives_an_executor_that_raises(
+    place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it raises and wherever; the log names executor and batch."""
+    manual = Throwing(SystemExit(3), place)
+    stream = dispatch.stream(range(2), executor=manual, batch_size=1, on_close="wait", close_timeout=1.0)
+    with in_thread(next, stream, None):
+        batches = manual.take(2)
+        closer = threading.Thread(target=stream.close)
+        closer.start()
+        if place == "cancel":
+            assert {manual.cancelled.get(timeout=SECONDS).ref for _ in range(2)} == {0, 1}
+        for batch in batches if place != "take_back" else ():
+            double(batch)
+        closer.join(SECONDS)
+    what = {"cancel": "cancelled", "take_back": "taken back", "close": "closed"}[place]
+    assert f"could not be {what}" in caplog.text
+    assert "Throwing" in caplog.text
 
 
 @pytest.mark.parametrize("way", ["ends", "halts", "is left", "is killed"])
