@@ -121,9 +121,10 @@ class Pool(Server):
             staff.start(lane)
         self._resources.watch_over()
         ends, answers, timeout = self._descriptors.ends, self._descriptors.answers, self.options.start_timeout
-        if self._descriptors.serve(
-            self._hear, lambda: staff.has_live or bool(ends), timeout
-        ) and self._descriptors.serve(self._hear, lambda: staff.has_live, timeout):
+        if self._descriptors.serve(self._hear, lambda: staff.has_live or bool(ends), timeout):
+            # A fork server that has made one makes the others at once; who starts a pool finds them all.
+            self._descriptors.serve(self._hear, lambda: staff.has_live and not answers, timeout)
+        if staff.has_live:
             return
         for lane in () if ends else tuple(answers.values()):
             self.births.expire(lane)

@@ -183,3 +183,9 @@ def test_a_worker_imports_little_before_it_is_ready() -> None:
     )
     assert "slither_actors.context" not in found
     assert len([name for name in found if name.startswith("slither_actors.pool.")]) <= 20
+
+
+def test_a_pool_that_has_started_has_all_its_processes() -> None:
+    """Although it waits for the first one only to be ready; the others were made as well."""
+    with asking(6, start_method="forkserver") as asker:
+        assert all(slot.pid for slot in asker.statistics().slots)
