@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from slither_actors._lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from slither_actors import dispatch, errors, telemetry
@@ -62,56 +63,21 @@ __all__ = [
 
 # Imported on first use: a worker process imports this package on its way to `pool`, and needs
 # neither the actors nor the pipes.
-_HOMES = {
-    "Actor": "actors",
-    "Application": "application",
-    "Consumer": "stages",
-    "Context": "context",
-    "DispatchError": "errors",
-    "DynamicSupervisor": "actors",
-    "Fail": "outcome",
-    "FunctionExecutor": "dispatch",
-    "InlineExecutor": "dispatch",
-    "Item": "item",
-    "Many": "outcome",
-    "Ok": "outcome",
-    "Pipe": "pipe",
-    "PipeError": "errors",
-    "Producer": "stages",
-    "ProducerConsumer": "stages",
-    "Retry": "policy",
-    "Route": "policy",
-    "RouteTo": "outcome",
-    "Server": "actors",
-    "Skip": "outcome",
-    "SlitherError": "errors",
-    "Stage": "pipe",
-    "Store": "store",
-    "Supervisor": "actors",
-    "Table": "store",
-    "TaskSupervisor": "actors",
-    "dispatch": "dispatch",
-    "errors": "errors",
-    "router": "pipe",
-    "run_pipe": "pipe",
-    "stage": "pipe",
-    "stream_pipe": "pipe",
-    "telemetry": "telemetry",
-    "view": "store",
-    "workers": "pipe",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    module = importlib.import_module(f"{__name__}.{home}")
-    value = module if home == name else getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # else a type checker would take any name to be there
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "actors": ("Actor", "DynamicSupervisor", "Server", "Supervisor", "TaskSupervisor"),
+            "application": ("Application",),
+            "context": ("Context",),
+            "dispatch": ("FunctionExecutor", "InlineExecutor"),
+            "errors": ("DispatchError", "PipeError", "SlitherError"),
+            "item": ("Item",),
+            "outcome": ("Fail", "Many", "Ok", "RouteTo", "Skip"),
+            "pipe": ("Pipe", "Stage", "router", "run_pipe", "stage", "stream_pipe", "workers"),
+            "policy": ("Retry", "Route"),
+            "stages": ("Consumer", "Producer", "ProducerConsumer"),
+            "store": ("Store", "Table", "view"),
+        },
+        modules=("dispatch", "errors", "telemetry"),
+    )

@@ -65,7 +65,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             name="text_analysis",
             summary="count words and judge the tone of the standard library's docstrings and comments,"
             " with an index in each worker",
-            module="slither_actors.examples.text_analysis",
+            module="slither_actors.examples.text_analysis._run",
         ),
     )
 }

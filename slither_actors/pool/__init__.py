@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from slither_actors._lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from slither_actors.pool._adapter import command, command_target, unknown_command
@@ -44,36 +45,20 @@ __all__ = [
 
 # Imported on first use: a worker process imports this package for `_worker`, and would pay
 # for the actors and the driver's side at each start.
-_HOMES = {
-    "COMMANDS": "_pool",
-    "STATISTICS": "_pool_ref",
-    "AnswerCalls": "_calls",
-    "CallRequest": "_calls",
-    "Job": "_job",
-    "Pool": "_pool",
-    "PoolOptions": "_options",
-    "PoolRef": "_pool_ref",
-    "PoolStatistics": "_statistics",
-    "SegmentStatistics": "_segments",
-    "SlotStatistics": "_statistics",
-    "Target": "_target",
-    "Worker": "_worker",
-    "WorkerViews": "_worker",
-    "adapt": "_function",
-    "command": "_adapter",
-    "command_target": "_adapter",
-    "context_style": "_function",
-    "current_worker": "_worker",
-    "in_worker": "_worker",
-    "unknown_command": "_adapter",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # else a type checker would take any name to be there
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "_adapter": ("command", "command_target", "unknown_command"),
+            "_calls": ("AnswerCalls", "CallRequest"),
+            "_function": ("adapt", "context_style"),
+            "_job": ("Job",),
+            "_options": ("PoolOptions",),
+            "_pool": ("COMMANDS", "Pool"),
+            "_pool_ref": ("PoolRef", "STATISTICS"),
+            "_segments": ("SegmentStatistics",),
+            "_statistics": ("PoolStatistics", "SlotStatistics"),
+            "_target": ("Target",),
+            "_worker": ("Worker", "WorkerViews", "current_worker", "in_worker"),
+        },
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from slither_actors.errors import InputError
-from slither_actors.examples.text_analysis import documents
+from slither_actors.examples.text_analysis._corpus import documents
 from slither_actors.examples.text_analysis._source_text import texts_of
 
 SOURCE = '''\

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from slither_actors.examples.text_analysis import Corpus, Document, Ledger, TextReport
 from slither_actors.examples.text_analysis._analysis import Analysis, BatchTally
+from slither_actors.examples.text_analysis._corpus import Corpus, Document
+from slither_actors.examples.text_analysis._ledger import Ledger, TextReport
 from slither_actors.item import Item
 
 

@@ -104,7 +104,7 @@ def test_a_proof_that_does_not_hold_is_exit_status_one(cli: Cli) -> None:
     """Here the driver forgets a document that came out; nothing else is wrong."""
     script = (
         "import sys\n"
-        "from slither_actors.examples.text_analysis import Ledger\n"
+        "from slither_actors.examples.text_analysis._ledger import Ledger\n"
         "deliver = Ledger.deliver\n"
         "def forgetful(ledger, item, seen=[]):\n"
         "    seen.append(1)\n"
