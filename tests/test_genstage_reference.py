@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 
 import attrs
@@ -10,43 +9,19 @@ import pytest
 
 from slither_actors import stages
 from slither_actors.stages import SubscriptionOptions
+from tests.reference_tables import assert_is_there, names_in, rows_of
 from tests.test_docs import DOCS
 
 PAGE = (DOCS / "stages-genstage.md").read_text()
-
-
-def rows_of(header: str) -> list[list[str]]:
-    """The cells of each row of the tables whose header has a column of that name."""
-    found: list[list[str]] = []
-    inside = False
-    for line in PAGE.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
-        if header in cells:
-            inside = True
-        elif not cells:
-            inside = False
-        elif inside and not set(line) <= set("|-"):
-            found.append(cells)
-    return found
-
-
-ROWS = rows_of("GenStage")
-HERE = sorted({name for row in ROWS for name in re.findall(r"`([^`]+)`", row[1])})
-DECISIONS = rows_of("In gen_stage")
+ROWS = rows_of(PAGE, "GenStage")
+HERE = names_in(ROWS)
+DECISIONS = rows_of(PAGE, "In gen_stage")
 
 
 @pytest.mark.parametrize("name", HERE)
 def test_each_name_is_there(name: str) -> None:
     """It is a public name of the stages, or a documented member of one."""
-    head, _, member = name.partition(".")
-    assert head in stages.__all__
-    value = getattr(stages, head)
-    if member:
-        fields = [field.name for field in attrs.fields(value)] if attrs.has(value) else []
-        annotations = {key for kind in value.__mro__ for key in vars(kind).get("__annotations__", ())}
-        assert hasattr(value, member) or member in {*fields, *annotations}
-        if inspect.isfunction(getattr(value, member, None)):
-            assert inspect.getdoc(getattr(value, member))
+    assert_is_there(stages, name)
 
 
 def test_the_tables_have_been_read() -> None:
