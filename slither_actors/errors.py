@@ -57,6 +57,7 @@ __all__ = [
     "StoreError",
     "StoreLoadError",
     "StoreReloadingError",
+    "StrategyError",
     "StreamError",
     "SubscriptionError",
     "TableFullError",
