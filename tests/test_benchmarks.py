@@ -20,7 +20,7 @@ SIZES = {
     "crash": ["--rounds", "1", "--crashes", "1"],
     "integers": ["--rounds", "1", "--items", "128", "--batch-sizes", "64", "1", "--quick"],
     "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1", "--quick"],
-    "pool": ["--rounds", "1", "--start-methods", "forkserver"],
+    "pool": ["--rounds", "1", "--starts", "1", "--start-methods", "forkserver"],
     "stages": ["--rounds", "1", "--events", "4000"],
     "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
 }
