@@ -34,7 +34,7 @@ from typing import Any
 from slither_actors import Application, dispatch
 from slither_actors.pool import PoolOptions
 from tests.benchmarks.functions import double, double_all
-from tests.benchmarks.integer_peers import no_ray_token
+from tests.benchmarks.integer_peers import end_joblib, no_ray_token
 
 WORKERS = 2
 MAX_IN_FLIGHT = 4
@@ -105,6 +105,7 @@ def joblib() -> Iterator[dict[str, Measured]]:
                 1 for _ in parallel(delayed(double)(each) for each in repeat(array, count))
             )
         }
+    end_joblib()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """How long two worker processes take from nothing to their first results, here and in the standard library.
 
-    python -m tests.benchmarks pool [--rounds 5] [--start-methods forkserver spawn]
+    python -m tests.benchmarks pool [--rounds 3] [--start-methods forkserver spawn]
 
 "first" is the time until one batch has come back, "both" that until two tasks
 have met, so that both workers are needed; each from a start of its own. The
@@ -115,7 +115,7 @@ def apart(*arguments: str) -> dict[str, float]:
 def main(arguments: list[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--starts", type=int, default=4, help="of each in each round")
     parser.add_argument("--start-methods", nargs="+", default=["forkserver", "spawn"])
     parser.add_argument("--series", nargs=3, help=argparse.SUPPRESS)

@@ -23,7 +23,7 @@ from typing import Any
 from slither_actors import Application, dispatch
 from tests.benchmarks.functions import increment, increment_all
 
-__all__ = ["APART", "LIBRARIES", "OWN", "Measured", "Peer", "installed", "no_ray_token"]
+__all__ = ["APART", "LIBRARIES", "OWN", "Measured", "Peer", "end_joblib", "installed", "no_ray_token"]
 
 WORKERS = 2
 MAX_IN_FLIGHT = 8
@@ -179,6 +179,7 @@ def joblib() -> Iterator[dict[str, Measured]]:
                 for results in parallel(delayed(increment_all)(each) for each in lists(numbers, size))
             ),
         }
+    end_joblib()
 
 
 @contextlib.contextmanager
@@ -223,6 +224,13 @@ def distributed() -> Iterator[dict[str, Measured]]:
                 lambda batch: client.submit(increment_all, batch, pure=False), lambda future: future.result()
             )
         }
+
+
+def end_joblib() -> None:
+    """Its processes stay for later calls, and the end of the program has waited for them for minutes."""
+    from joblib.externals.loky import get_reusable_executor  # type: ignore[import-not-found]
+
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def no_ray_token() -> None:
