@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 import pytest
 
 import slither_actors
+from tests.benchmarks.__main__ import GROUPS
 
 ROOT = Path(__file__).parent.parent
 
 SIZES = {
     "actors": ["--rounds", "1", "--scale", "0.001", "--actors", "2000"],
-    "dispatch": ["--rounds", "1", "--items", "64", "--batch-sizes", "16"],
-    "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1"],
-    "pool": ["--rounds", "1", "--start-methods", "forkserver"],
+    "crash": ["--rounds", "1", "--crashes", "1"],
+    "integers": ["--rounds", "1", "--items", "128", "--batch-sizes", "64", "1", "--quick"],
+    "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1", "--quick"],
+    "pool": ["--rounds", "1", "--starts", "1", "--start-methods", "forkserver"],
     "stages": ["--rounds", "1", "--events", "4000"],
     "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
 }
@@ -49,11 +52,26 @@ def test_a_benchmark_runs(name: str) -> None:
     assert "x " in run(name, *SIZES[name])
 
 
+def test_dispatch_is_all_about_worker_processes() -> None:
+    """One word prints all the numbers: those of each of its benchmarks."""
+    assert set(GROUPS["dispatch"]) == {"integers", "payloads", "crash", "pool"} <= set(SIZES)
+
+
+def test_what_was_asked_for_is_compared() -> None:
+    """Each contender has a line in both sizes, and each goal one with its ratio."""
+    printed = run("integers", *SIZES["integers"])
+    assert "128 items in batches of 64" in printed
+    assert "12 items in batches of 1" in printed
+    assert printed.count("pickle over a socket pair") == 2
+    for goal in ("multiprocessing.Pool.imap, batches of 64", "ProcessPoolExecutor.submit, batches of 1"):
+        assert re.search(rf"{re.escape(goal)} +[0-9.]+x +[0-9.]+x", printed)
+
+
 def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
     known = (
         "unknown: bench_weather; known: "
-        "bench_actors, bench_dispatch, bench_payloads, bench_pool, bench_stages, bench_stores"
+        "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_stages, bench_stores"
     )
     with pytest.raises(AssertionError, match=known):
         run("weather")

@@ -19,9 +19,11 @@ import threading
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final
 
-__all__ = ["OUR_PRELOAD", "PreloadedProcess", "drop_server", "hold_server", "started_by"]
+from slither_actors.pool._main_imports import imports_of_main
 
-OUR_PRELOAD: Final = [
+__all__ = ["PreloadedProcess", "drop_server", "hold_server", "shared_preload", "started_by"]
+
+_OUR_PRELOAD: Final = [
     "slither_actors.pool._worker",
     "slither_actors.pool._inherited",
     "slither_actors.pool._fork_server",
@@ -50,13 +52,18 @@ class _Modules(list[str]):
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__(["__main__", *OUR_PRELOAD])
-        self._names = names
+        super().__init__(["__main__", *_OUR_PRELOAD])
+        self._names = (*imports_of_main(), *names)
 
     def __repr__(self) -> str:
         path = [each for each in sys.path if isinstance(each, str)]
         given = f"{{'names': {list(self._names)!r}, 'path': {path!r}}}"
         return f"__import__('builtins').exec({_IMPORTS!r}, {given}) or {list(self)!r}"
+
+
+def shared_preload() -> list[str]:
+    """Return what the fork server of multiprocessing is told to import, if it is ours to tell."""
+    return _Modules(())
 
 
 class _Server(multiprocessing.forkserver.ForkServer):

@@ -33,7 +33,7 @@ from slither_actors.pool._guard import guard
 from slither_actors.pool._inherited import Inherited
 from slither_actors.pool._log_levels import LogLevels
 from slither_actors.pool._outputs import Outputs
-from slither_actors.pool._preloading import OUR_PRELOAD, PreloadedProcess, started_by
+from slither_actors.pool._preloading import PreloadedProcess, shared_preload, started_by
 from slither_actors.pool._segments import AVAILABLE
 from slither_actors.pool._vitals import Vitals
 
@@ -309,7 +309,7 @@ def _prepare_fork_server(context: Any) -> None:
     if server is None or getattr(server, "_forkserver_pid", None) is not None:
         return
     if getattr(server, "_preload_modules", None) == ["__main__"]:
-        context.set_forkserver_preload(["__main__", *OUR_PRELOAD])
+        context.set_forkserver_preload(shared_preload())
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
     python -m tests.benchmarks [dispatch …] [--rounds 5 …]
 
-Options, and what follows the first one, go to every benchmark.
+``dispatch`` is all that is about worker processes: integers, payloads, crash and
+pool. Options, and what follows the first one, go to every benchmark; all of
+them know ``--rounds``.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+GROUPS = {"dispatch": ["integers", "payloads", "crash", "pool"]}
+
 
 def main(arguments: list[str]) -> int:
     """Run the named ones, or all; return the worst exit status."""
     first_option = next((at for at, word in enumerate(arguments) if word.startswith("-")), len(arguments))
     names, options = arguments[:first_option], arguments[first_option:]
     known = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
-    chosen = [f"bench_{name.removeprefix('bench_')}" for name in names] or known
+    wanted = [part for name in names for part in GROUPS.get(name, [name])]
+    chosen = [f"bench_{name.removeprefix('bench_')}" for name in wanted] or known
     unknown = set(chosen) - set(known)
     if unknown:
         print(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}", file=sys.stderr)

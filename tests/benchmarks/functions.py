@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -39,3 +40,14 @@ def meet(place: tuple[str, int, int]) -> int:
 def meet_all(batch: list[tuple[str, int, int]]) -> list[int]:
     """A batch at a time."""
     return [meet(place) for place in batch]
+
+
+def die(note: str) -> None:
+    """Note the time in a file, and end the process."""
+    Path(note).write_text(repr(time.monotonic()))
+    os._exit(7)
+
+
+def die_all(batch: list[str]) -> list[Any]:
+    """A batch at a time; one is enough."""
+    return [die(note) for note in batch]  # type: ignore[func-returns-value]

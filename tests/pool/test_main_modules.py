@@ -72,6 +72,49 @@ def test_functions_of_main_run_in_workers(way: str, method: str, tmp_path: Path)
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("preload", [(), ("colorsys",)], ids=["shared server", "server of its own"])
+def test_the_fork_server_has_imported_what_main_imports_of_us(
+    preload: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Of this package and the standard library; not what else it imports, and not main itself."""
+    lines = [
+        "import sys",
+        "EARLY = [name in sys.modules for name in ('slither_actors.dispatch', 'wave', 'own')]",
+        "import wave, own",
+        "from slither_actors import Application, dispatch",
+        "def early(batch):",
+        "    return EARLY",
+        "if __name__ == '__main__':",
+        f"    with Application(pools={{'default': {{'workers': 1, 'preload': {preload!r}}}}}):",
+        "        print([item.payload for item in dispatch.run(range(3), executor=early)])",
+    ]
+    (tmp_path / "program.py").write_text("\n".join(lines))
+    (tmp_path / "own.py").write_text("")
+    finished = run(["program.py"], tmp_path)
+    assert (finished.stdout.strip(), finished.stderr) == ("[True, True, False]", "")
+
+
+@pytest.mark.timeout(60)
+def test_a_file_with_the_name_of_a_standard_module_is_what_workers_import(tmp_path: Path) -> None:
+    """As the driver does: the fork server does not import the other one in advance."""
+    lines = [
+        "import wave",
+        "from slither_actors import Application, dispatch",
+        "def which(batch):",
+        "    return [wave.MINE for _ in batch]",
+        "if __name__ == '__main__':",
+        "    with Application(pools={'default': 1}):",
+        "        print([item.payload for item in dispatch.run(range(1), executor=which)])",
+    ]
+    (tmp_path / "program.py").write_text("\n".join(lines))
+    (tmp_path / "wave.py").write_text("MINE = 'mine'")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    finished = run([str(tmp_path / "program.py")], elsewhere)
+    assert (finished.stdout.strip(), finished.stderr) == ("['mine']", "")
+
+
+@pytest.mark.timeout(60)
 def test_without_cloudpickle_an_interactive_main_is_explained(tmp_path: Path) -> None:
     """The error says what to install, or where to put the function."""
     program = "import sys; sys.modules['cloudpickle'] = None\n" + GUARDED.replace("METHOD", "'forkserver'")
