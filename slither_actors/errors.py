@@ -605,20 +605,27 @@ class StoreReloadingError(StoreError):
 
 
 class ViewError(SlitherError):
-    """A view is unknown in the session, raised, or took too long."""
+    """A view is unknown in the session, was called in a wrong way, raised, or took too long.
 
-    def __init__(self, view: str, problem: str, *, traceback_text: str = "") -> None:
+    `store` is the name of the store that declares it, where that is known;
+    `traceback_text` where in the driver it raised, which is also a note.
+    """
+
+    def __init__(self, view: str, problem: str, *, store: str = "", traceback_text: str = "") -> None:
         self.view = view
         self.problem = problem
+        self.store = store
         self.traceback_text = traceback_text
-        super().__init__(f"view {view!r} {problem}")
+        super().__init__(f"view {view!r}{f' of {store}' if store else ''} {problem}")
+        if traceback_text:
+            self.add_note(f"--- traceback in the driver ---\n{traceback_text}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_view_error, (self.view, self.problem, self.traceback_text))
+        return (_view_error, (self.view, self.problem, self.store, self.traceback_text))
 
 
-def _view_error(view: str, problem: str, traceback_text: str) -> ViewError:
-    return ViewError(view, problem, traceback_text=traceback_text)
+def _view_error(view: str, problem: str, store: str, traceback_text: str) -> ViewError:
+    return ViewError(view, problem, store=store, traceback_text=traceback_text)
 
 
 # -- pipes -------------------------------------------------------------------

@@ -23,6 +23,7 @@ SIZES = {
     "pool": ["--rounds", "1", "--starts", "1", "--start-methods", "forkserver"],
     "stages": ["--rounds", "1", "--events", "4000"],
     "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
+    "views": ["--rounds", "1", "--calls", "20"],
 }
 
 
@@ -71,7 +72,8 @@ def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
     known = (
         "unknown: bench_weather; known: "
-        "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_stages, bench_stores"
+        "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_stages, bench_stores, "
+        "bench_views"
     )
     with pytest.raises(AssertionError, match=known):
         run("weather")

@@ -11,12 +11,13 @@ from slither_actors.actors._handlers import _on_call, answer
 from slither_actors.actors._interrupts import calls_out
 from slither_actors.actors._reasons import NOPROC, Crash
 from slither_actors.actors._request import NO_REPLY, Failure, Request
+from slither_actors.actors._runner import current_runner
 from slither_actors.errors import ActorExitError, CallTimeoutError, ThreadLimitError
 
 if TYPE_CHECKING:
     from slither_actors.actors._ref import Ref
 
-__all__ = ["ask", "call_inline"]
+__all__ = ["ask", "call_inline", "send_inline"]
 
 
 def ask(
@@ -95,6 +96,44 @@ def call_inline(ref: Ref, cell: Cell, message: Any, timeout: float | None) -> An
     finally:
         if caller is not None:
             caller.waiting_on = None
+
+
+def send_inline(ref: Ref, function: Callable[[Any, Any], object], argument: Any) -> None:
+    """Have the actor run ``function(actor, argument)``: here and now if it is idle, or runs here; else later.
+
+    For the library's own short messages, of which the sender knows that none it sent before waits. Only a
+    thread of the actor's own scheduler does it at once.
+    """
+    if zombie_cells and _runtime.is_fenced():
+        return
+    cell = ref._cell
+    outer = current_runner()
+    if outer is not None and outer.cell is not None and outer.runner.scheduler is cell.scheduler:
+        if outer.cell is cell and not cell.attention:
+            function(cell.actor, argument)
+            return
+        if outer.cell is not cell and cell.acquire(False):
+            if not (cell.inbox or cell.attention or cell.dead):
+                _run_here(cell, function, argument)
+                return
+            cell.release()
+    cell.put((function, argument))
+
+
+@calls_out
+def _run_here(cell: Cell, function: Callable[[Any, Any], object], argument: Any) -> None:
+    """Run one message: the actor is idle and its token is ours."""
+    cell.handled += 1
+    frame = _runtime.inline(cell, Request(None, cell))
+    try:
+        function(cell.actor, argument)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this actor only
+        cell.crash(error, (function, argument))
+    finally:
+        if cell.attention:
+            cell.attend()
+        frame.leave()
+        cell.release()
 
 
 def _struck_at_the_end(cell: Cell) -> KeyboardInterrupt | None:

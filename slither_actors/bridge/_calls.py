@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from slither_actors import telemetry
-from slither_actors.actors import Server
+from slither_actors.actors._runtime import current_cell
+from slither_actors.bridge._callers import run_aside
 from slither_actors.bridge._running import RUNNING, CallRequest, RunningCall, RunningCalls
 from slither_actors.bridge._sessions import SESSIONS, Sessions
 from slither_actors.bridge._tables import TableAccess, tables_of
 from slither_actors.bridge._view import View
-from slither_actors.errors import SlitherError, ViewError
+from slither_actors.errors import SlitherError, ViewError, safe_text
 
 __all__ = ["answer", "call_view"]
+
+_START, _STOP = telemetry.BRIDGE_VIEW_START, telemetry.BRIDGE_VIEW_STOP
+_EXCEPTION = telemetry.BRIDGE_VIEW_EXCEPTION
 
 
 def answer(request: CallRequest, *, sessions: Sessions = SESSIONS, running: RunningCalls = RUNNING) -> None:
     """Answer a worker's call: now, or later from a task. Any thread; never waits, never raises.
 
-    The call ``"view"`` has the view's name and then what the view is given, the
+    The call ``"view"`` has ``(session, name, arguments)`` and the view's keywords, the
     call ``"table"`` has ``(store, table, operation, arguments)``.
     """
     try:
@@ -49,52 +53,63 @@ def call_view(
     Raises:
         ViewError: the view raised; the original is its cause.
     """
-    events = (telemetry.BRIDGE_VIEW_START, telemetry.BRIDGE_VIEW_STOP, telemetry.BRIDGE_VIEW_EXCEPTION)
     try:
-        with telemetry.span(*events, view.sender, {"view": view.name, "session_id": session_id}):
+        if not (_START.receivers or _STOP.receivers or _EXCEPTION.receivers):
+            return view.call(arguments, keywords)
+        with telemetry.span(
+            _START, _STOP, _EXCEPTION, view.sender, {"view": view.name, "session_id": session_id}
+        ):
             return view.call(arguments, keywords)
     except ViewError:
         raise
     except Exception as error:
-        problem = f"raised {type(error).__name__}: {error}"
-        raise ViewError(view.name, problem, traceback_text=traceback.format_exc()) from error
+        problem = f"raised {type(error).__name__}: {safe_text(error)}"
+        raise view.error(problem, traceback.format_exc()) from error
 
 
 # -- views ---------------------------------------------------------------------
 
 
 def _answer_view(request: CallRequest, sessions: Sessions, running: RunningCalls) -> None:
-    view = sessions.find(request.session_id, request.args[0])
-    call = running.begin(request, view, time.monotonic())
-    _run_aside(_ViewCall(call, running))
+    session_id, name, arguments = request.args
+    view = sessions.find(session_id, name)
+    call = running.begin(request, view, session_id, time.monotonic())
+    run_aside(_ViewCall(call, running, arguments))
 
 
 class _ViewCall:
     """One view call in its task."""
 
-    __slots__ = ("_call", "_running")
+    __slots__ = ("_arguments", "_call", "_running")
 
-    def __init__(self, call: RunningCall, running: RunningCalls) -> None:
+    def __init__(self, call: RunningCall, running: RunningCalls, arguments: tuple[Any, ...]) -> None:
         self._call = call
         self._running = running
+        self._arguments = arguments
 
     def __call__(self) -> None:
-        request, view = self._call.request, self._call.view
+        call, running = self._call, self._running
+        request, view = call.request, call.view
+        call.cell = current_cell()
         try:
-            value = call_view(view, request.session_id, request.args[1:], request.kwargs)
+            value = call_view(view, call.session_id, self._arguments, request.kwargs)
         except BaseException as error:  # noqa: BLE001 - also a SystemExit of the user's is an answer
-            if self._running.take(self._call):
+            if running.take(call):
                 request.fail(_as_view_error(view, error))
+            else:
+                running.late(call)
             return
-        if self._running.take(self._call):
-            _reply(request, value)
+        if running.take(call):
+            _reply(request, value, view.result_name)
+        else:
+            running.late(call)
 
 
 def _as_view_error(view: View, error: BaseException) -> ViewError:
     if isinstance(error, ViewError):
         return error
-    problem = f"raised {type(error).__name__}: {error}"
-    return ViewError(view.name, problem, traceback_text="".join(traceback.format_exception(error)))
+    problem = f"raised {type(error).__name__}: {safe_text(error)}"
+    return view.error(problem, "".join(traceback.format_exception(error)))
 
 
 # -- tables --------------------------------------------------------------------
@@ -106,7 +121,7 @@ def _answer_table(request: CallRequest) -> None:
     if access.is_immediate(operation):
         request.reply(access.perform(table, operation, arguments))
         return
-    _run_aside(_TableCall(request, access, table, operation, arguments))
+    run_aside(_TableCall(request, access, table, operation, arguments))
 
 
 class _TableCall:
@@ -137,24 +152,8 @@ class _TableCall:
             _reply(self._request, value)
 
 
-def _reply(request: CallRequest, value: Any) -> None:
+def _reply(request: CallRequest, value: Any, what: str = "") -> None:
     try:
-        request.reply(value)
+        request.reply(value, what)
     except Exception as error:  # noqa: BLE001 - a result that cannot be pickled
         request.fail(error)
-
-
-# -- tasks ---------------------------------------------------------------------
-
-
-class BridgeTask(Server):
-    """Runs one call of a worker and ends."""
-
-
-def _run_aside(call: Callable[[], None]) -> None:
-    BridgeTask.start().send(_run, call)
-
-
-def _run(task: BridgeTask, call: Callable[[], None]) -> None:
-    call()
-    task.stop()

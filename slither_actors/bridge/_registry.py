@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors import Down, Monitor, Ref, Server, Timer
+from slither_actors.actors import Crash, Down, Monitor, Ref, Server, Timer
 from slither_actors.bridge._running import RUNNING, Arm, RunningCalls
 from slither_actors.bridge._sessions import SESSIONS, Session, Sessions, by_name
 from slither_actors.bridge._view import View
@@ -38,6 +38,9 @@ class ViewRegistryStatistics:
 
     timed_out: int
     """Calls that took longer than their view allows, since the process began."""
+
+    overdue: int = 0
+    """Those of them whose views have not returned yet."""
 
 
 class ViewRegistry(Server):
@@ -80,6 +83,11 @@ class ViewRegistry(Server):
         else:
             super().handle_info(message)
 
+    def terminate(self, reason: Any) -> None:
+        """The application stops: a view that is stuck does not keep the program."""
+        if not isinstance(reason, Crash):
+            self._running.abandon()
+
     def _register(self, session: Session) -> bool:
         known = self._unregister(session.session_id)
         # The entry first: a crash after it leaves a session that the next registry watches.
@@ -91,7 +99,10 @@ class ViewRegistry(Server):
         monitor = self._monitors.pop(session_id, None)
         if monitor is not None:
             monitor.cancel()
-        return self._sessions.remove(session_id)
+        known = self._sessions.remove(session_id)
+        if known:
+            self._running.end_session(session_id)
+        return known
 
     def _sweep(self) -> None:
         self._due = math.inf
@@ -118,6 +129,7 @@ class ViewRegistry(Server):
             global_views=len(sessions.global_views),
             running=running.count,
             timed_out=running.timed_out,
+            overdue=running.overdue,
         )
 
 

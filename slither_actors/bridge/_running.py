@@ -12,17 +12,24 @@ operations, and the next sweep is asked for only when that one is over.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
+import sys
+import time
+import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from slither_actors.actors._zombie import bury
 from slither_actors.bridge._view import View
-from slither_actors.errors import ViewError
 
 if TYPE_CHECKING:
     from slither_actors.actors import Ref
+    from slither_actors.actors._cell import Cell
+
+logger = logging.getLogger("slither_actors.bridge")
 
 __all__ = ["RUNNING", "Arm", "CallRequest", "RunningCall", "RunningCalls"]
 
@@ -49,8 +56,8 @@ class CallRequest(Protocol):
     def kwargs(self) -> Mapping[str, Any]:
         """What it is given by name."""
 
-    def reply(self, value: Any) -> None:
-        """Answer with a value. Any thread."""
+    def reply(self, value: Any, what: str = "") -> None:
+        """Answer with a value. Any thread. `what` it is, in words, if it cannot cross."""
 
     def fail(self, error: BaseException) -> None:
         """Answer with an exception. Any thread."""
@@ -63,14 +70,29 @@ class Arm:
     deadline: float
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class RunningCall:
     """One view call of a worker."""
 
     number: int
     request: CallRequest
     view: View
+    session_id: str | None
     deadline: float
+    cell: Cell | None = None
+    """The actor that runs the view; None before it begins."""
+
+    def __str__(self) -> str:
+        return (
+            f"view {self.view.name!r} of {self.view.store}, called by a worker in session {self.session_id}"
+        )
+
+    @property
+    def stack(self) -> str:
+        """Where the view is at the moment."""
+        thread = None if self.cell is None else self.cell.scheduler.thread_of(self.cell)
+        frame = None if thread is None else sys._current_frames().get(thread)
+        return "  it does not run\n" if frame is None else "".join(traceback.format_stack(frame))
 
 
 class RunningCalls:
@@ -81,6 +103,7 @@ class RunningCalls:
         self._number = itertools.count(1).__next__
         self._next_sweep = math.inf
         self._server: Ref | None = None
+        self._overdue: dict[int, RunningCall] = {}
         self.timed_out = 0
         """Calls that took longer than their view allows."""
 
@@ -89,9 +112,14 @@ class RunningCalls:
         """Calls that are not answered yet."""
         return len(self._calls)
 
-    def begin(self, request: CallRequest, view: View, now: float) -> RunningCall:
+    @property
+    def overdue(self) -> int:
+        """Calls that were failed for their time, and whose views have not returned yet."""
+        return len(self._overdue)
+
+    def begin(self, request: CallRequest, view: View, session_id: str | None, now: float) -> RunningCall:
         """Add a call; `now` is in monotonic seconds."""
-        call = RunningCall(self._number(), request, view, now + view.options.timeout)
+        call = RunningCall(self._number(), request, view, session_id, now + view.options.timeout)
         self._calls[call.number] = call
         # In this order: a sweep that misses the call has set `_next_sweep` before it looked.
         if call.deadline < self._next_sweep:
@@ -104,6 +132,25 @@ class RunningCalls:
         """Take the call out, to answer it; False if another has."""
         return self._calls.pop(call.number, None) is not None
 
+    def late(self, call: RunningCall) -> None:
+        """The view of a call that was failed has returned, or raised: nobody waits for it."""
+        if self._overdue.pop(call.number, None) is not None:
+            late = time.monotonic() - call.deadline
+            logger.warning("%s, has returned after all, %.1f s too late", call, late)
+
+    def end_session(self, session_id: str) -> None:
+        """Tell which views still run for a session that is over."""
+        for call in self._overdue.copy().values():
+            if call.session_id == session_id:
+                logger.warning("%s, still runs after the session, at:\n%s", call, call.stack)
+
+    def abandon(self) -> None:
+        """The application stops: wait no longer for the views that did not return in time."""
+        cells = [call.cell for call in self._overdue.copy().values() if call.cell is not None]
+        for cell in cells:
+            cell.ref.kill()
+        bury(*cells)
+
     def serve(self, server: Ref) -> None:
         """Ask `server` for the sweeps from now on."""
         self._server = server
@@ -115,14 +162,22 @@ class RunningCalls:
         for call in self._calls.copy().values():
             if call.deadline > now:
                 earliest = min(earliest, call.deadline)
-            elif self.take(call):
-                self.timed_out += 1
-                seconds = call.view.options.timeout
-                call.request.fail(ViewError(call.view.name, f"took longer than {seconds:g} s"))
+            else:
+                self._fail(call)
         if earliest == math.inf:
             return None
         self._next_sweep = min(self._next_sweep, earliest)
         return earliest
+
+    def _fail(self, call: RunningCall) -> None:
+        self._overdue[call.number] = call  # first: whoever runs it looks there when it has lost
+        if not self.take(call):
+            self._overdue.pop(call.number, None)
+            return
+        self.timed_out += 1
+        problem = f"took longer than {call.view.options.timeout:g} s"
+        call.request.fail(call.view.error(problem))
+        logger.warning("%s, %s. The worker was told so; the view runs on, at:\n%s", call, problem, call.stack)
 
 
 RUNNING = RunningCalls()

@@ -11,6 +11,7 @@ Readers take no lock: a look-up is one ``dict.get``.
 
 from __future__ import annotations
 
+import difflib
 import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class Sessions:
     def __init__(self) -> None:
         self._by_id: dict[str, Session] = {}
         self._global: Mapping[str, View] = {}
+        self._declared: Mapping[str, tuple[View, ...]] = {}
+        """By source, for messages: who has a view of a name that a session has not."""
         self._changed = threading.Condition()  # between writers; readers never take it
         self._server: Ref | None = None
 
@@ -59,15 +62,31 @@ class Sessions:
         if found is None:
             found = self._global.get(name)
         if found is None:
-            raise ViewError(name, self._unknown(session_id, session))
+            raise ViewError(name, self._unknown(name, session_id, session))
         return found
 
-    def _unknown(self, session_id: str | None, session: Session | None) -> str:
-        known = ", ".join(sorted({*(session.views if session else ()), *self._global})) or "none"
+    def _unknown(self, name: str, session_id: str | None, session: Session | None) -> str:
+        views = {**self._global, **(session.views if session else {})}
+        known = ", ".join(_in_words(views[each]) for each in sorted(views)) or "none"
         if session_id is None:
-            return f"is not global, and the batch has no session; known without one: {known}"
-        state = "" if session else ", which is not registered or has ended"
-        return f"is not registered in session {session_id}{state}; known there: {known}"
+            text = f"is not global, and the batch has no session; known without one: {known}"
+        else:
+            state = "" if session else ", which is not registered or has ended"
+            text = f"is not registered in session {session_id}{state}; known there: {known}"
+        return text + self._advice(name, views)
+
+    def _advice(self, name: str, views: Mapping[str, View]) -> str:
+        near = difflib.get_close_matches(name, sorted(views), n=3)
+        if near:
+            return f". Did you mean {' or '.join(map(repr, near))}?"
+        declared = [view for group in self._declared.values() for view in group]
+        elsewhere = sorted({view.store for view in declared if view.name == name and view.store})
+        if elsewhere:
+            stores = " and ".join(elsewhere)
+            return f". {stores} declares it, for the runs of pipes that have it in their stores"
+        near = difflib.get_close_matches(name, sorted({view.name for view in declared}), n=1)
+        found = [view for view in declared if near and view.name == near[0]]
+        return f". Of another store there is {_in_words(found[0])}" if found else ""
 
     def all(self) -> list[Session]:
         """The sessions at one moment."""
@@ -128,14 +147,30 @@ class Sessions:
                 merged[view.name] = view
             self._global = merged
 
-    def remove_global(self, source: str) -> None:
-        """Remove the global views of one source."""
+    def declare(self, source: str, views: Iterable[View]) -> None:
+        """Know the views of a source that runs: the global ones are every session's from now on.
+
+        Raises:
+            ViewError: another source has a global view of the same name.
+        """
+        views = tuple(views)
+        self.add_global(view for view in views if view.options.scope == "global")
         with self._changed:
+            self._declared = {**self._declared, source: views}
+
+    def remove_global(self, source: str) -> None:
+        """Remove the global views of one source, and forget what it declares."""
+        with self._changed:
+            self._declared = {name: views for name, views in self._declared.items() if name != source}
             self._global = {name: view for name, view in self._global.items() if view.source != source}
 
 
 SESSIONS = Sessions()
 """The sessions of this process. Their ids are unique, so one record serves all that run in it."""
+
+
+def _in_words(view: View) -> str:
+    return f"{view.name} ({view.store})" if view.store else view.name
 
 
 def by_name(views: Iterable[View]) -> dict[str, View]:

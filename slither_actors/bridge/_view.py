@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sized
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping, Set, Sized
+from typing import Any, NoReturn, TypeVar, overload
 
 import attrs
 
@@ -14,6 +14,9 @@ from slither_actors.errors import OptionError, ViewError
 __all__ = ["View", "ViewOptions", "view"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NOT_RESULTS = (str, bytes, bytearray, memoryview, Set, Mapping)
+"""What can be iterated over and is not one result per key."""
 
 _MARK = "__slither_view__"
 
@@ -65,6 +68,9 @@ def view(function: Any = None, /, **options: Any) -> Any:
 def _mark(function: Any, options: ViewOptions) -> Any:
     if not inspect.isfunction(function):
         raise OptionError("view", f"marks functions, not {function!r}")
+    if function.__name__.startswith("_"):
+        problem = f"marks {function.__qualname__}, and the name of a view cannot begin with an underscore"
+        raise OptionError("view", problem)
     if options.batch and _keys_parameter(function) is None:
         raise OptionError("batch", "needs a parameter for the keys", where=f"view {function.__qualname__}")
     setattr(function, _MARK, options)
@@ -97,6 +103,20 @@ class View:
     keys: str | None = None
     """Name of the parameter that takes a batch view's keys."""
 
+    method: Callable[..., Any] | None = None
+    """As it is declared, with ``self``, for messages."""
+
+    store: str = attrs.field(init=False)
+    """The name of the store that declares it."""
+
+    result_name: str = attrs.field(init=False)
+    """What it returns, in words, for messages."""
+
+    def __attrs_post_init__(self) -> None:
+        store = self.source.rpartition(":")[2]
+        object.__setattr__(self, "store", store)
+        object.__setattr__(self, "result_name", f"the result of view {self.name!r} of {store}")
+
     @classmethod
     def of(
         cls,
@@ -117,21 +137,68 @@ class View:
             source=source,
             sender=sender,
             keys=_keys_parameter(method),
+            method=method,
         )
 
     def call(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         """Run the view in this thread and return its result, a list of results for a batch view.
 
         Raises:
-            ViewError: a batch view returned something other than one result per key.
+            ViewError: the arguments are none that it takes, or a batch view returned something other
+                than one result per key.
         """
-        result = self.function(*arguments, **keywords)
-        if not self.options.batch:
-            return result
-        # A generator is fine as a result: it is read here, in the driver.
-        results = list(result)
+        if self.options.batch:
+            return self._call_batch(arguments, keywords)
+        try:
+            return self.function(*arguments, **keywords)
+        except TypeError:
+            self._check(arguments, keywords)
+            raise
+
+    def _call_batch(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
         keys = arguments[0] if arguments else keywords.get(self.keys or "")
+        if isinstance(keys, Set):
+            self.fail(f"takes keys that have an order, not a {_name_of(keys)}: give it a list of them")
+        try:
+            found = self.function(*arguments, **keywords)
+        except TypeError:
+            self._check(arguments, keywords)
+            raise
+        if isinstance(found, _NOT_RESULTS) or not isinstance(found, Iterable):
+            self.fail(f"returned {_name_of(found)}; one result per key, in a list, is wanted")
+        # A generator is fine as a result: it is read here, in the driver.
+        results = found if isinstance(found, list) else list(found)
         if isinstance(keys, Sized) and len(results) != len(keys):
-            problem = f"returned {len(results)} results for {len(keys)} keys"
-            raise ViewError(self.name, problem)
+            self.fail(f"returned {len(results)} results for {len(keys)} keys")
         return results
+
+    def _check(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+        """After a `TypeError`: is it that of the call?"""
+        if self.method is None:
+            return
+        signature = inspect.signature(self.method)
+        try:
+            signature.bind(None, *arguments, **keywords)
+        except TypeError as error:
+            taken = signature.replace(
+                parameters=list(signature.parameters.values())[1:], return_annotation=signature.empty
+            )
+            self.fail(f"takes {taken}; the call has {_given(arguments, keywords)}: {error}")
+
+    def fail(self, problem: str, traceback_text: str = "") -> NoReturn:
+        """Raise a `ViewError` that names the view and its store."""
+        raise self.error(problem, traceback_text)
+
+    def error(self, problem: str, traceback_text: str = "") -> ViewError:
+        """Make an error that names the view and its store."""
+        return ViewError(self.name, problem, store=self.store, traceback_text=traceback_text)
+
+
+def _name_of(value: object) -> str:
+    return "None" if value is None else type(value).__qualname__
+
+
+def _given(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:
+    words = [f"{len(arguments)} by place"] if arguments else []
+    words += [f"{name}=" for name in keywords]
+    return " and ".join(words) or "none"

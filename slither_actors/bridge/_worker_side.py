@@ -9,6 +9,7 @@ from typing import Any
 from slither_actors.bridge._calls import call_view
 from slither_actors.bridge._sessions import SESSIONS
 from slither_actors.pool import current_worker, in_worker
+from slither_actors.pool._worker import views_here
 
 __all__ = ["Views", "call_driver", "in_worker"]
 
@@ -23,7 +24,7 @@ class Views:
 
     The same in a worker, where a call goes to the driver and is limited by the
     view's timeout, and in the driver, where it runs in the calling thread.
-    Crosses to workers by pickle.
+    Crosses to workers by pickle, where it becomes a `WorkerViews`.
     """
 
     __slots__ = ("_session_id",)
@@ -37,10 +38,14 @@ class Views:
             raise AttributeError(name)
         return partial(self._call, name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by its class: a worker would import the bridge for it, and all actors with it.
+        return (views_here, (self._session_id,))
+
     def __repr__(self) -> str:
         return f"<Views of session {self._session_id}>"
 
     def _call(self, name: str, /, *arguments: Any, **keywords: Any) -> Any:
         if in_worker():
-            return call_driver("view", name, *arguments, **keywords)
+            return current_worker().call_view(self._session_id, name, arguments, keywords)
         return call_view(SESSIONS.find(self._session_id, name), self._session_id, arguments, keywords)

@@ -6,6 +6,9 @@ import sys
 from collections.abc import AsyncIterable, Iterable, Mapping, Sized
 from typing import Any
 
+import attrs
+
+from slither_actors.bridge import Views
 from slither_actors.config import build, shown
 from slither_actors.context import Context
 from slither_actors.dispatch._async_source import AsyncItemSource
@@ -76,7 +79,7 @@ def dispatch_plan(
     if not isinstance(items, Iterable):
         source["loop"] = running_loop()
     runner = {
-        "context": options.context or Context(),
+        "context": options.context or _context(),
         "link": link,
         "side_output": False,
         "bare": bare,
@@ -102,6 +105,12 @@ def dispatch_plan(
         progress=None if options.progress is None else progress_teller(options.progress, _length(items)),
         insights=options.insights,
     )
+
+
+def _context() -> Context:
+    """That of a run which is given none. One that is given stays: workers know it by its identity."""
+    context = Context()
+    return attrs.evolve(context, views=Views(context.session_id))
 
 
 def _length(items: Items) -> int | None:

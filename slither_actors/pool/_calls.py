@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from slither_actors.actors._call import send_inline
 from slither_actors.errors import NotRunningError, PayloadError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._payloads import ErrorRecord, dumps, loads
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AnswerCalls", "CallAnswer", "CallRequest", "take_call"]
 
 
-@attrs.frozen
+@attrs.define
 class CallAnswer:
     """An answer on its way to the worker that asked."""
 
@@ -58,10 +59,10 @@ class CallRequest:
         self._slot, self._pid, self._ref = worker
         self._claim = threading.Lock().acquire
 
-    def reply(self, value: Any = None) -> None:
-        """Return a value to the worker. One that cannot be pickled fails the call."""
+    def reply(self, value: Any = None, what: str = "") -> None:
+        """Return a value to the worker. One that cannot be pickled fails the call; `what` it is, in words."""
         try:
-            body = dumps(value, f"answer to {self.name}")
+            body = dumps(value, what or f"answer to {self.name}")
         except PayloadError as error:
             self.fail(error)
             return
@@ -73,7 +74,9 @@ class CallRequest:
 
     def _answer(self, kind: int, body: bytes) -> None:
         if self._claim(False):
-            self._pool.send(self._send, CallAnswer(self._slot, self._pid, self._ref, kind, body))
+            # At once where the pool is idle or asks itself: the worker waits.
+            answer = CallAnswer(self._slot, self._pid, self._ref, kind, body)
+            send_inline(self._pool, self._send, answer)
 
 
 AnswerCalls = Callable[[CallRequest], object]

@@ -114,7 +114,11 @@ class Staff:
 
     def with_pid(self, pid: int) -> Lane | None:
         """Find the lane of a worker process."""
-        return next((lane for lane in self.lanes if lane.pid == pid), None)
+        for lane in self.lanes:  # on the way of each answer to a call back
+            process = lane.process
+            if process is not None and process.pid == pid:
+                return lane
+        return None
 
     # -- starting -----------------------------------------------------------------
 

@@ -13,6 +13,7 @@ is killed by the driver's guard, see `_guard`.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import resource
@@ -27,14 +28,14 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from slither_actors.errors import ForkedRuntimeError, NotRunningError, PayloadError, ResultError
+from slither_actors.errors import ForkedRuntimeError, NotRunningError, PayloadError, ResultError, ViewError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
 from slither_actors.pool._function import Function, resolve, run_hook
 from slither_actors.pool._log_levels import LogLevels
 from slither_actors.pool._mapped import MappedSegments, SegmentError
 from slither_actors.pool._outlet import Outlet, quiet_outlet
-from slither_actors.pool._payloads import ErrorRecord, dumps, loads
+from slither_actors.pool._payloads import ErrorRecord, dumps, explain_pickle, loads
 from slither_actors.pool._settings import WorkerSettings
 from slither_actors.pool._sharing import open_batch, pack_results
 from slither_actors.pool._stopwatch import timed
@@ -130,6 +131,8 @@ class Worker:
         self._waiting: deque[wire.Frame] = deque()
         # Held by whoever reads the socket: the loop between batches, or one call back at a time.
         self._reading = threading.Lock()
+        # Held for one frame: a thread that the batch left behind may be in the middle of a call as it ends.
+        self._sending = threading.Lock()
         self._running = False
         self._forked = False
         self._next_call = 0
@@ -158,7 +161,8 @@ class Worker:
             import attrs  # noqa: PLC0415
 
             loaded: Context = loads(context, "the context", "worker")
-            context = attrs.evolve(loaded, views=WorkerViews(self)) if loaded.views is None else loaded
+            views = WorkerViews(self, loaded.session_id)
+            context = attrs.evolve(loaded, views=views) if loaded.views is None else loaded
             self._contexts[self._context_index] = context
         return context
 
@@ -176,7 +180,28 @@ class Worker:
             NotRunningError: no batch is running.
             Exception: what the driver failed with.
         """
-        body = dumps((name, args, kwargs), f"arguments of {name}")
+        return self._call(name, dumps((name, args, kwargs), f"arguments of {name}"))
+
+    def call_view(
+        self, session_id: str | None, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> Any:
+        """Call a view of a session in the driver, and return its result. From any thread while a batch runs.
+
+        Raises:
+            ViewError: there is none, it raised or took too long, or what it is given or returns cannot cross.
+            NotRunningError: no batch is running.
+        """
+        try:
+            body = dumps(("view", (session_id, name, arguments), keywords), "call")
+        except PayloadError:
+            problem = explain_pickle({**dict(enumerate(arguments)), **keywords}, "arguments")
+            raise ViewError(name, f"was given what cannot be pickled: {problem}") from None
+        try:
+            return self._call(f"view {name!r}", body)
+        except PayloadError as error:
+            raise ViewError(name, f"was called, but {error}") from error
+
+    def _call(self, name: str, body: bytes) -> Any:
         if self._forked:
             raise ForkedRuntimeError("calls back belong to the worker, not to a child that it forked")
         with self._reading:
@@ -239,7 +264,8 @@ class Worker:
 
     def _send(self, kind: int, ref: int, body: bytes | bytearray = b"") -> None:
         try:
-            wire.send_blocking(self._sock, kind, ref, body)
+            with self._sending:
+                wire.send_blocking(self._sock, kind, ref, body)
         except (BrokenPipeError, ConnectionError):
             _leave()
 
@@ -410,13 +436,35 @@ def _release_signals() -> None:
 class WorkerViews:
     """The session's views by attribute: ``ctx.views.lookup_feature(key="user:42")``."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, session_id: str | None = None) -> None:
         self._worker = worker
+        self._session_id = session_id
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
+        if name.startswith("_"):
+            # Not a view: pickle and copy look for methods of theirs.
             raise AttributeError(name)
-        return lambda *args, **kwargs: self._worker.call("view", name, *args, **kwargs)
+        call_view, session_id = self._worker.call_view, self._session_id
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            return call_view(session_id, name, arguments, keywords)
+
+        vars(self)[name] = call  # for the next call
+        return call
+
+    def __repr__(self) -> str:
+        return f"<Views of session {self._session_id}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (views_here, (self._session_id,))
+
+
+def views_here(session_id: str | None) -> Any:
+    """The views of a session, as one calls them in this process. For pickle."""
+    if _current is not None:
+        return WorkerViews(_current, session_id)
+    # By name: it is the floor above, and only a driver that has it gets here.
+    return importlib.import_module("slither_actors.bridge").Views(session_id)
 
 
 def _as_list(results: Any, name: str) -> list[Any]:

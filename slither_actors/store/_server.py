@@ -76,7 +76,7 @@ class StoreServer(Server):
             self._choose_operations()
             access = StoreAccess(self._pointer, write_timeout=store.write_timeout)
             bridge.register_tables(self._pointer.key, access)
-            bridge.SESSIONS.add_global(view for view in views_of(store) if view.options.scope == "global")
+            bridge.SESSIONS.declare(self._pointer.key, views_of(store))
         except BaseException:
             if not was_published:
                 retire(store, owner=self)

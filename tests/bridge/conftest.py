@@ -18,12 +18,13 @@ class Call:
     def __init__(self, name: str, /, *args: Any, session_id: str | None = "s1", **kwargs: Any) -> None:
         self.session_id = session_id
         self.name = name
-        self.args = args
+        # As `Worker.call_view` sends it.
+        self.args = (session_id, args[0], args[1:]) if name == "view" else args
         self.kwargs = kwargs
         self.answers: list[tuple[str, Any]] = []
         self._answered = threading.Event()
 
-    def reply(self, value: Any = None) -> None:
+    def reply(self, value: Any = None, what: str = "") -> None:
         self.answers.append(("reply", value))
         self._answered.set()
 

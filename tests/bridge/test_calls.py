@@ -54,16 +54,33 @@ def test_a_view_is_called_with_what_the_worker_gave(ask: Ask) -> None:
 
 def test_an_unknown_view(ask: Ask) -> None:
     """The error names what there is."""
-    with pytest.raises(ViewError, match="view 'other' is not registered in session s1; known there: echo"):
+    with pytest.raises(
+        ViewError, match=r"view 'other' is not registered in session s1; known there: echo \(S\)"
+    ):
         ask([make_view("echo", str)], "other")
 
 
 def test_a_view_that_raises(ask: Ask) -> None:
     """The error names the view and the reason, and carries the driver's traceback."""
-    with pytest.raises(ViewError, match="view 'broken' raised LookupError: no k") as caught:
+    with pytest.raises(ViewError, match="view 'broken' of S raised LookupError: no k") as caught:
         ask([make_view("broken", broken)], "broken", "k")
     assert "def broken" not in str(caught.value)
     assert "raise LookupError" in caught.value.traceback_text
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_a_view_that_raises_what_cannot_be_shown(ask: Ask) -> None:
+    """The worker has its answer all the same."""
+
+    def mute() -> None:
+        raise MuteError
+
+    with pytest.raises(ViewError, match="view 'mute' of S raised MuteError: "):
+        ask([make_view("mute", mute)], "mute")
 
 
 def test_a_view_that_wants_to_exit(ask: Ask) -> None:
@@ -72,7 +89,7 @@ def test_a_view_that_wants_to_exit(ask: Ask) -> None:
     def leave() -> None:
         raise SystemExit(3)
 
-    with pytest.raises(ViewError, match="view 'leave' raised SystemExit: 3"):
+    with pytest.raises(ViewError, match="view 'leave' of S raised SystemExit: 3"):
         ask([make_view("leave", leave)], "leave")
 
 
@@ -82,7 +99,7 @@ def test_a_batch_view_returns_one_result_per_key(ask: Ask) -> None:
     assert ask([double], "double", [1, 2, 3]) == [2, 4, 6]
     assert ask([double], "double", keys=[1]) == [2]
     short = make_view("short", lambda keys: keys[1:], batch=True)
-    with pytest.raises(ViewError, match="view 'short' returned 2 results for 3 keys"):
+    with pytest.raises(ViewError, match="view 'short' of S returned 2 results for 3 keys"):
         ask([short], "short", [1, 2, 3])
 
 
@@ -98,7 +115,7 @@ def test_a_slow_view_runs_out_of_time(bridge: Bridge) -> None:
     register("s1", [make_view("slow", slow, timeout=0.05)], bridge.owner(), sessions=bridge.sessions)
     call = Call("view", "slow")
     answer(call, sessions=bridge.sessions, running=bridge.running)
-    with pytest.raises(ViewError, match=r"view 'slow' took longer than 0\.05 s"):
+    with pytest.raises(ViewError, match=r"view 'slow' of S took longer than 0\.05 s"):
         call.result()
     stats = ViewRegistry.statistics(bridge.sessions, bridge.running)
     assert (stats.running, stats.timed_out) == (0, 1)
@@ -234,7 +251,7 @@ def test_in_the_driver_a_view_runs_in_the_callers_thread() -> None:
     SESSIONS.add_global([make_view("here", threading.get_ident), make_view("broken", broken)])
     try:
         assert views.here() == threading.get_ident()
-        with pytest.raises(ViewError, match="view 'broken' raised LookupError: no k") as caught:
+        with pytest.raises(ViewError, match="view 'broken' of S raised LookupError: no k") as caught:
             views.broken(key="k")
         assert isinstance(caught.value.__cause__, LookupError)
         with pytest.raises(ViewError, match="view 'gone' is not registered in session nowhere"):

@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
+from slither_actors.actors import whereis
 from slither_actors.bridge import ViewRegistry, register, unregister
 from slither_actors.errors import NotRunningError, ViewError
-from tests.bridge.conftest import Bridge, make_view
+from tests.bridge.conftest import Bridge, Owner, make_view
 
 ONE = make_view("one", lambda: 1)
 TWO = make_view("two", lambda: 2)
@@ -20,10 +21,12 @@ def test_a_session_sees_its_own_views_only(bridge: Bridge) -> None:
     register("s2", [TWO], bridge.owner(), sessions=bridge.sessions)
     assert bridge.sessions.find("s1", "one") is ONE
     assert bridge.sessions.find("s2", "two") is TWO
-    with pytest.raises(ViewError, match="view 'one' is not registered in session s2; known there: two"):
+    with pytest.raises(
+        ViewError, match=r"view 'one' is not registered in session s2; known there: two \(S\)"
+    ):
         bridge.sessions.find("s2", "one")
     with pytest.raises(
-        ViewError, match="in session s3, which is not registered or has ended; known there: none"
+        ViewError, match=r"in session s3, which is not registered or has ended; known there: none"
     ):
         bridge.sessions.find("s3", "one")
 
@@ -113,7 +116,7 @@ def test_without_a_registry_nothing_is_registered(bridge: Bridge) -> None:
 def test_two_stores_cannot_share_the_name_of_a_view(bridge: Bridge) -> None:
     """In one session, or among the global views; the error names both."""
     other = make_view("one", lambda: 0, source="m:Other")
-    with pytest.raises(ViewError, match="view 'one' is declared by both m:S and m:Other"):
+    with pytest.raises(ViewError, match=r"view 'one' is declared by both m:S and m:Other"):
         register("s1", [ONE, other], bridge.owner(), sessions=bridge.sessions)
     bridge.sessions.add_global([ONE])
     bridge.sessions.add_global([ONE])
@@ -130,7 +133,7 @@ def test_a_global_view_is_in_every_session(bridge: Bridge) -> None:
     assert bridge.sessions.find("unknown", "two") is TWO
     assert bridge.sessions.find("s1", "two") is mine
     with pytest.raises(
-        ViewError, match="'one' is not global, and the batch has no session; known without one: two"
+        ViewError, match=r"'one' is not global, and the batch has no session; known without one: two \(S\)"
     ):
         bridge.sessions.find(None, "one")
     bridge.sessions.remove_global("m:S")
@@ -147,6 +150,20 @@ def test_ten_thousand_runs_leave_nothing(bridge: Bridge) -> None:
     stats = ViewRegistry.statistics(bridge.sessions, bridge.running)
     assert (stats.sessions, stats.views) == (0, 0)
     assert not owner._cell.monitors
+
+
+def test_ten_thousand_owners_that_are_killed_leave_nothing(bridge: Bridge) -> None:
+    """Their sessions are free at their deaths, and the names that they held."""
+    for number in range(100):
+        owners = [Owner.start(name=f"owner {each}") for each in range(100)]
+        for each, owner in enumerate(owners):
+            register(f"{number} {each}", [ONE], owner, sessions=bridge.sessions)
+            owner.kill()
+        assert all(owner.join(20) for owner in owners)
+        bridge.settled()
+        assert bridge.sessions.all() == []
+        assert whereis("owner 0") is None
+    assert not bridge.registry._cell.watching
 
 
 def test_statistics(bridge: Bridge) -> None:

@@ -32,11 +32,12 @@ def test_views_are_calls() -> None:
     """`ctx.views.lookup(key=…)` is a call named "view"."""
 
     def answer(request: CallRequest) -> None:
-        assert (request.name, request.args) == ("view", ("lookup",))
+        assert (request.name, request.args) == ("view", (context.session_id, "lookup", ()))
         request.reply(request.kwargs["key"] + 1)
 
+    context = Context()
     with asking(calls=answer) as asker:
-        assert asker.run(work.ask_a_view, [1], context=Context()) == [2]
+        assert asker.run(work.ask_a_view, [1], context=context) == [2]
 
 
 def test_an_answer_may_come_later_from_any_thread() -> None:
