@@ -16,7 +16,7 @@ from slither_actors.store._bounded_rows import BoundedOrderedRows, BoundedRows, 
 from slither_actors.store._ordered_rows import OrderedRows
 from slither_actors.store._rows import SetRows
 
-__all__ = ["TableOptions", "make_rows"]
+__all__ = ["TableOptions", "kind_of", "make_rows"]
 
 
 def _not_yet(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -51,6 +51,9 @@ class TableOptions:
     """What a put into a full table does: remove the row that was written longest ago (``"oldest"``) or
     neither read nor written for longest (``"lru"``), or raise `TableFullError` (``"refuse"``)."""
 
+    count_reads: bool = attrs.field(default=False, validator=flag)
+    """Count reads, for `Table.statistics`. A `get` takes about half as long again then."""
+
     replicate: bool = attrs.field(default=False, validator=_not_yet)
     """Give every worker a copy to read from. Not available yet."""
 
@@ -67,6 +70,11 @@ class TableOptions:
     def is_bounded(self) -> bool:
         """Whether rows go by themselves, or may be refused."""
         return self.ttl is not None or self.max_rows is not None
+
+
+def kind_of(options: TableOptions) -> str:
+    """What a table is called."""
+    return "ordered" if options.ordered else "bag" if options.bag else "set"
 
 
 def make_rows(

@@ -28,6 +28,7 @@ from slither_actors.store._kinds import TableOptions
 from slither_actors.store._pattern import ANY, Prefix
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import MISSING
+from slither_actors.store._statistics import TableStatistics, table_statistics
 
 __all__ = ["Table"]
 
@@ -77,6 +78,7 @@ class Table(Generic[K, V]):
         ttl: float | None = ...,
         max_rows: int | None = ...,
         evict: str = ...,
+        count_reads: bool = ...,
         replicate: bool = ...,
     ) -> OrderedTable[Any, Any]: ...
     @overload
@@ -85,6 +87,7 @@ class Table(Generic[K, V]):
         *,
         bag: Literal[True],
         ordered: Literal[False] = ...,
+        count_reads: bool = ...,
         replicate: bool = ...,
     ) -> BagTable[Any, Any]: ...
     @overload
@@ -96,6 +99,7 @@ class Table(Generic[K, V]):
         ttl: float | None = ...,
         max_rows: int | None = ...,
         evict: str = ...,
+        count_reads: bool = ...,
         replicate: bool = ...,
     ) -> Table[Any, Any]: ...
     def __new__(cls, **options: Any) -> Any:
@@ -267,6 +271,15 @@ class Table(Generic[K, V]):
         for key, value in self.items():
             result = function(result, key, value)
         return result
+
+    def statistics(self) -> TableStatistics:
+        """Rows, estimated bytes, version, reads, writes, the last load; also in a worker, from the driver."""
+        pointer: Pointer = getattr(self._store, "_pointer", _UNBOUND)  # also in a transaction
+        if not pointer.is_published:
+            pointer.attach_or_fail()
+        if pointer.is_attached:
+            return pointer.write(("statistics", self._index), self._write_timeout)  # type: ignore[no-any-return]
+        return table_statistics(pointer, self._index)
 
     # -- writes: calls to the store's server ---------------------------------
 

@@ -83,7 +83,7 @@ class Writer:
         for index, fresh in enumerate(rows):
             fresh.version += 1 + (before.rows[index].version if self._pointer.is_published else 0)
         loaded = Loaded(before.loaded.count + 1, at, seconds)
-        self._publish(Publication(rows, instance, loaded), rows)
+        self._publish(Publication(self._pointer.shown(rows), instance, loaded), rows)
         for index, fresh in enumerate(rows):
             if isinstance(fresh, Bounded):
                 fresh.bounds.wake = partial(self._wake, index)
@@ -159,7 +159,7 @@ class Writer:
             (self._rows[index].set_row if operation == "put" else self._rows[index].remove)(*rest)
         elif changes:
             rows = changed_rows(self._rows, changes)
-            self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
+            self._publish(attrs.evolve(self._pointer.now, rows=self._pointer.shown(rows)), rows)
 
     def _check_update(self) -> None:
         if not self._pointer.is_owned_by(self._owner):
@@ -172,7 +172,7 @@ class Writer:
 
     def _replace(self, index: int, fresh: SetRows) -> None:
         rows = (*self._rows[:index], fresh, *self._rows[index + 1 :])
-        self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
+        self._publish(attrs.evolve(self._pointer.now, rows=self._pointer.shown(rows)), rows)
 
     def _publish(self, publication: Publication, rows: tuple[SetRows, ...]) -> None:
         self._pointer.publish(self._owner, publication)
