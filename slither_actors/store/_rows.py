@@ -210,6 +210,10 @@ class SetRows:
         """These rows with another dict that has the same, or what looks like one, for the writer alone."""
         return SetRows(live, self.version)
 
+    def ranks(self) -> dict[Any, int] | None:
+        """The place of each key in the order in which rows go; None where none does."""
+        return None
+
     def bulk_insert(self, rows: dict[Any, Any]) -> tuple[SetRows, int]:
         """These rows with `rows` over them, and how many. Takes the dict over."""
         if not self.live:

@@ -73,12 +73,6 @@ class Store:
             msg = f"store {cls.__name__}: {reserved[0]!r} is the name of a Store method, not for a table"
             raise StoreError(msg)
         checked_backing(cls.backing, cls.__name__)
-        bounded = next((name for name, table in declared.items() if table.options.is_bounded), None)
-        if cls.backing is not None and bounded is not None:
-            problem = (
-                f"is for tables whose rows stay; {bounded!r} has ttl or max_rows: give it a store of its own"
-            )
-            raise OptionError("backing", problem, where=f"store {cls.__name__}")
         if cls.during_reload not in _DURING_RELOAD:
             allowed = ", ".join(map(repr, _DURING_RELOAD))
             problem = f"is {cls.during_reload!r}; allowed are {allowed}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import attrs
@@ -60,8 +61,12 @@ class Writer:
         self._wake = wake or (lambda *_: None)
         self._rows: tuple[SetRows, ...] = ()
 
-    def build(self, loaded: Sequence[dict[Any, Any]]) -> tuple[SetRows, ...]:
+    def build(
+        self, loaded: Sequence[dict[Any, Any]], ends: Sequence[dict[Any, float]] = ()
+    ) -> tuple[SetRows, ...]:
         """Make the rows of all tables from what a load put into them. Takes the dicts over; any thread.
+
+        `ends` has, per table, the deadlines of the rows that keep one.
 
         Raises:
             TypeError: keys of an ordered table that cannot be compared.
@@ -69,8 +74,10 @@ class Writer:
         """
         pointer = self._pointer
         return tuple(
-            make_rows(kind, data, table=f"{pointer.name}.{name}")
-            for kind, data, name in zip(pointer.kinds, loaded, pointer.tables, strict=True)
+            make_rows(kind, data, table=f"{pointer.name}.{name}", ends=kept)
+            for kind, data, name, kept in zip(
+                pointer.kinds, loaded, pointer.tables, ends or repeat(None, len(loaded)), strict=True
+            )
         )
 
     def install(self, rows: tuple[SetRows, ...], instance: Any, *, at: float, seconds: float) -> None:
@@ -86,8 +93,7 @@ class Writer:
         self._publish(Publication(self._pointer.shown(rows), instance, loaded), rows)
         for index, fresh in enumerate(rows):
             if isinstance(fresh, Bounded):
-                fresh.bounds.wake = partial(self._wake, index)
-                fresh.bounds.wake(fresh.bounds.earliest)
+                fresh.bounds.tell(partial(self._wake, index))
 
     # -- one row, in place ---------------------------------------------------
 
@@ -113,10 +119,13 @@ class Writer:
         # killed in it is replaced, and must not write any more.
         return self._rows[index].update(key, function, default, self._check_update)
 
-    def sweep(self, index: int) -> float:
-        """Remove rows of a table that are over. Returns when to come again; infinity is never."""
+    def sweep(self, index: int, forget: Callable[[list[Any]], object] | None = None) -> float:
+        """Remove rows of a table that are over. Returns when to come again; infinity is never.
+
+        `forget` is told of the keys before that; where it raises, the rows stay.
+        """
         rows = self._rows[index]
-        return rows.sweep() if isinstance(rows, Bounded) else math.inf
+        return rows.sweep(forget) if isinstance(rows, Bounded) else math.inf
 
     # -- all at once, aside --------------------------------------------------
 
