@@ -96,7 +96,7 @@ class BagTable(Table[K, V]):
 
     def increment(self, key: K, by: Any = 1, default: Any = 0) -> Any:
         """Raise `StoreError`: several values are no counter. ETS refuses it as well."""
-        msg = f"{self._where('increment')}: several values are no counter; use a set table for counters"
+        msg = f"{self._where('increment')}: a bag has no increment; use a set table for counters"
         raise StoreError(msg)
 
     def delete(self, key: K) -> bool:

@@ -315,11 +315,9 @@ class Table(Generic[K, V]):
             TableFullError: there is no room, and the table is to refuse.
             OptionError: a `ttl`, and the table was declared without.
         """
-        request: tuple[Any, ...] = ("put", self._index, key, value)
-        if ttl is not None:
-            request = (*request, self._ttl(ttl))
+        request = ("put", self._index, key, value)
         try:
-            self._pointer.write(request, self._write_timeout)
+            self._pointer.write(request if ttl is None else (*request, self._ttl(ttl)), self._write_timeout)
         except WRONG as error:
             name_error(error, self._where("put"))
             raise
@@ -347,7 +345,12 @@ class Table(Generic[K, V]):
 
     def increment(self, key: K, by: Any = 1, default: Any = 0) -> V:
         """Add `by` to the value (or to `default`, where there is no row); return the sum."""
-        return self._ask("increment", key, by, default)  # type: ignore[no-any-return]
+        request = ("increment", self._index, key, by, default)
+        try:
+            return self._pointer.write(request, self._write_timeout)  # type: ignore[no-any-return]
+        except WRONG as error:
+            name_error(error, self._where("increment"))
+            raise
 
     def delete(self, key: K) -> bool:
         """Remove the row. Returns whether there was one."""
