@@ -112,7 +112,7 @@ def test_no_acknowledged_write_is_lost_in_8_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_acknowledged_write_is_lost_in_100_kills(tmp_path: Path) -> None:
     """The same for longer."""
     kill(tmp_path / "ledger.db", 100)
