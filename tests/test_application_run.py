@@ -171,6 +171,33 @@ def test_sigusr1_shows_the_threads_and_the_tree(tmp_path: Any) -> None:
     assert output[-1] == "cleaned up"
 
 
+def test_sigusr1_shows_the_tables_of_stores(tmp_path: Any) -> None:
+    """As the command `stores` does."""
+    body = """
+        from slither_actors import Store, Table
+
+        class Shop(Store):
+            prices = Table()
+
+            def load(self, tables):
+                tables.prices.put("apple", 3)
+
+        application = Application(pools={}, stores=[Shop], children=probes("a"))
+        when_up(ready, "a")
+        application.run()
+    """
+    with start(tmp_path, body) as process:
+        await_ready(process)
+        process.send_signal(signal.SIGUSR1)
+        line = ""
+        while not line.startswith("Shop.prices"):
+            line = process.stderr.readline()
+            assert line
+        assert line.split()[1:3] == ["set", "1"]
+        process.send_signal(signal.SIGTERM)
+        assert finish(process)[0] == 143
+
+
 def test_sigusr1_during_the_start_shows_the_threads(tmp_path: Any) -> None:
     """That is when one wants to know what it waits for."""
     with start(tmp_path, "Application(pools={}, stores=[Sleepy]).run()") as process:

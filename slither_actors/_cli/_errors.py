@@ -7,8 +7,8 @@ import sys
 import traceback
 from typing import Final
 
+from slither_actors._cli._named import NotFoundError
 from slither_actors._cli._outputs import OutputClosedError
-from slither_actors._cli._pipe import PipeNotFoundError
 from slither_actors.errors import InputError, OptionError, PipeError, RemoteError
 
 __all__ = ["FAILED", "NOT_READ", "USAGE", "UsageError", "forget", "report", "say", "sentence"]
@@ -61,11 +61,11 @@ def report(error: BaseException, *, with_traceback: bool) -> int:
 def _is_the_callers(error: BaseException) -> bool:
     if isinstance(error, PipeError):
         return isinstance(error.reason, InputError)
-    return isinstance(error, (UsageError, InputError, OptionError, PipeNotFoundError))
+    return isinstance(error, (UsageError, InputError, OptionError, NotFoundError))
 
 
 def _has_more(error: BaseException) -> bool:
-    if isinstance(error, PipeNotFoundError):
+    if isinstance(error, NotFoundError):
         return error.import_failed
     return not _is_the_callers(error)
 

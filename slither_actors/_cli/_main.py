@@ -14,12 +14,18 @@ from slither_actors._cli._example import example_command
 from slither_actors._cli._parser import make_parser
 from slither_actors._cli._run import run_command
 from slither_actors._cli._signals import Interrupted, Stopper
+from slither_actors._cli._stores import stores_command
 
 __all__ = ["entry", "main"]
 
 _SIGNALLED = 128
 
-_COMMANDS = {"run": run_command, "example": example_command, "doctor": doctor_command}
+_COMMANDS = {
+    "run": run_command,
+    "example": example_command,
+    "doctor": doctor_command,
+    "stores": stores_command,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,6 +55,16 @@ end a pool of two is started in each of the ways there are: it runs a batch,
 survives the crash of a worker, and stops.
 """
 
+_STORES: Final = """\
+Start stores, and print a line per table: kind, rows, estimated bytes, version,
+reads, writes, and how long ago it was loaded.
+
+A store is loaded here as in your program. One that is kept in a file is read
+from it; while your program has the file open, that is an error which says so.
+To see the stores of a program that is in Application.run(), send it SIGUSR1:
+it prints the same table on its standard error.
+"""
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
@@ -78,6 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_run(commands, common)
     _add_example(commands, common)
     _add_doctor(commands)
+    _add_stores(commands)
     return parser
 
 
@@ -168,6 +179,25 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--no-smoke", dest="smoke", action="store_false", help="start no pool")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the lines")
+    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
+
+
+def _add_stores(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "stores",
+        help="load stores of yours and show what is in their tables",
+        description=_STORES,
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "stores",
+        nargs="+",
+        metavar="module:StoreClass",
+        help="a store, or a pipe for all stores that it lists; modules of the current folder are found",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
 
 

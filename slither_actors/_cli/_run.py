@@ -15,8 +15,9 @@ import attrs
 from slither_actors import telemetry
 from slither_actors._cli._errors import FAILED, NOT_READ, UsageError, say, sentence
 from slither_actors._cli._lines import LineSource
+from slither_actors._cli._named import find_pipe
 from slither_actors._cli._outputs import OutputClosedError, OutputError, Outputs, OutputStalledError
-from slither_actors._cli._pipe import find_pipe, pools_of
+from slither_actors._cli._pipe import pools_of
 from slither_actors._cli._progress import progress_on_stderr
 from slither_actors._cli._records import Records, format_of
 from slither_actors._cli._signals import Interrupted, Stopper

@@ -70,6 +70,7 @@ def call_inline(ref: Ref, cell: Cell, message: Any, timeout: float | None) -> An
         reply = cell.actor.handle_call(message, request)  # type: ignore[attr-defined]
         if reply is NO_REPLY or isinstance(reply, Failure):
             answer(request, reply)
+            reply = None  # a failure would be in a cycle with this frame, which its traceback will have
         elif request._claim(False):
             # As `reply`, without the way through the request.
             request.answered = at_once = True

@@ -31,10 +31,12 @@ from slither_actors.application._tree import (
     ZOMBIE_STATUS,
     drain,
     end_now,
+    running_stores,
     warn_of_zombies,
     zombies_of,
 )
-from slither_actors.errors import ApplicationEndedError
+from slither_actors.errors import ApplicationEndedError, NotRunningError
+from slither_actors.store import statistics_table
 
 if TYPE_CHECKING:
     from slither_actors.application._application import Application
@@ -128,8 +130,11 @@ class Serving:
     def _dump(self) -> None:
         """Say where each thread is, and what the tree looks like."""
         dump_threads()
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # there is no standard error
+        with contextlib.suppress(OSError, ValueError, AttributeError, NotRunningError):
+            # There may be no standard error, and a store may end meanwhile.
             sys.stderr.write(f"\n{self._root.render(_RENDER_SECONDS)}\n")
+            if stores := [store.statistics() for store in running_stores()]:
+                sys.stderr.write(f"\n{statistics_table(stores)}\n")
             sys.stderr.flush()
 
     # -- the end ------------------------------------------------------------------

@@ -163,13 +163,21 @@ def await_remains(pools: Iterable[str], timeout: float) -> None:
 
 def _retire_stores() -> None:
     """Forget the tables of stores whose server has ended: they must not be read as if it still ran."""
+    for store in running_stores():
+        if not pointer_of(store).server.is_alive():
+            retire(store)
+
+
+def running_stores() -> list[type[Store]]:
+    """The stores that have tables to read."""
+    found: list[type[Store]] = []
     waiting = list(Store.__subclasses__())
     while waiting:
-        store = waiting.pop()
+        store = waiting.pop(0)
         waiting += store.__subclasses__()
-        pointer = pointer_of(store)
-        if pointer.is_published and not pointer.server.is_alive():
-            retire(store)
+        if pointer_of(store).is_published:
+            found.append(store)
+    return found
 
 
 def drain(timeout: float, hurried: Callable[[], bool]) -> None:

@@ -59,6 +59,20 @@ class Deadlines:
                 self.set(key, deadline)
         return over
 
+    def peek(self, now: float, deadline_of: Callable[[Any], float], most: int) -> list[Any]:
+        """As `due`, and forget nothing."""
+        over: list[Any] = []
+        at = [0]
+        while at and len(over) < most:
+            place = at.pop()
+            if place >= len(self._heap) or self._heap[place][0] > now:
+                continue
+            key = self._heap[place][2]
+            if deadline_of(key) <= now:
+                over.append(key)
+            at += (2 * place + 1, 2 * place + 2)
+        return list(dict.fromkeys(over))
+
     def copy(self) -> Deadlines:
         """The same deadlines, to be changed apart."""
         return Deadlines(self._heap.copy(), self._entry.copy(), self._count)

@@ -13,6 +13,7 @@ from slither_actors.store._ordered_table import OrderedTable
 from slither_actors.store._pattern import ANY, Prefix
 from slither_actors.store._server import StoreServer, retire
 from slither_actors.store._statistics import StoreStatistics, TableStatistics
+from slither_actors.store._statistics_table import statistics_table
 from slither_actors.store._store import Store, views_of
 from slither_actors.store._supervisor import StoreSupervisor
 from slither_actors.store._table import Table
@@ -40,6 +41,7 @@ __all__ = [
     "TableStatistics",
     "Transaction",
     "retire",
+    "statistics_table",
     "view",
     "views_of",
 ]

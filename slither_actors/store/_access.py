@@ -7,6 +7,7 @@ from typing import Any
 from slither_actors.errors import StoreError
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import MISSING, QUERIES
+from slither_actors.store._statistics import store_statistics, table_statistics
 from slither_actors.store._writer import TRANSACTIONS, WRITES
 
 __all__ = ["StoreAccess"]
@@ -43,7 +44,11 @@ class StoreAccess:
             return self._pointer.write(("reload",), None)
         if operation in TRANSACTIONS:
             return self._pointer.write((operation, *arguments), self._write_timeout)
+        if operation == "store_statistics":
+            return store_statistics(self._pointer)
         index = self._index(table)
+        if operation == "statistics":
+            return table_statistics(self._pointer, index)
         rows = self._pointer.now.rows[index]
         if operation == "find":
             return _found(rows.get(arguments[0], MISSING))

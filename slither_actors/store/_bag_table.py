@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
+from slither_actors.errors import StoreError
+from slither_actors.store._arguments import WRONG, name_error
 from slither_actors.store._table import _KINDS, K, Table, V
 
 __all__ = ["BagTable"]
@@ -90,11 +92,12 @@ class BagTable(Table[K, V]):
 
         No values remove the key. Otherwise as `Table.update`.
         """
-        return self._ask("update", key, function, default)  # type: ignore[no-any-return]
+        return super().update(key, function, default)  # type: ignore[return-value, arg-type]
 
     def increment(self, key: K, by: Any = 1, default: Any = 0) -> Any:
         """Raise `StoreError`: several values are no counter. ETS refuses it as well."""
-        return super().increment(key, by, default)
+        msg = f"{self._where('increment')}: a bag has no increment; use a set table for counters"
+        raise StoreError(msg)
 
     def delete(self, key: K) -> bool:
         """Remove all values of `key`. Returns whether there were any. ETS: ``delete/2``."""
@@ -117,8 +120,14 @@ class BagTable(Table[K, V]):
 
         A key may come more than once. Copies the table, so prefer one large insert to many small ones.
         """
-        pairs = [(key, value) for key, value in (rows.items() if isinstance(rows, Mapping) else rows)]
-        return self._ask("bulk_insert", pairs)  # type: ignore[no-any-return]
+        return super().bulk_insert(rows)
+
+    def _rows_of(self, rows: Any) -> Any:
+        try:
+            return [(key, value) for key, value in (rows.items() if isinstance(rows, Mapping) else rows)]
+        except WRONG as error:
+            name_error(error, self._where("bulk_insert"))
+            raise
 
 
 _KINDS["bag"] = BagTable

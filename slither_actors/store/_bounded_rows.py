@@ -13,101 +13,19 @@ reads come between two writes, the last of them count.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from itertools import chain
 from typing import Any
 
-import attrs
-
-from slither_actors.core import Deadlines
-from slither_actors.errors import TableFullError
+from slither_actors.store._bounds import Bounding
 from slither_actors.store._key_index import KeyIndex
 from slither_actors.store._ordered_rows import OrderedRows
 from slither_actors.store._rows import MISSING, SetRows
 
-__all__ = ["Bounded", "BoundedOrderedRows", "BoundedRows", "Bounds"]
-
-MARKS = 4096
-"""The most reads of an ``"lru"`` table that wait to be counted."""
+__all__ = ["Bounded", "BoundedOrderedRows", "BoundedRows"]
 
 SWEPT_AT_ONCE = 1000
 """Rows that one sweep removes; other writes wait for as long as that takes."""
-
-
-def _nobody(_: float) -> None:
-    """Whoever sweeps was not told yet."""
-
-
-@attrs.define
-class Bounds:
-    """What bounds the rows of a table, and which of them goes next. For the writer, but for `used`."""
-
-    clock: Callable[[], float]
-    table: str
-    """``Store.table``, for the error."""
-
-    ttl: float = math.inf
-    max_rows: int | None = None
-    evict: str = "oldest"
-    wake: Callable[[float], object] = _nobody
-    """Told of the time at which a sweep has something to do; called in the writer's turn."""
-
-    deadlines: Deadlines = attrs.field(factory=Deadlines)
-    order: OrderedDict[Any, None] = attrs.field(factory=OrderedDict)
-    """Every key, the first to go first. Kept only where there is a limit to evict for."""
-
-    used: deque[Any] | None = None
-    """The keys that were read; None where nobody asks."""
-
-    earliest: float = math.inf
-    """No row ends before this."""
-
-    @property
-    def evicts(self) -> bool:
-        """Whether `order` is kept."""
-        return self.max_rows is not None and self.evict != "refuse"
-
-    def fresh(self) -> Bounds:
-        """The same bounds for a table without rows."""
-        used: deque[Any] | None = deque(maxlen=MARKS) if self.evicts and self.evict == "lru" else None
-        return Bounds(self.clock, self.table, self.ttl, self.max_rows, self.evict, self.wake, used=used)
-
-    def copy(self) -> Bounds:
-        """The same bounds for the same rows, to be changed apart. Reads go on to count for both."""
-        return attrs.evolve(self, deadlines=self.deadlines.copy(), order=self.order.copy())
-
-    def add(self, key: Any, deadline: float) -> None:
-        """A row is about to be written."""
-        if deadline < math.inf:
-            self.deadlines.set(key, deadline)
-            if deadline < self.earliest:
-                self.earliest = deadline
-                self.wake(deadline)
-        if self.evicts:
-            self._count_uses()  # they were before this write
-            self.order[key] = None
-            self.order.move_to_end(key)
-
-    def discard(self, key: Any) -> None:
-        """A row was removed."""
-        self.deadlines.discard(key)
-        self.order.pop(key, None)
-
-    def next_to_go(self) -> Any:
-        """The key to evict."""
-        self._count_uses()
-        return next(iter(self.order))
-
-    def _count_uses(self) -> None:
-        while self.used:
-            key = self.used.popleft()
-            if key in self.order:
-                self.order.move_to_end(key)
-
-    def refuse(self) -> None:
-        """Raise `TableFullError`."""
-        assert self.max_rows is not None
-        raise TableFullError(self.table, self.max_rows)
 
 
 class Bounded(SetRows):
@@ -115,9 +33,7 @@ class Bounded(SetRows):
 
     __slots__ = ()
 
-    bounds: Bounds
-    is_lent: bool
-    """Whether `bounds` are those of other rows: they are copied before the first change."""
+    bounds: Bounding
 
     # -- any thread ----------------------------------------------------------
 
@@ -174,37 +90,41 @@ class Bounded(SetRows):
     def remove(self, key: Hashable) -> Any:
         """Remove one row and return its value; `MISSING` if there was none."""
         cell = super().remove(key)
-        self._own().discard(key)
+        self.bounds.discard(key)
         if cell is MISSING:
             return MISSING
         return cell[0] if cell[1] > self.bounds.clock() else MISSING
 
-    def sweep(self) -> float:
-        """Remove rows that are over, at most `SWEPT_AT_ONCE`. Returns when to come again."""
-        bounds = self._own()
-        now = bounds.clock()
-        for key in bounds.deadlines.due(now, self._deadline_of, SWEPT_AT_ONCE):
+    def sweep(self, forget: Callable[[list[Any]], object] | None = None) -> float:
+        """Remove rows that are over, at most `SWEPT_AT_ONCE`. Returns when to come again.
+
+        `forget` is told of the keys before that; where it raises, the rows stay.
+        """
+        bounds = self.bounds
+        over = bounds.due(bounds.clock(), self._deadline_of, SWEPT_AT_ONCE)
+        try:
+            if forget is not None:
+                forget(over)
+        except BaseException:
+            for key in over:
+                bounds.postpone(key, self._deadline_of(key))
+            raise
+        for key in over:
             self.remove(key)
-        bounds.earliest = bounds.deadlines.earliest
+        bounds.swept()
         return bounds.earliest
 
     def set_row(self, key: Hashable, cell: Any) -> None:
         """Set value and deadline of one row, without a look at the limit."""
-        self._own().add(key, cell[1])
+        self.bounds.add(key, cell[1])
         super().put(key, cell)
-
-    def _own(self) -> Bounds:
-        if self.is_lent:
-            self.bounds = self.bounds.copy()  # type: ignore[misc]
-            self.is_lent = False  # type: ignore[misc]
-        return self.bounds
 
     def _deadline_of(self, key: Any) -> float:
         cell = self.live.get(key)
         return math.inf if cell is None else cell[1]
 
     def _store(self, key: Hashable, value: Any, deadline: float, now: float) -> None:
-        bounds = self._own()
+        bounds = self.bounds
         if bounds.max_rows is not None and key not in self.live and len(self.live) >= bounds.max_rows:
             self._make_room(key, now)
         self.admit(key)
@@ -215,8 +135,10 @@ class Bounded(SetRows):
         # Each row that goes is a change of its own, which readers may see before the put.
         bounds = self.bounds
         self.admit(key)
-        while bounds.earliest <= now and bounds.deadlines.earliest <= now:
-            self.sweep()
+        while bounds.earliest <= now and (over := bounds.due(now, self._deadline_of, SWEPT_AT_ONCE)):
+            for each in over:
+                self.remove(each)
+            bounds.swept()
         while len(self.live) >= (bounds.max_rows or 0):
             if not bounds.evicts:
                 bounds.refuse()
@@ -224,8 +146,14 @@ class Bounded(SetRows):
 
     # -- the writer only: others, to be published ----------------------------
 
-    def bulk_insert(self, rows: dict[Any, Any]) -> tuple[SetRows, int]:
-        """These rows with `rows` over them, and how many. Where they are too many the last ones stay."""
+    def bulk_insert(
+        self, rows: dict[Any, Any], ends: Mapping[Any, float] | None = None
+    ) -> tuple[SetRows, int]:
+        """These rows with `rows` over them, and how many. Where they are too many the last ones stay.
+
+        `ends` has the deadlines of those that are to keep one, in the order in which they were written.
+        """
+        kept = {} if ends is None else ends
         now = self.bounds.clock()
         live, bounds = self.live.copy(), self.bounds.copy()
         for key in [key for key, cell in live.items() if cell[1] <= now]:
@@ -233,8 +161,9 @@ class Bounded(SetRows):
             bounds.discard(key)
         deadline = now + bounds.ttl
         for key, value in rows.items():
-            live[key] = (value, deadline)
-            bounds.add(key, deadline)
+            live[key] = (value, kept.get(key, deadline))
+        for key in chain(kept, (key for key in rows if key not in kept)):
+            bounds.add(key, live[key][1])
         if bounds.max_rows is not None and len(live) > bounds.max_rows:
             if not bounds.evicts:
                 bounds.refuse()
@@ -248,13 +177,25 @@ class Bounded(SetRows):
         """No rows, and how many there were."""
         return self.like({}, self.version + 1, self.bounds.fresh()), self.count()
 
-    def over(self, live: Any) -> SetRows:
-        """These rows with another dict that has the same, or what looks like one, for the writer alone."""
-        rows = self.like(live, self.version, self.bounds)
-        rows.is_lent = True  # type: ignore[misc]
-        return rows
+    def copy(self) -> SetRows:
+        """The same rows for the writer alone, with the same version."""
+        return self.same(self.live.copy(), self.bounds.copy())
 
-    def like(self, live: dict[Any, Any], version: int, bounds: Bounds) -> Bounded:
+    def over(self, live: Any) -> SetRows:
+        """These rows with another dict that has the same, or what looks like one, for a draft."""
+        return self.same(live, self.bounds.over())
+
+    def ranks(self) -> dict[Any, int] | None:
+        """The place of each key in the order in which rows go; None where none does."""
+        if not self.bounds.evicts:
+            return None
+        return {key: place for place, key in enumerate(self.bounds.in_order())}
+
+    def same(self, live: Any, bounds: Bounding) -> Bounded:
+        """Rows of this kind with the same keys and version."""
+        raise NotImplementedError
+
+    def like(self, live: dict[Any, Any], version: int, bounds: Bounding) -> Bounded:
         """Rows of this kind, of cells."""
         raise NotImplementedError
 
@@ -265,39 +206,41 @@ class Bounded(SetRows):
 class BoundedRows(Bounded):
     """Rows of a set table that end. Threads as `SetRows`."""
 
-    __slots__ = ("bounds", "is_lent")
+    __slots__ = ("bounds",)
 
-    def __init__(self, live: dict[Any, Any], version: int, bounds: Bounds) -> None:
+    def __init__(self, live: dict[Any, Any], version: int, bounds: Bounding) -> None:
         self.live = live
         self.version = version
         self.bounds = bounds
-        self.is_lent = False
 
     def snapshot(self) -> dict[Any, Any]:
         """A private copy."""
         now = self.bounds.clock()
         return {key: value for key, (value, deadline) in self.live.copy().items() if deadline > now}
 
-    def like(self, live: dict[Any, Any], version: int, bounds: Bounds) -> BoundedRows:
+    def like(self, live: dict[Any, Any], version: int, bounds: Bounding) -> BoundedRows:
         """Rows of this kind, of cells."""
         return BoundedRows(live, version, bounds)
+
+    def same(self, live: Any, bounds: Bounding) -> BoundedRows:
+        """Rows of this kind with the same keys and version."""
+        return BoundedRows(live, self.version, bounds)
 
 
 class BoundedOrderedRows(Bounded, OrderedRows):
     """Rows of an ordered table that end. Threads as `SetRows`."""
 
-    __slots__ = ("bounds", "is_lent")
+    __slots__ = ("bounds",)
 
     def __init__(
-        self, live: dict[Any, Any], version: int, bounds: Bounds, index: KeyIndex | None = None
+        self, live: dict[Any, Any], version: int, bounds: Bounding, index: KeyIndex | None = None
     ) -> None:
         self.live = live
         self.version = version
         self.bounds = bounds
-        self.is_lent = False
         self.index = KeyIndex.of(live) if index is None else index
 
-    def like(self, live: dict[Any, Any], version: int, bounds: Bounds) -> BoundedOrderedRows:
+    def like(self, live: dict[Any, Any], version: int, bounds: Bounding) -> BoundedOrderedRows:
         """Rows of this kind, of cells."""
         return BoundedOrderedRows(live, version, bounds)
 
@@ -306,8 +249,6 @@ class BoundedOrderedRows(Bounded, OrderedRows):
         if key not in self.live:
             self.index.with_key(key)
 
-    def over(self, live: Any) -> SetRows:
-        """These rows with another dict that has the same, or what looks like one, for the writer alone."""
-        rows = BoundedOrderedRows(live, self.version, self.bounds, self.index)
-        rows.is_lent = True
-        return rows
+    def same(self, live: Any, bounds: Bounding) -> BoundedOrderedRows:
+        """Rows of this kind with the same keys and version."""
+        return BoundedOrderedRows(live, self.version, bounds, self.index)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.errors import StoreError
+from slither_actors.store._arguments import WRONG, name_error
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import MISSING
 from slither_actors.store._transaction import Transaction
@@ -136,7 +137,16 @@ class Draft(Writer):
         if unknown is not None:
             msg = f"store {self._pointer.name}: a transaction of writes has {unknown!r}, which is none"
             raise StoreError(msg)
-        return [self.operate(*request) for request in requests]
+        return [self._operate_named(*request) for request in requests]
+
+    def _operate_named(self, operation: str, index: int, *arguments: Any) -> Any:
+        """As `operate`; the caller is far, so an error says which of the writes it is about."""
+        try:
+            return self.operate(operation, index, *arguments)
+        except WRONG as error:
+            if operation != "update":  # the function's own
+                name_error(error, f"{self._pointer.name}.{self._pointer.tables[index]}.{operation}")
+            raise
 
     def operate(self, operation: str, *arguments: Any) -> Any:
         """Perform one operation by its name."""

@@ -12,11 +12,12 @@ import attrs
 from slither_actors.config import flag, integer, number, one_of
 from slither_actors.errors import OptionError
 from slither_actors.store._bag_rows import BagRows
-from slither_actors.store._bounded_rows import BoundedOrderedRows, BoundedRows, Bounds
+from slither_actors.store._bounded_rows import BoundedOrderedRows, BoundedRows
+from slither_actors.store._bounds import Bounds
 from slither_actors.store._ordered_rows import OrderedRows
 from slither_actors.store._rows import SetRows
 
-__all__ = ["TableOptions", "make_rows"]
+__all__ = ["TableOptions", "kind_of", "make_rows"]
 
 
 def _not_yet(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -28,6 +29,13 @@ _ttl = number(
     "a number of seconds above 0, math.inf (only rows whose put says so end), or None",
     least=math.ulp(0.0),
     none=True,
+)
+
+
+_NOT_IN_A_BAG = (
+    "is for set and ordered tables: the values under one key of a bag are read and written as one tuple, so "
+    "none of them has a time or a turn of its own. Use Table(ordered=True) with keys (key, value) and "
+    "table.prefix((key,)) for the values of a key, or a set table where the values do not compare"
 )
 
 
@@ -51,6 +59,9 @@ class TableOptions:
     """What a put into a full table does: remove the row that was written longest ago (``"oldest"``) or
     neither read nor written for longest (``"lru"``), or raise `TableFullError` (``"refuse"``)."""
 
+    count_reads: bool = attrs.field(default=False, validator=flag)
+    """Count reads, for `Table.statistics`. A `get` takes about half as long again then."""
+
     replicate: bool = attrs.field(default=False, validator=_not_yet)
     """Give every worker a copy to read from. Not available yet."""
 
@@ -59,7 +70,7 @@ class TableOptions:
             raise OptionError("bag", "is True beside ordered=True; a table is one or the other")
         if self.bag and self.is_bounded:
             option = "ttl" if self.ttl is not None else "max_rows"
-            raise OptionError(option, "is for set and ordered tables; a bag has no limits")
+            raise OptionError(option, _NOT_IN_A_BAG)
         if self.evict != "oldest" and self.max_rows is None:
             raise OptionError("evict", f"is {self.evict!r} without max_rows, and so would do nothing")
 
@@ -69,16 +80,23 @@ class TableOptions:
         return self.ttl is not None or self.max_rows is not None
 
 
+def kind_of(options: TableOptions) -> str:
+    """What a table is called."""
+    return "ordered" if options.ordered else "bag" if options.bag else "set"
+
+
 def make_rows(
     options: TableOptions,
     data: dict[Any, Any] | Mapping[Any, tuple[Any, ...]],
     *,
     table: str,
     clock: Callable[[], float] = time.monotonic,
+    ends: Mapping[Any, float] | None = None,
 ) -> SetRows:
     """The rows of a table that was loaded with `data`, of version 0. Takes the dict over.
 
-    In a bag's `data` each key has a tuple of its values.
+    In a bag's `data` each key has a tuple of its values. `ends` has the deadlines of
+    rows that keep theirs, in the order in which they were written.
 
     Raises:
         TypeError: the keys of an ordered table cannot be compared.
@@ -90,7 +108,7 @@ def make_rows(
         ttl = math.inf if options.ttl is None else options.ttl
         bounds = Bounds(clock, table, ttl, options.max_rows, options.evict).fresh()
         empty = (BoundedOrderedRows if options.ordered else BoundedRows)({}, -1, bounds)
-        return empty.bulk_insert(live)[0]
+        return empty.bulk_insert(live, ends)[0]
     if options.ordered:
         return OrderedRows(live)
     return BagRows(live) if options.bag else SetRows(live)

@@ -14,19 +14,25 @@ __all__ = ["LoadBag", "LoadTable", "LoadTables"]
 class LoadTable:
     """A set or ordered table that is being loaded. For the thread that runs ``load``."""
 
-    __slots__ = ("_live", "changed", "name")
+    __slots__ = ("_live", "changed", "ends", "name")
 
     def __init__(self, name: str, rows: dict[Any, Any] | None = None) -> None:
         self.name = name
         self.changed = False
         """Whether there are other rows than those that it was made with."""
         self._live: dict[Any, Any] | None = {} if rows is None else rows
+        self.ends: dict[Any, float] = {}
+        """Deadlines of the rows that were found in a file and not put since."""
 
     def insert(self, rows: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
         """Set many rows, from a mapping or from ``(key, value)`` pairs.
 
         An iterator is read row by row, so a generator over a million rows needs no list of them.
         """
+        if self.ends:
+            for key, value in rows.items() if isinstance(rows, Mapping) else rows:
+                self.put(key, value)
+            return
         live, self.changed = self._open(), True
         live.update(rows)
 
@@ -34,6 +40,7 @@ class LoadTable:
         """Set one row."""
         live, self.changed = self._open(), True
         live[key] = value
+        self.ends.pop(key, None)
 
     def get(self, key: Hashable, default: Any = None) -> Any:
         """The value that this load has put under `key`, or `default`."""
@@ -45,6 +52,7 @@ class LoadTable:
         if key not in live:
             return False
         del live[key]
+        self.ends.pop(key, None)
         self.changed = True
         return True
 
@@ -114,8 +122,12 @@ class LoadTables:
         names: Iterable[str],
         rows: Sequence[dict[Any, Any]] | None = None,
         kinds: Sequence[TableOptions] = (),
+        ends: Sequence[dict[Any, float]] = (),
     ) -> None:
-        """Tables called `names`, each of its kind and filled with `rows`; empty set tables unless told."""
+        """Tables called `names`, each of its kind and filled with `rows`; empty set tables unless told.
+
+        `ends` has the deadlines of rows.
+        """
         names = tuple(names)
         filled: Iterable[dict[Any, Any] | None] = [None] * len(names) if rows is None else rows
         options = kinds or [TableOptions()] * len(names)
@@ -123,6 +135,8 @@ class LoadTables:
             name: (LoadBag if kind.bag else LoadTable)(name, live)
             for name, live, kind in zip(names, filled, options, strict=True)
         }
+        for table, kept in zip(self._tables.values(), ends, strict=False):
+            table.ends = kept
 
     def __getattr__(self, name: str) -> LoadTable:
         if name.startswith("__"):
@@ -146,6 +160,11 @@ class LoadTables:
     def changed(self) -> bool:
         """Whether any table has other rows than it was made with."""
         return any(table.changed for table in self._tables.values())
+
+    @property
+    def ends(self) -> list[dict[Any, float]]:
+        """The deadlines of rows that keep theirs, per table."""
+        return [table.ends for table in self._tables.values()]
 
     def put_all(self, rows: Iterable[tuple[str, Any, Any]]) -> None:
         """Put the rows that a ``load`` yields: each the table's name, the key and the value."""

@@ -116,6 +116,8 @@ class OrderedRows(SetRows):
 
     def remove(self, key: Hashable) -> Any:
         """Remove one row and return its value; `MISSING` if there was none."""
+        if not self.live:
+            hash(key)  # the pop of an empty dict does not look at it
         value = self.live.pop(key, MISSING)
         if value is not MISSING:
             self.index = self.index.without(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from slither_actors.store._arguments import INCLUSIVE, LIMIT, PREFIX
 from slither_actors.store._pattern import Prefix
 from slither_actors.store._rows import MISSING
 from slither_actors.store._table import _KINDS, K, Table, V
@@ -49,14 +50,20 @@ class OrderedTable(Table[K, V]):
             reverse: begin with the largest key.
             limit: the most rows to return.
         """
+        where = self._where("range")
+        INCLUSIVE.check("inclusive", inclusive, where)
+        LIMIT.check("limit", limit, where)
         return self._query("range", low, high, inclusive, reverse, limit)  # type: ignore[no-any-return]
 
     def prefix(
         self, prefix: str | bytes | tuple[Any, ...], *, reverse: bool = False, limit: int | None = None
     ) -> list[tuple[K, V]]:
         """The rows of one moment whose key begins with `prefix`: text, bytes, or first places of a tuple."""
-        bounds = (MISSING, MISSING, (True, True), reverse, limit, Prefix(prefix))
-        return self._query("range", *bounds)  # type: ignore[no-any-return]
+        where = self._where("prefix")
+        LIMIT.check("limit", limit, where)
+        start = Prefix(PREFIX.check("prefix", prefix, where))
+        bounds = (MISSING, MISSING, (True, True), reverse, limit, start)
+        return self._query("range", *bounds, operation="prefix")  # type: ignore[no-any-return]
 
     def first(self) -> tuple[K, V] | None:
         """The row with the smallest key; None where there is none."""

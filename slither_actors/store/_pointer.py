@@ -25,8 +25,9 @@ import attrs
 from slither_actors.actors import NOPROC
 from slither_actors.actors._interrupts import waits
 from slither_actors.errors import ActorExitError, NotRunningError, StoreError
+from slither_actors.store._counted_rows import CountedRows, ReadCounter
 from slither_actors.store._kinds import TableOptions
-from slither_actors.store._rows import Rows
+from slither_actors.store._rows import Rows, SetRows
 
 __all__ = ["Loaded", "Pointer", "Publication", "WriteTarget"]
 
@@ -88,6 +89,7 @@ class Pointer:
         "kinds",
         "name",
         "now",
+        "reads",
         "server",
         "tables",
     )
@@ -109,6 +111,8 @@ class Pointer:
         """The tables' names; a table's index is its place here."""
         self.kinds = kinds
         """What each table is, in the same order."""
+        self.reads = tuple(ReadCounter() if kind.count_reads else None for kind in kinds)
+        """Counters of the tables that have their reads counted."""
         self._attach = attach
         self._changed = threading.Condition()  # between writers; readers never take it
         self._owner: object | None = None
@@ -127,6 +131,13 @@ class Pointer:
     def is_attached(self) -> bool:
         """Whether the tables are in another process: this one is a worker of it."""
         return self.is_published and self._owner is None
+
+    def shown(self, rows: tuple[SetRows, ...]) -> Sequence[Rows]:
+        """What readers get to see of the rows of all tables: the same, unless their reads are counted."""
+        if not any(self.reads):
+            return rows
+        pairs = zip(rows, self.reads, strict=True)
+        return [each if reads is None else CountedRows(each, reads) for each, reads in pairs]
 
     def claim(self, owner: object, server: WriteTarget) -> None:
         """Make `owner` the only one that may publish. The published tables stay."""

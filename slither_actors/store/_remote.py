@@ -10,7 +10,7 @@ from slither_actors.store._writer import TRANSACTIONS
 
 __all__ = ["RemoteRows", "RemoteWriter", "attach"]
 
-_OF_THE_STORE = TRANSACTIONS | {"reload"}
+_OF_THE_STORE = TRANSACTIONS | {"reload", "store_statistics"}
 """What is asked of no table."""
 
 

@@ -186,6 +186,8 @@ class SetRows:
 
     def remove(self, key: Hashable) -> Any:
         """Remove one row and return its value; `MISSING` if there was none."""
+        if not self.live:
+            hash(key)  # the pop of an empty dict does not look at it
         value = self.live.pop(key, MISSING)
         if value is not MISSING:
             self.version += 1
@@ -209,6 +211,10 @@ class SetRows:
     def over(self, live: Any) -> SetRows:
         """These rows with another dict that has the same, or what looks like one, for the writer alone."""
         return SetRows(live, self.version)
+
+    def ranks(self) -> dict[Any, int] | None:
+        """The place of each key in the order in which rows go; None where none does."""
+        return None
 
     def bulk_insert(self, rows: dict[Any, Any]) -> tuple[SetRows, int]:
         """These rows with `rows` over them, and how many. Takes the dict over."""

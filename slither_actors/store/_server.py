@@ -152,7 +152,7 @@ class StoreServer(Server):
 
     def sweep(self, index: int) -> float:
         """Remove rows of a table that are over; for the sweeper. Returns when to come again."""
-        return self._writer.sweep(index)
+        return self._commits.sweep(index)
 
     # -- loading -----------------------------------------------------------------
 
@@ -189,14 +189,24 @@ class StoreServer(Server):
         if file is None or not file.is_loaded:
             return None
         began = time.monotonic()
-        tables = LoadTables(self._pointer.tables, file.read(), self._pointer.kinds)
+        found = file.read()
+        loaded = [table.rows for table in found]
+        tables = LoadTables(
+            self._pointer.tables, loaded, self._pointer.kinds, [table.ends for table in found]
+        )
+        counts = [(len(table.rows), len(table.ends)) for table in found]
         try:
             instance = self._store()
             instance.restore(tables)
             is_new = tables.changed
-            rows = self._writer.build(tables.seal())
+            ends = tables.ends
+            rows = self._writer.build(tables.seal(), ends)
         except Exception as error:
             raise StoreLoadError(self._pointer.name, error) from error
+        # Also where rows of a file that had no ends get theirs, or a limit has become smaller.
+        kinds = zip(rows, counts, self._pointer.kinds, strict=True)
+        for made, (count, ending), kind in kinds:
+            is_new = is_new or (kind.is_bounded and not len(made.live) == count == ending)
         return FreshTables(rows, instance, time.monotonic() - began, is_new=is_new)
 
     def _loaded(self) -> FreshTables:
@@ -216,7 +226,7 @@ class StoreServer(Server):
         rows = changed_rows(loaded.rows, changes, mine=True)
         if self._commits.file is not None and loaded.is_new:
             try:
-                self._commits.file.replace([each.live for each in rows])
+                self._commits.file.replace(rows)
             except StoreBackingError as error:
                 raise StoreLoadError(self._pointer.name, error) from error
         self._writer.install(rows, loaded.instance, at=time.time(), seconds=loaded.seconds)

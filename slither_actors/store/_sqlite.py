@@ -1,6 +1,8 @@
 """The file behind a store: SQLite from the standard library.
 
-One SQLite table per table of the store: ``id``, ``key``, ``value``, ``crc32``.
+One SQLite table per table of the store: ``id``, ``key``, ``value``, ``crc32``,
+and where rows end ``ends`` (Unix time; infinity is never) and ``written`` (a
+number that grows with each write: the order in which rows make room).
 The id is the row's identity and its place in the order of the table; which key
 has which id is known in memory, for only Python can tell which keys are equal
 (``1`` and ``1.0`` are, and two equal tuples may have different pickles).
@@ -14,33 +16,46 @@ process ends; the lock file stays, as removing it would be a race.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import pickle
 import sqlite3
 import threading
+import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from slither_actors.errors import StoreBackingError, class_name, safe_text
 from slither_actors.store._backing import SQLite
 from slither_actors.store._pointer import Pointer
+from slither_actors.store._rows import SetRows
+from slither_actors.store._serializers import SERIALIZERS
 from slither_actors.store._writer import Change
 
-__all__ = ["Encoded", "SQLiteFile"]
+__all__ = ["Encoded", "FileTable", "SQLiteFile"]
+
+
+@attrs.frozen
+class FileTable:
+    """What was found of one table."""
+
+    rows: dict[Any, Any]
+    ends: dict[Any, float]
+    """When they end, on the clock of the rows, where that is known; in the order of their last writes."""
+
 
 Encoded = tuple[Any, ...]
-"""A change with its row as bytes: ``("put", index, [(key, key data, value data)])``, ``("delete", index,
-key)`` or ``("clear", index)``."""
+"""A change with its row as bytes: ``("put", index, [(key, key data, value data, ends)])``, ``("delete",
+index, key)`` or ``("clear", index)``."""
 
 _Undo = list[tuple[Any, ...]]
 """How the ids were: ``(ids, key, number or None)`` or ``(index, ids)``, the last first."""
 
-FORMAT = 1
-"""The version of the layout above, in the file's ``user_version``."""
+FORMAT = 2
+"""The version of the layout above, in the file's ``user_version``: 1 where no rows end."""
 
 _MARK = 0x736C6974
 """``slit``, the file's ``application_id``."""
@@ -65,8 +80,9 @@ class SQLiteFile:
         self._names = pointer.tables
         self._busy = threading.Lock()  # between a server that was given up and whoever closes its file
         self._ids: list[dict[Any, int]] = [{} for _ in self._names]
-        self._next = 1
-        self._dumps, self._loads = _SERIALIZERS[options.serializer]
+        self._next = self._written = 1
+        self._bounded = [kind.is_bounded for kind in pointer.kinds]
+        self._dumps, self._loads = SERIALIZERS[options.serializer]
         self._check_names()
         self._lock_file = self._locked()
         try:
@@ -131,19 +147,29 @@ class SQLiteFile:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute(f"PRAGMA synchronous = {self._options.synchronous}")
         missing = {"store", *map(_table, self._names)} - _tables_of(connection)
-        if missing:
-            self._make(connection, missing - {"store"})
+        unbounded = self._without_ends(connection, missing)
+        if missing or unbounded:
+            self._make(connection, missing - {"store"}, unbounded)
         self._check_same("serializer", self._options.serializer)
         self._check_same("version", self._options.version)
 
-    def _make(self, connection: sqlite3.Connection, tables: Iterable[str]) -> None:
+    def _without_ends(self, connection: sqlite3.Connection, missing: set[str]) -> list[str]:
+        """The tables whose rows end, and that have no columns for it."""
+        bounded = (_table(name) for name, ends in zip(self._names, self._bounded, strict=True) if ends)
+        return [table for table in bounded if table in missing or not _has_ends(connection, table)]
+
+    def _make(self, connection: sqlite3.Connection, tables: Iterable[str], unbounded: Sequence[str]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id = {_MARK}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        layout = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {FORMAT if unbounded else layout or 1}")
         connection.execute("CREATE TABLE IF NOT EXISTS store (name TEXT PRIMARY KEY, value) WITHOUT ROWID")
         for table in tables:
             columns = "(id INTEGER PRIMARY KEY, key NOT NULL, value NOT NULL, crc32 INTEGER)"
             connection.execute(f'CREATE TABLE "{table}" {columns}')
+        for table in unbounded:
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN ends REAL')
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN written INTEGER')
         connection.execute("COMMIT")
 
     def _check_kind(self, connection: sqlite3.Connection) -> None:
@@ -176,17 +202,25 @@ class SQLiteFile:
         with self._explained("cannot be read"):
             return self._noted("loaded") is not None
 
-    def read(self) -> list[dict[Any, Any]]:
-        """All rows, per table, in the order in which they were put."""
+    def read(self) -> list[FileTable]:
+        """All rows, per table, in the order in which they were put; those that are over are removed."""
         with self._explained("cannot be read"):
             return [self._read(index) for index in range(len(self._names))]
 
-    def _read(self, index: int) -> dict[Any, Any]:
+    def _read(self, index: int) -> FileTable:
         assert self._connection is not None
+        table = _table(self._names[index])
+        ends: dict[int, float] = {}
+        if _has_ends(self._connection, table):
+            self._connection.execute(f'DELETE FROM "{table}" WHERE ends <= ?', (time.time(),))
+            if self._bounded[index]:
+                ends = self._ends_of(table)
+            else:  # the store used to declare that they end
+                self._connection.execute(f'UPDATE "{table}" SET ends = NULL WHERE ends IS NOT NULL')
         rows: dict[Any, Any] = {}
         ids = self._ids[index] = {}
         number = 0
-        statement = f'SELECT id, key, value, crc32 FROM "{_table(self._names[index])}" ORDER BY id'
+        statement = f'SELECT id, key, value, crc32 FROM "{table}" ORDER BY id'
         for number, key_data, data, crc in self._connection.execute(statement):
             try:
                 if crc is not None and crc != _crc(key_data, data):
@@ -200,7 +234,19 @@ class SQLiteFile:
                 raise self._error(f"cannot be read ({problem}); {_DAMAGED}") from error
             ids[key] = number
         self._next = max(self._next, number + 1)
-        return rows
+        keys = {number: key for key, number in ids.items()} if ends else {}
+        return FileTable(rows, {keys[number]: at for number, at in ends.items()})
+
+    def _ends_of(self, table: str) -> dict[int, float]:
+        """When the rows with these ids end, on the clock of the rows, in the order of their writes."""
+        assert self._connection is not None
+        passed = time.monotonic() - time.time()
+        statement = f'SELECT id, ends, written FROM "{table}" WHERE ends IS NOT NULL ORDER BY written'
+        ends = {}
+        for number, at, written in self._connection.execute(statement):
+            ends[number] = at + passed
+            self._written = max(self._written, written + 1)
+        return ends
 
     # -- writing ---------------------------------------------------------------
 
@@ -215,14 +261,15 @@ class SQLiteFile:
             for change in changes:
                 self._write(connection, change, undo)
 
-    def replace(self, tables: Sequence[dict[Any, Any]]) -> None:
+    def replace(self, tables: Sequence[SetRows]) -> None:
         """Write the rows of a load in the place of all there are, or nothing."""
         undo: _Undo = []
         with self._writing(undo) as connection:
             for index, rows in enumerate(tables):
                 self._write(connection, ("clear", index), undo)
                 # Into fresh ids, which the undoing of the clear drops: no list of a million steps.
-                self._write(connection, ("put", index, self._encoded_rows(index, rows.items())), None)
+                encoded = self._encoded_rows(index, rows.live.items())
+                self._write(connection, ("put", index, encoded), None, rows.ranks())
             noted = {"loaded": 1, "serializer": self._options.serializer, "version": self._options.version}
             connection.executemany("INSERT OR REPLACE INTO store VALUES (?, ?)", noted.items())
 
@@ -231,21 +278,32 @@ class SQLiteFile:
             return ("put", index, list(self._encoded_rows(index, [rest])))
         return (operation, index, *rest)
 
-    def _encoded_rows(self, index: int, rows: Iterable[Any]) -> Iterator[tuple[Any, Any, Any]]:
-        for key, value in rows:
+    def _encoded_rows(self, index: int, rows: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+        bounded, passed = self._bounded[index], time.time() - time.monotonic()
+        for key, cell in rows:
+            value, ends = (cell[0], cell[1] + passed) if bounded else (cell, None)
             try:
-                yield key, self._dumps(key), self._dumps(value)
+                yield key, self._dumps(key), self._dumps(value), ends
             except Exception as error:
                 row = f"{self._names[index]}[{safe_text(key, repr):.100}]"
                 problem = f"cannot hold row {row}: {class_name(error)}: {safe_text(error)}"
                 raise self._error(problem) from error
 
-    def _write(self, connection: sqlite3.Connection, change: Encoded, undo: _Undo | None) -> None:
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        change: Encoded,
+        undo: _Undo | None,
+        ranks: dict[Any, int] | None = None,
+    ) -> None:
         operation, index, *rest = change
         table, ids = f'"{_table(self._names[index])}"', self._ids[index]
         if operation == "put":
-            statement = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)"
-            connection.executemany(statement, self._numbered(ids, rest[0], undo))
+            columns = "(id, key, value, crc32) VALUES (?, ?, ?, ?)"
+            if self._bounded[index]:
+                columns = "(id, key, value, crc32, ends, written) VALUES (?, ?, ?, ?, ?, ?)"
+            rows = self._numbered(index, rest[0], undo, ranks)
+            connection.executemany(f"INSERT OR REPLACE INTO {table} {columns}", rows)
         elif operation == "delete":
             number = ids.pop(rest[0], None)
             if undo is not None:
@@ -258,16 +316,26 @@ class SQLiteFile:
             connection.execute(f"DELETE FROM {table}")
 
     def _numbered(
-        self, ids: dict[Any, int], rows: Iterable[tuple[Any, Any, Any]], undo: _Undo | None
+        self,
+        index: int,
+        rows: Iterable[tuple[Any, ...]],
+        undo: _Undo | None,
+        ranks: dict[Any, int] | None,
     ) -> Iterator[tuple[Any, ...]]:
-        for key, key_data, data in rows:
+        ids, first = self._ids[index], self._written
+        for key, key_data, data, ends in rows:
             number = ids.get(key)
             if number is None:
                 number = ids[key] = self._next
                 self._next += 1
                 if undo is not None:
                     undo.append((ids, key, None))
-            yield number, key_data, data, _crc(key_data, data)
+            row: tuple[Any, ...] = (number, key_data, data, _crc(key_data, data))
+            if self._bounded[index]:
+                written = self._written if ranks is None else first + ranks[key]
+                self._written = max(self._written, written) + 1
+                row += (ends, written)
+            yield row
 
     @contextmanager
     def _writing(self, undo: _Undo) -> Iterator[sqlite3.Connection]:
@@ -319,28 +387,13 @@ def _tables_of(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
+def _has_ends(connection: sqlite3.Connection, table: str) -> bool:
+    return any(column[1] == "ends" for column in connection.execute(f'PRAGMA table_info("{table}")'))
+
+
 def _crc(key: str | bytes, value: str | bytes) -> int:
     return zlib.crc32(_bytes(value), zlib.crc32(_bytes(key)))
 
 
 def _bytes(data: str | bytes) -> bytes:
     return data.encode() if isinstance(data, str) else data
-
-
-def _pickled(value: Any) -> bytes:
-    return pickle.dumps(value, protocol=5)
-
-
-def _as_json(value: Any) -> str:
-    text = json.dumps(value)
-    back = json.loads(text)
-    if back != value or type(back) is not type(value):
-        msg = f"JSON would give back {back!r:.100} for it; use serializer='pickle'"
-        raise ValueError(msg)
-    return text
-
-
-_SERIALIZERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "pickle": (_pickled, pickle.loads),
-    "json": (_as_json, json.loads),
-}

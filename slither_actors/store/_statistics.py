@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["StoreStatistics", "TableStatistics"]
+from slither_actors.store._counted_rows import uncounted
+from slither_actors.store._kinds import kind_of
+from slither_actors.store._pointer import Pointer
+from slither_actors.store._size import estimated_bytes
+
+__all__ = ["StoreStatistics", "TableStatistics", "store_statistics", "table_statistics"]
 
 
 @attrs.frozen(kw_only=True)
 class TableStatistics:
-    """One table of a store. Reads take no lock and leave no trace, so they are not counted."""
+    """One table of a store. Returned by `Table.statistics`."""
 
     name: str
+    kind: str
+    """``"set"``, ``"ordered"`` or ``"bag"``."""
+
     rows: int
+    bytes: int
+    """Memory of the rows, an estimate: 200 of them, evenly spread, are looked at and stand for the others.
+
+    It counts the table's dict, keys, values and what they refer to, without the
+    index of an ordered table, and an object that several rows share once. What
+    an object does not tell ``sys.getsizeof`` about is not in it.
+    """
+
     version: int
     """Changes that readers could see, loads included. Only ever grows while the store runs."""
 
     writes: int
-    """Changes by writes: a bulk insert is one."""
+    """Changes by writes: a bulk insert is one, and so is a row that ended and was removed."""
+
+    reads: int | None
+    """Calls that read since the program began, those from workers included, where ``Table(count_reads=True)``
+    asks for it; None otherwise. A `get_many`, a query and an iteration are one each, `size` is none."""
+
+    loaded_at: float
+    """Unix time of the last load or reload; all tables of a store are loaded together."""
 
 
 @attrs.frozen(kw_only=True)
@@ -39,3 +62,34 @@ class StoreStatistics:
 
     load_seconds: float
     """How long the last load took."""
+
+
+def table_statistics(pointer: Pointer, index: int) -> TableStatistics:
+    """Look at one table. In the driver, from any thread; raises `NotRunningError` where there is none."""
+    now = pointer.now
+    rows = uncounted(now.rows[index])
+    size, version, reads = rows.size(), rows.version, pointer.reads[index]
+    return TableStatistics(
+        name=pointer.tables[index],
+        kind=kind_of(pointer.kinds[index]),
+        rows=len(rows) if size is None else size,
+        bytes=estimated_bytes(rows.live.copy()),
+        version=version,
+        writes=version - now.loaded.count,
+        reads=None if reads is None else reads.value,
+        loaded_at=now.loaded.at,
+    )
+
+
+def store_statistics(pointer: Pointer) -> StoreStatistics:
+    """Look at all tables of a store. In the driver, from any thread."""
+    loaded = pointer.now.loaded
+    indices = range(len(pointer.tables)) if pointer.is_published else ()
+    return StoreStatistics(
+        store=pointer.name,
+        running=pointer.is_published and pointer.server.is_alive(),
+        tables=tuple(table_statistics(pointer, index) for index in indices),
+        loads=loaded.count,
+        loaded_at=loaded.at,
+        load_seconds=loaded.seconds,
+    )

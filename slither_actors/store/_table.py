@@ -22,12 +22,20 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import attrs
 
-from slither_actors.config import build, positive_seconds
+from slither_actors.config import a_function, build, positive_seconds
 from slither_actors.errors import OptionError, RowNotFoundError
+from slither_actors.store._arguments import (
+    LIMIT,
+    PREFIX,
+    WRONG,
+    name_error,
+    name_error_of_update,
+)
 from slither_actors.store._kinds import TableOptions
 from slither_actors.store._pattern import ANY, Prefix
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import MISSING
+from slither_actors.store._statistics import TableStatistics, table_statistics
 
 __all__ = ["Table"]
 
@@ -77,6 +85,7 @@ class Table(Generic[K, V]):
         ttl: float | None = ...,
         max_rows: int | None = ...,
         evict: str = ...,
+        count_reads: bool = ...,
         replicate: bool = ...,
     ) -> OrderedTable[Any, Any]: ...
     @overload
@@ -85,6 +94,7 @@ class Table(Generic[K, V]):
         *,
         bag: Literal[True],
         ordered: Literal[False] = ...,
+        count_reads: bool = ...,
         replicate: bool = ...,
     ) -> BagTable[Any, Any]: ...
     @overload
@@ -96,6 +106,7 @@ class Table(Generic[K, V]):
         ttl: float | None = ...,
         max_rows: int | None = ...,
         evict: str = ...,
+        count_reads: bool = ...,
         replicate: bool = ...,
     ) -> Table[Any, Any]: ...
     def __new__(cls, **options: Any) -> Any:
@@ -157,7 +168,11 @@ class Table(Generic[K, V]):
     def get(self, key: K, default: D) -> V | D: ...
     def get(self, key: Any, default: Any = None) -> Any:
         """The value under `key`, or `default`."""
-        return self._pointer.now.rows[self._index].get(key, default)
+        try:
+            return self._pointer.now.rows[self._index].get(key, default)
+        except WRONG as error:
+            name_error(error, self._where("get"))
+            raise
 
     def fetch(self, key: K) -> V:
         """The value under `key`.
@@ -165,7 +180,7 @@ class Table(Generic[K, V]):
         Raises:
             RowNotFoundError: there is none.
         """
-        value: V = self._pointer.now.rows[self._index].get(key, MISSING)
+        value: V = self._find("fetch", key)
         if value is MISSING:
             raise RowNotFoundError(self._pointer.name, self.name, key)
         return value
@@ -176,11 +191,16 @@ class Table(Generic[K, V]):
     def get_many(self, keys: Iterable[K], default: D) -> list[V | D]: ...
     def get_many(self, keys: Iterable[Any], default: Any = None) -> Any:
         """One value or `default` per key, in the order of `keys`, all of one moment."""
-        return self._query("get_many", list(keys), default)
+        try:
+            wanted = list(keys)
+        except WRONG as error:
+            name_error(error, self._where("get_many"))
+            raise
+        return self._query("get_many", wanted, default)
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a row under `key`."""
-        return self._pointer.now.rows[self._index].get(key, MISSING) is not MISSING
+        return self._find("__contains__", key) is not MISSING
 
     def size(self) -> int:
         """How many rows there are."""
@@ -234,7 +254,10 @@ class Table(Generic[K, V]):
         ordered table at those that begin as the key has to. From a worker the
         pattern is sent, and the rows that fit come back.
         """
-        return self._query("match", key, value, None if prefix is None else Prefix(prefix), limit)  # type: ignore[no-any-return]
+        where = self._where("match")
+        LIMIT.check("limit", limit, where)
+        start = None if prefix is None else Prefix(PREFIX.check("prefix", prefix, where))
+        return self._query("match", key, value, start, limit)  # type: ignore[no-any-return]
 
     @overload
     def select(
@@ -254,6 +277,11 @@ class Table(Generic[K, V]):
         `project` makes each of them into ``project(key, value)``; without it
         they are pairs. At most `limit`.
         """
+        where = self._where("select")
+        LIMIT.check("limit", limit, where)
+        for option, function in (("predicate", predicate), ("project", project)):
+            if function is not None:
+                a_function.check(option, function, where)
         rows: Iterator[Any] = self.items()
         if predicate is not None:
             rows = (row for row in rows if predicate(*row))
@@ -263,10 +291,20 @@ class Table(Generic[K, V]):
 
     def fold(self, function: Callable[[R, K, V], R], initial: R) -> R:
         """Reduce the rows of one moment with ``function(result, key, value)``."""
+        a_function.check("function", function, self._where("fold"))
         result = initial
         for key, value in self.items():
             result = function(result, key, value)
         return result
+
+    def statistics(self) -> TableStatistics:
+        """Rows, estimated bytes, version, reads, writes, the last load; also in a worker, from the driver."""
+        pointer: Pointer = getattr(self._store, "_pointer", _UNBOUND)  # also in a transaction
+        if not pointer.is_published:
+            pointer.attach_or_fail()
+        if pointer.is_attached:
+            return pointer.write(("statistics", self._index), self._write_timeout)  # type: ignore[no-any-return]
+        return table_statistics(pointer, self._index)
 
     # -- writes: calls to the store's server ---------------------------------
 
@@ -278,7 +316,11 @@ class Table(Generic[K, V]):
             OptionError: a `ttl`, and the table was declared without.
         """
         request = ("put", self._index, key, value)
-        self._pointer.write(request if ttl is None else (*request, self._ttl(ttl)), self._write_timeout)
+        try:
+            self._pointer.write(request if ttl is None else (*request, self._ttl(ttl)), self._write_timeout)
+        except WRONG as error:
+            name_error(error, self._where("put"))
+            raise
 
     def put_new(self, key: K, value: V, *, ttl: float | None = None) -> bool:
         """Set the value under `key` unless there is one. Returns whether it was set. Otherwise as `put`."""
@@ -295,12 +337,20 @@ class Table(Generic[K, V]):
         function that can be pickled. A row that ends keeps its deadline.
         """
         request = ("update", self._index, key, function, default)
-        return self._pointer.write(request, self._write_timeout)  # type: ignore[no-any-return]
+        try:
+            return self._pointer.write(request, self._write_timeout)  # type: ignore[no-any-return]
+        except WRONG as error:
+            name_error_of_update(error, self._where("update"), key, function)
+            raise
 
     def increment(self, key: K, by: Any = 1, default: Any = 0) -> V:
         """Add `by` to the value (or to `default`, where there is no row); return the sum."""
         request = ("increment", self._index, key, by, default)
-        return self._pointer.write(request, self._write_timeout)  # type: ignore[no-any-return]
+        try:
+            return self._pointer.write(request, self._write_timeout)  # type: ignore[no-any-return]
+        except WRONG as error:
+            name_error(error, self._where("increment"))
+            raise
 
     def delete(self, key: K) -> bool:
         """Remove the row. Returns whether there was one."""
@@ -319,27 +369,53 @@ class Table(Generic[K, V]):
 
         Copies the table (about 15 ns a row), so prefer one large insert to many small ones.
         """
-        return self._ask("bulk_insert", dict(rows))  # type: ignore[no-any-return]
+        return self._ask("bulk_insert", self._rows_of(rows))  # type: ignore[no-any-return]
 
     def clear(self) -> int:
         """Remove all rows at once; return how many there were."""
         return self._ask("clear")  # type: ignore[no-any-return]
 
-    def _query(self, name: str, *arguments: Any) -> Any:
-        answer = self._pointer.now.rows[self._index].query(name, *arguments)
+    def _find(self, operation: str, key: Any) -> Any:
+        try:
+            return self._pointer.now.rows[self._index].get(key, MISSING)
+        except WRONG as error:
+            name_error(error, self._where(operation))
+            raise
+
+    def _rows_of(self, rows: Any) -> Any:
+        """What a bulk insert sends."""
+        try:
+            return dict(rows)
+        except WRONG as error:
+            name_error(error, self._where("bulk_insert"))
+            raise
+
+    def _query(self, name: str, *arguments: Any, operation: str = "") -> Any:
+        try:
+            answer = self._pointer.now.rows[self._index].query(name, *arguments)
+        except WRONG as error:
+            name_error(error, self._where(operation or name))
+            raise
         return self._ask(name, *arguments) if answer is None else answer
+
+    def _where(self, operation: str) -> str:
+        return f"{self._pointer.name}.{self.name}.{operation}"
 
     def _ttl(self, ttl: float) -> float:
         if self.options.ttl is None:
             problem = (
                 "is for tables whose rows end: declare Table(ttl=…), with math.inf as the default of a put"
             )
-            raise OptionError("ttl", problem, where=repr(self))
-        positive_seconds.check("ttl", ttl, self)
+            raise OptionError("ttl", problem, where=self._where("put"))
+        positive_seconds.check("ttl", ttl, self._where("put"))
         return ttl
 
     def _ask(self, operation: str, *arguments: Any) -> Any:
-        return self._pointer.write((operation, self._index, *arguments), self._write_timeout)
+        try:
+            return self._pointer.write((operation, self._index, *arguments), self._write_timeout)
+        except WRONG as error:
+            name_error(error, self._where(operation))
+            raise
 
 
 def _never(_: Pointer) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import attrs
@@ -60,8 +61,12 @@ class Writer:
         self._wake = wake or (lambda *_: None)
         self._rows: tuple[SetRows, ...] = ()
 
-    def build(self, loaded: Sequence[dict[Any, Any]]) -> tuple[SetRows, ...]:
+    def build(
+        self, loaded: Sequence[dict[Any, Any]], ends: Sequence[dict[Any, float]] = ()
+    ) -> tuple[SetRows, ...]:
         """Make the rows of all tables from what a load put into them. Takes the dicts over; any thread.
+
+        `ends` has, per table, the deadlines of the rows that keep one.
 
         Raises:
             TypeError: keys of an ordered table that cannot be compared.
@@ -69,8 +74,10 @@ class Writer:
         """
         pointer = self._pointer
         return tuple(
-            make_rows(kind, data, table=f"{pointer.name}.{name}")
-            for kind, data, name in zip(pointer.kinds, loaded, pointer.tables, strict=True)
+            make_rows(kind, data, table=f"{pointer.name}.{name}", ends=kept)
+            for kind, data, name, kept in zip(
+                pointer.kinds, loaded, pointer.tables, ends or repeat(None, len(loaded)), strict=True
+            )
         )
 
     def install(self, rows: tuple[SetRows, ...], instance: Any, *, at: float, seconds: float) -> None:
@@ -83,11 +90,10 @@ class Writer:
         for index, fresh in enumerate(rows):
             fresh.version += 1 + (before.rows[index].version if self._pointer.is_published else 0)
         loaded = Loaded(before.loaded.count + 1, at, seconds)
-        self._publish(Publication(rows, instance, loaded), rows)
+        self._publish(Publication(self._pointer.shown(rows), instance, loaded), rows)
         for index, fresh in enumerate(rows):
             if isinstance(fresh, Bounded):
-                fresh.bounds.wake = partial(self._wake, index)
-                fresh.bounds.wake(fresh.bounds.earliest)
+                fresh.bounds.tell(partial(self._wake, index))
 
     # -- one row, in place ---------------------------------------------------
 
@@ -113,10 +119,13 @@ class Writer:
         # killed in it is replaced, and must not write any more.
         return self._rows[index].update(key, function, default, self._check_update)
 
-    def sweep(self, index: int) -> float:
-        """Remove rows of a table that are over. Returns when to come again; infinity is never."""
+    def sweep(self, index: int, forget: Callable[[list[Any]], object] | None = None) -> float:
+        """Remove rows of a table that are over. Returns when to come again; infinity is never.
+
+        `forget` is told of the keys before that; where it raises, the rows stay.
+        """
         rows = self._rows[index]
-        return rows.sweep() if isinstance(rows, Bounded) else math.inf
+        return rows.sweep(forget) if isinstance(rows, Bounded) else math.inf
 
     # -- all at once, aside --------------------------------------------------
 
@@ -159,7 +168,7 @@ class Writer:
             (self._rows[index].set_row if operation == "put" else self._rows[index].remove)(*rest)
         elif changes:
             rows = changed_rows(self._rows, changes)
-            self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
+            self._publish(attrs.evolve(self._pointer.now, rows=self._pointer.shown(rows)), rows)
 
     def _check_update(self) -> None:
         if not self._pointer.is_owned_by(self._owner):
@@ -172,7 +181,7 @@ class Writer:
 
     def _replace(self, index: int, fresh: SetRows) -> None:
         rows = (*self._rows[:index], fresh, *self._rows[index + 1 :])
-        self._publish(attrs.evolve(self._pointer.now, rows=rows), rows)
+        self._publish(attrs.evolve(self._pointer.now, rows=self._pointer.shown(rows)), rows)
 
     def _publish(self, publication: Publication, rows: tuple[SetRows, ...]) -> None:
         self._pointer.publish(self._owner, publication)

@@ -14,6 +14,8 @@ ACCOUNTS = 5
 EACH = 100
 WIDTH = 20
 WRITERS = 3
+BAG = 64
+KINDS = ("move", "put", "bulk", "count", "both", "order", "drop", "session")
 
 
 class Ledger(Store):
@@ -22,6 +24,9 @@ class Ledger(Store):
     accounts: Table[int, int] = Table()
     moves: Table[Any, int] = Table()
     notes: Table[Any, Any] = Table()
+    scores: Table[Any, int] = Table(ordered=True)
+    tags: Table[Any, int] = Table(bag=True)
+    sessions: Table[Any, int] = Table(ttl=3600, max_rows=1_000_000)
     write_timeout = 30.0
 
     def load(self, tables: LoadTables) -> None:
@@ -36,17 +41,31 @@ def move(tx: Transaction, writer: int, number: int) -> None:
     tx.moves.put((writer, number), number)
 
 
+def score(tx: Transaction, writer: int, number: int) -> None:
+    """A row of the ordered table, and one of the bag; all of it or nothing."""
+    tx.scores.put((writer, number), number)
+    tx.tags.put((writer, number // BAG), number)
+
+
 def write(writer: int, start: int) -> None:
     """Write for ever; a line for each acknowledged write: its kind, the writer, and a number."""
     number = start
     while True:
-        kind = ("move", "put", "bulk", "count")[number % 4]
+        kind = KINDS[number % len(KINDS)]
         if kind == "move":
             Ledger.transact(move, writer, number)
         elif kind == "put":
             Ledger.notes.put((writer, number), "x" * (number % 300))
         elif kind == "bulk":
             Ledger.notes.bulk_insert({(writer, number, part): part for part in range(WIDTH)})
+        elif kind == "both":
+            Ledger.transact(score, writer, number)
+        elif kind == "order":
+            Ledger.scores.put((writer, number, "for now"), number)
+        elif kind == "drop":
+            Ledger.scores.delete((writer, number - 1, "for now"))
+        elif kind == "session":
+            Ledger.sessions.put((writer, number), number)
         else:
             Ledger.notes.increment(("count", writer))
         os.write(1, f"{kind} {writer} {number}\n".encode())

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from slither_actors.errors import TableFullError
 from slither_actors.store._bounded_rows import Bounded
+from slither_actors.store._draft import DraftDict
 from slither_actors.store._kinds import TableOptions, make_rows
 
 KEYS = st.integers(0, 7)
@@ -177,5 +178,60 @@ class Ending(RuleBasedStateMachine):
                 )
 
 
+class Drafted(Ending):
+    """The same on a draft, or a draft of a draft; what is below stays as it is."""
+
+    def begin_draft(self) -> None:
+        self.below = self.rows
+        self.kept = dict(self.rows.live.items())
+        self.changes: list[Any] = []
+        self.rows = self.rows.over(DraftDict(self.rows.live, 0, self.changes))
+
+    @rule()
+    def draft(self) -> None:
+        self.begin_draft()
+
+    @rule()
+    def clear(self) -> None:
+        super().clear()
+        self.begin_draft()
+
+    @rule()
+    def sweep(self) -> None:
+        self.rows.sweep()
+        assert len(self.rows.live) == len(self.model)
+
+    @rule(rows=st.dictionaries(KEYS, st.integers(), max_size=8))
+    def bulk_insert(self, rows: dict[int, int]) -> None:
+        super().bulk_insert(rows)
+        self.begin_draft()
+
+    @rule()
+    def go_on_with_a_copy(self) -> None:
+        """No draft is copied."""
+
+    @rule()
+    def take_the_changes_over(self) -> None:
+        if hasattr(self, "below") and self.below.live is not self.rows.live:
+            self.below = self.below.copy()
+            for operation, _, *rest in self.changes:
+                (self.below.set_row if operation == "put" else self.below.remove)(*rest)
+            self.rows = self.below
+            del self.below
+
+    @invariant()
+    def what_is_below_stays(self) -> None:
+        if hasattr(self, "below"):
+            assert dict(self.below.live.items()) == self.kept
+
+    @invariant()
+    def bookkeeping_is_bounded(self) -> None:
+        if hasattr(self, "model") and self.rows.bounds.evicts:
+            assert set(self.rows.bounds.in_order()) == set(self.rows.live)
+
+
 test_rows_that_end = Ending.TestCase
 test_rows_that_end.settings = settings(stateful_step_count=50, deadline=None)
+
+test_drafts_of_rows_that_end = Drafted.TestCase
+test_drafts_of_rows_that_end.settings = settings(stateful_step_count=50, deadline=None)

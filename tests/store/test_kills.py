@@ -16,7 +16,7 @@ import pytest
 import slither_actors
 from slither_actors.store import SQLite, StoreSupervisor, retire
 from tests.store import ledger
-from tests.store.ledger import ACCOUNTS, EACH, WIDTH, WRITERS, Ledger
+from tests.store.ledger import ACCOUNTS, EACH, KINDS, WIDTH, WRITERS, Ledger
 
 ROOT = Path(ledger.__file__).parent.parent.parent
 
@@ -76,6 +76,15 @@ def check(path: Path, heard: Acknowledged) -> None:
                 assert notes[writer, number] == "x" * (number % 300)
             elif kind == "bulk":
                 assert (writer, number, 0) in notes
+            elif kind == "both":
+                assert Ledger.scores.get((writer, number)) == number
+            elif kind == "drop":
+                assert (writer, number - 1, "for now") not in Ledger.scores
+            elif kind == "session":
+                assert Ledger.sessions.get((writer, number)) == number
+        scored = [key for key in Ledger.scores if len(key) == 2]
+        assert scored == sorted(scored)
+        assert set(scored) == {(key[0], number) for key, number in Ledger.tags.items()}
         parts = Counter(key[:2] for key in notes if len(key) == 3)
         assert set(parts.values()) <= {WIDTH}
         for writer in range(WRITERS):
@@ -92,16 +101,18 @@ def kill(path: Path, times: int) -> None:
     for _ in range(times):
         run_and_kill(path, heard, chance.randrange(1, 400))
         check(path, heard)
-    assert len(heard.writes) > times
+    assert heard.kills == times
+    assert {kind for kind, *_ in heard.writes} == set(KINDS)
 
 
 @pytest.mark.stress
-def test_no_acknowledged_write_is_lost_in_20_kills(tmp_path: Path) -> None:
-    """Single writes, bulk inserts and transactions of three threads, on one file that lives on."""
-    kill(tmp_path / "ledger.db", 20)
+def test_no_acknowledged_write_is_lost_in_8_kills(tmp_path: Path) -> None:
+    """Single writes, bulk inserts and transactions of three threads, to all kinds of tables, on one file."""
+    kill(tmp_path / "ledger.db", 8)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_no_acknowledged_write_is_lost_in_100_kills(tmp_path: Path) -> None:
     """The same for longer."""
     kill(tmp_path / "ledger.db", 100)

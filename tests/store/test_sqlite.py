@@ -525,7 +525,7 @@ def test_a_file_of_another_program_is_left_alone(path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "options", "message"),
     [
-        ("PRAGMA user_version = 99", {}, "has layout 99; this version of slither-actors knows 1"),
+        ("PRAGMA user_version = 99", {}, "has layout 99; this version of slither-actors knows 2"),
         ("SELECT 1", {"version": 2}, "was written with version 1, the store declares 2"),
         (
             "SELECT 1",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from slither_actors.errors import OptionError, TableFullError
+from slither_actors.errors import TableFullError
 from slither_actors.store import BagTable, LoadTables, OrderedTable, SQLite, Store, Table, Transaction, retire
 from tests.store.conftest import Start
 
@@ -152,14 +152,6 @@ def test_ordered_tables_and_bags_are_back_from_a_file(start: Start, tmp_path: Pa
     start(Kept)
     assert Kept.ordered.range() == [(3, 3), (5, 5)]
     assert Kept.bag.get("x") == (5, 3, 9)
-
-
-def test_rows_that_end_have_no_file() -> None:
-    """Their deadlines mean nothing to another process."""
-    with pytest.raises(
-        OptionError, match=r"'backing' is for tables whose rows stay; 'rows' has ttl or max_rows"
-    ):
-        type("Both", (Store,), {"backing": SQLite("x.sqlite"), "rows": Table(ttl=5)})
 
 
 def test_writes_to_every_kind_are_merged_into_a_reload(start: Start) -> None:
