@@ -226,6 +226,7 @@ def update_outside(self: Any, key: Any, function: Any, default: Any = None) -> A
     if not isinstance(self._pointer, Pointer):  # in a transaction
         return _UPDATE(self, key, function, default)
     value = function(self.get(key, default))
+    time.sleep(0)  # the others' turn: so that few histories are enough
     self.put(key, value)
     return value
 
@@ -235,11 +236,16 @@ _UPDATE = Table.update
 
 def get_one_by_one(self: Any, keys: Any, default: Any = None) -> Any:
     """Never looks whether a write came between."""
-    return [self.get(key, default) for key in keys]
+    found = []
+    for key in keys:
+        found.append(self.get(key, default))
+        time.sleep(0)
+    return found
 
 
 def transact_one_by_one(cls: Any, function: Any, *arguments: Any) -> Any:
     """Each of its operations on its own."""
+    time.sleep(0)
     return function(cls, *arguments)
 
 
