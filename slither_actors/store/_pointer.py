@@ -84,11 +84,11 @@ class Pointer:
         "_attach",
         "_changed",
         "_nobody",
-        "_owner",
         "key",
         "kinds",
         "name",
         "now",
+        "owner",
         "reads",
         "server",
         "tables",
@@ -115,7 +115,8 @@ class Pointer:
         """Counters of the tables that have their reads counted."""
         self._attach = attach
         self._changed = threading.Condition()  # between writers; readers never take it
-        self._owner: object | None = None
+        self.owner: object | None = None
+        """Who claimed last; None where nobody has, or the tables are another process's."""
         self._absent = Publication(_Absent(self), None)
         self.now = self._absent
         self._nobody = _Nobody(self)
@@ -130,7 +131,7 @@ class Pointer:
     @property
     def is_attached(self) -> bool:
         """Whether the tables are in another process: this one is a worker of it."""
-        return self.is_published and self._owner is None
+        return self.is_published and self.owner is None
 
     def shown(self, rows: tuple[SetRows, ...]) -> Sequence[Rows]:
         """What readers get to see of the rows of all tables: the same, unless their reads are counted."""
@@ -142,13 +143,13 @@ class Pointer:
     def claim(self, owner: object, server: WriteTarget) -> None:
         """Make `owner` the only one that may publish. The published tables stay."""
         with self._changed:
-            self._owner = owner
+            self.owner = owner
             self.server = server
             self._changed.notify_all()
 
     def is_owned_by(self, owner: object) -> bool:
         """Whether `owner` claimed last and lives: one that was abandoned in a handler writes no more."""
-        return self._owner is owner and self.server.is_alive()
+        return self.owner is owner and self.server.is_alive()
 
     def publish(self, owner: object, publication: Publication) -> None:
         """Let all readers see `publication` from now on.
@@ -169,9 +170,9 @@ class Pointer:
         it was done.
         """
         with self._changed:
-            if owner is not None and self._owner is not owner:
+            if owner is not None and self.owner is not owner:
                 return False
-            self._owner = None
+            self.owner = None
             self.server = self._nobody
             self.now = self._absent
             self._changed.notify_all()

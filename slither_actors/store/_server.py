@@ -43,6 +43,8 @@ from slither_actors.store._writer import WRITES, Change, Writer, changed_rows
 
 __all__ = ["StoreServer", "retire"]
 
+_WRITTEN = telemetry.STORE_WRITE
+
 
 class StoreServer(Server):
     """Loads a store, performs its writes, and reloads it. One per store class."""
@@ -61,7 +63,7 @@ class StoreServer(Server):
         self._pointer.claim(self, self.ref)
         self._sweeper = Sweeper(self)
         self._writer = Writer(self._pointer, self, self._sweeper.wake)
-        self._operations: dict[str, Callable[..., Any]] = {}
+        self._operations: dict[str, Callable[[tuple[Any, ...]], Any]] = {}
         """What is done at once, in place. All else is for `_perform_aside`."""
         self._running: RunningReload | None = None
         self._reloads: list[Request] = []
@@ -94,10 +96,10 @@ class StoreServer(Server):
         if perform is None:
             return self._perform_aside(request, sender)
         try:
-            reply = perform(*request[1:])
+            reply = perform(request)
         except Exception as error:  # noqa: BLE001 - an unhashable key, a user's function
             return Failure(error)
-        if telemetry.STORE_WRITE.receivers and operation in WRITES:
+        if _WRITTEN.receivers and operation in WRITES:
             self._tell_write(operation, request[1], reply)
         return reply
 
@@ -134,8 +136,7 @@ class StoreServer(Server):
     def _choose_operations(self) -> None:
         # A file, and a reload beside the server, want to know of each changed row.
         in_place = WRITES if self._commits.file is None and self._running is None else frozenset()
-        reads = {name: partial(self._writer.query, name) for name in QUERIES}
-        self._operations = {**reads, **{name: getattr(self._writer, name) for name in in_place}}
+        self._operations = {name: self._writer.operation(name) for name in QUERIES | in_place}
 
     def _perform_aside(self, request: Any, sender: Request) -> Any:
         if request[0] == "reload":
@@ -236,7 +237,7 @@ class StoreServer(Server):
     def _tell_changes(self, changes: Sequence[Change]) -> None:
         if self._running is not None:
             self._running.changes += changes
-        if telemetry.STORE_WRITE.receivers:
+        if _WRITTEN.receivers:
             counts: dict[int, int] = {}
             for _, index, *_ in changes:
                 counts[index] = counts.get(index, 0) + 1
@@ -250,7 +251,7 @@ class StoreServer(Server):
 
     def _emit_write(self, index: int, count: int) -> None:
         telemetry.emit(
-            telemetry.STORE_WRITE,
+            _WRITTEN,
             self._store,
             measurements={"count": count},
             metadata={"store": self._pointer.name, "table": self._pointer.tables[index]},

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import attrs
 
+from slither_actors.actors._ref import _SECONDS as CALL_SECONDS
 from slither_actors.config import a_function, build, positive_seconds
 from slither_actors.errors import OptionError, RowNotFoundError
 from slither_actors.store._arguments import (
@@ -135,7 +136,8 @@ class Table(Generic[K, V]):
         handle._pointer = pointer
         handle._store = store
         handle._index = pointer.tables.index(name)
-        handle._write_timeout = write_timeout
+        # The very object that a call looks for first: it need not check that one.
+        handle._write_timeout = CALL_SECONDS if write_timeout == CALL_SECONDS else write_timeout
         return handle
 
     def __repr__(self) -> str:

@@ -1,10 +1,15 @@
 """Tables of a store, each line beside what it costs without one.
 
-    python -m tests.benchmarks.bench_stores [--rounds 5] [--calls 200000] [--rows 100000 1000000]
+    python -m tests.benchmarks.bench_stores [--rounds 20] [--calls 20000] [--rows 100000 1000000]
 
-One thread, in the driver, telemetry not attached. Rounds go around all lines
-of a block; the best one counts, and the ratio is to the block's first line in
+In the driver, telemetry not attached; one thread unless said otherwise. Rounds are short and go around all
+lines of a block; the best one counts, and the ratio is to the block's first line in
 the same run.
+
+Then four threads that write, beside one; and what readers wait while a million
+rows are put or loaded. One reader is measured as it comes: the next read begins
+when the last one is over. The other comes each millisecond, waiting or not, as
+requests of other machines do: its wait is counted from when it should have read.
 
 The last block shows what the order of an ordered table is kept in: the index
 of the library, which readers walk without a lock, a plain list with
@@ -15,13 +20,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import threading
 import time
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
-from slither_actors.store import BagTable, OrderedTable, Store, StoreSupervisor, Table, retire
+from slither_actors.store import BagTable, LoadTables, OrderedTable, Store, StoreSupervisor, Table, retire
 from slither_actors.store._key_index import KeyIndex
 
 Line = tuple[Callable[..., object], Iterable[tuple[Any, ...]]]
@@ -31,11 +37,18 @@ ROWS = 1000
 
 
 class Shelf(Store):
+    source: ClassVar[Any] = {}
+    """What a load brings: rows, or a function that gives an iterator over them."""
+
     plain: Table[int, int] = Table()
     ordered: OrderedTable[int, int] = Table(ordered=True)
     bag: BagTable[int, int] = Table(bag=True)
     ending: Table[int, int] = Table(ttl=3600)
     lru: Table[int, int] = Table(max_rows=ROWS, evict="lru")
+
+    def load(self, tables: LoadTables) -> None:
+        source = Shelf.source
+        tables.plain.insert(source() if callable(source) else source)
 
 
 def seconds(function: Callable[..., object], arguments: list[tuple[Any, ...]]) -> float:
@@ -108,6 +121,96 @@ def writes(calls: int, rounds: int) -> None:
         },
         rounds,
     )
+
+
+def writers(calls: int, rounds: int) -> None:
+    """Print how one thread writes, and four at once; raise if a write was lost."""
+
+    def write(count: int) -> None:
+        for _ in range(count):
+            Shelf.plain.increment(0)
+
+    def together(threads: int) -> float:
+        each = [threading.Thread(target=write, args=(calls // threads,)) for _ in range(threads)]
+        Shelf.plain.put(0, 0)
+        began = time.perf_counter()
+        for thread in each:
+            thread.start()
+        for thread in each:
+            thread.join()
+        taken = time.perf_counter() - began
+        if Shelf.plain.fetch(0) != calls // threads * threads:
+            msg = f"{threads} threads lost {calls - Shelf.plain.fetch(0)} of {calls} writes"
+            raise RuntimeError(msg)
+        return taken / calls
+
+    best: dict[int, float] = {}
+    for _ in range(rounds):
+        for threads in (1, 4):
+            best[threads] = min(best.get(threads, 1.0), together(threads))
+    print("\nincrements of one row from several threads, none lost; x: of one thread")
+    for threads, taken in best.items():
+        name = f"{threads} threads"
+        print(f"{name:34} {taken * 1e6:9.3f} us {1 / taken / 1e6:8.2f} M/s {best[1] / taken:8.2f}x")
+
+
+def waits(rows: int) -> None:
+    """Print what readers wait while many rows are put or loaded."""
+    many = {key: key for key in range(rows)}
+    pairs = list(many.items())
+    works: dict[str, tuple[Any, Callable[[], object]]] = {
+        "nothing, for a second": ({}, lambda: time.sleep(1)),
+        "bulk_insert into an empty table": ({}, lambda: Shelf.plain.bulk_insert(many)),
+        "bulk_insert over as many": (many, lambda: Shelf.plain.bulk_insert(many)),
+        "reload, of a dict": (many, Shelf.reload),
+        "reload, of a list of pairs": (pairs, Shelf.reload),
+        "reload, of a generator": (lambda: ((key, key) for key in range(rows)), Shelf.reload),
+    }
+    print(f"\nwaits of readers during, with {rows:,} rows; ms")
+    print(f"{'':34} {'took':>8} {'p99':>8} {'max':>8}   each ms: {'p99':>8} {'max':>8}")
+    for name, (source, work) in works.items():
+        Shelf.source = source
+        Shelf.reload()
+        taken, reads, arrivals = observed(work)
+        print(
+            f"{name:34} {taken * 1e3:8.0f} {percentile(reads, 99):8.3f} {reads[-1] * 1e3:8.1f}   "
+            f"         {percentile(arrivals, 99):8.1f} {arrivals[-1] * 1e3:8.1f}"
+        )
+    Shelf.source = {}
+    Shelf.reload()
+
+
+def observed(work: Callable[[], object]) -> tuple[float, list[float], list[float]]:
+    """How long `work` took, what each read waited, and what one would that comes each millisecond, sorted."""
+    reads: list[tuple[float, float]] = []
+    over, ready = threading.Event(), threading.Event()
+
+    def read() -> None:
+        clock, get, note = time.perf_counter, Shelf.plain.get, reads.append
+        ready.set()
+        while not over.is_set():
+            began = clock()
+            get(5)
+            note((began, clock()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    ready.wait()
+    began = time.perf_counter()
+    work()
+    taken = time.perf_counter() - began
+    over.set()
+    reader.join()
+    during = [read for read in reads if began <= read[1] and read[0] <= began + taken]
+    ends = [end for _, end in during]
+    arrivals = [began + number / 1e3 for number in range(int(taken * 1e3) + 1)]
+    found = (ends[min(bisect_right(ends, at), len(ends) - 1)] - at for at in arrivals)
+    return taken, sorted(end - begin for begin, end in during), sorted(max(wait, 0.0) for wait in found)
+
+
+def percentile(waits: list[float], of: float) -> float:
+    """In milliseconds."""
+    return waits[min(int(len(waits) * of / 100), len(waits) - 1)] * 1e3
 
 
 def order(rows: int, rounds: int) -> None:
@@ -183,16 +286,18 @@ def bulk(rows: int, rounds: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     options = parser.parse_args()
     stores = StoreSupervisor.start([Shelf])
     try:
         reads(options.calls, options.rounds)
         writes(options.calls, options.rounds)
+        writers(options.calls, options.rounds)
+        waits(max(options.rows))
         for rows in options.rows:
-            order(rows, options.rounds)
+            order(rows, min(options.rounds, 3))
             bulk(rows, 1)
     finally:
         stores.stop()

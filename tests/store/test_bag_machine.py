@@ -116,6 +116,31 @@ class Bag(RuleBasedStateMachine):
         Bagged.reload()
         self.model = grouped(rows)
 
+    @rule(rows=BULK, gone=BULK, fails=st.booleans())
+    def transaction(self, rows: Any, gone: Any, fails: bool) -> None:
+        after = {key: list(values) for key, values in self.model.items()}
+        add(after, rows)
+        for key, value in gone:
+            after[key] = [each for each in after.get(key, []) if each != value]
+            if not after[key]:
+                del after[key]
+
+        def run(tx: Any) -> None:
+            for key, value in rows:
+                tx.table.put(key, value)
+            for key, value in gone:
+                tx.table.delete_value(key, value)
+            assert tx.table.snapshot() == {key: tuple(values) for key, values in after.items()}
+            if fails:
+                raise LookupError
+
+        if fails:
+            with pytest.raises(LookupError):
+                Bagged.transact(run)
+        else:
+            Bagged.transact(run)
+            self.model = after
+
     @rule()
     def death(self) -> None:
         server = self.supervisor.child(pointer_of(Bagged).key)

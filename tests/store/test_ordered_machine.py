@@ -107,6 +107,26 @@ class SortedTable(RuleBasedStateMachine):
         Sorted.reload()
         self.model = dict(rows)
 
+    @rule(rows=BULK, gone=st.lists(KEYS, max_size=5), fails=st.booleans())
+    def transaction(self, rows: dict[Any, Any], gone: list[Any], fails: bool) -> None:
+        after = {key: value for key, value in {**self.model, **rows}.items() if key not in gone}
+
+        def run(tx: Any) -> None:
+            for key, value in rows.items():
+                tx.table.put(key, value)
+            for key in gone:
+                tx.table.delete(key)
+            assert list(tx.table.items()) == sorted(after.items(), key=lambda row: row[0])
+            if fails:
+                raise LookupError
+
+        if fails:
+            with pytest.raises(LookupError):
+                Sorted.transact(run)
+        else:
+            Sorted.transact(run)
+            self.model = after
+
     @rule()
     def failing_reload(self) -> None:
         kept, Sorted.source = Sorted.source, {1: 1, "1": 2}

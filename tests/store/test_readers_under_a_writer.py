@@ -40,8 +40,13 @@ def switch_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def run(write: Callable[[], object], *reads: Callable[[], str | None], seconds: float = SECONDS) -> list[str]:
-    """Write in this thread for a while, read in one each for `reads`; return what they complained of."""
+def run(
+    write: Callable[[], object], *reads: Callable[[], str | None], seconds: float = SECONDS, few: int = 10
+) -> list[str]:
+    """Write in this thread for a while, read in one each for `reads`; return what they complained of.
+
+    Fails if anybody came to it no more than `few` times.
+    """
     over = threading.Event()
     wrong: list[str] = []
     rounds = [0] * len(reads)
@@ -65,7 +70,7 @@ def run(write: Callable[[], object], *reads: Callable[[], str | None], seconds: 
     over.set()
     for thread in threads:
         thread.join(20)
-    assert wrong or (writes > 10 and all(count > 10 for count in rounds)), (writes, rounds)
+    assert wrong or (writes > few and all(count > few for count in rounds)), (writes, rounds)
     return wrong
 
 
@@ -361,3 +366,87 @@ def test_the_values_of_a_bag_change_at_once(start: Start) -> None:
         return None if found in (1, 2) else f"size {found}"
 
     assert run(write, values, size) == []
+
+
+# -- each kind of table, each of what must appear at once, each way to read -------------
+
+
+class Kinds(Store):
+    """Every row of all tables holds the same number, and each load the next one; a bag has it twice."""
+
+    plain: Table[int, int] = Table()
+    ordered: OrderedTable[int, int] = Table(ordered=True)
+    bag: BagTable[int, int] = Table(bag=True)
+    ending: Table[int, int] = Table(ttl=3600.0)
+    number: ClassVar[int] = 0
+
+    def load(self, tables: LoadTables) -> None:
+        Kinds.number += 1
+        for name in ("plain", "ordered", "bag", "ending"):
+            for key in KEYS:
+                tables[name].put(key, Kinds.number)
+                if name == "bag":
+                    tables[name].put(key, -Kinds.number)
+
+
+def renew(tx: Any, name: str, number: int) -> None:
+    """Replace all rows of one table, those of a bag by an update of each key."""
+    table = getattr(tx, name)
+    for key in KEYS:
+        if name == "bag":
+            table.update(key, lambda _: (number, -number))
+        else:
+            table.put(key, number)
+
+
+@pytest.mark.parametrize("name", ["plain", "ordered", "bag", "ending"])
+@pytest.mark.parametrize("what", ["transaction", "bulk insert", "reload", "merging reload"])
+def test_every_way_to_read_sees_all_of_it_or_nothing(start: Start, name: str, what: str) -> None:
+    """Many keys, iteration, a selection, a fold, a match and, in order, a range are of one moment."""
+    during = "merge" if what == "merging reload" else "queue"
+    store: Any = type("Here", (Kinds,), {"during_reload": during})
+    start(store)
+    table = getattr(store, name)
+    numbers = iter(range(1_000_000, 2_000_000))
+
+    def bulk_insert() -> None:
+        if name == "bag":  # adds values: to be one again, a bag is emptied first
+            table.clear()
+        number = next(numbers)
+        rows = dict.fromkeys(KEYS, number)
+        table.bulk_insert([*rows.items(), *((key, -number) for key in KEYS)] if name == "bag" else rows)
+
+    writes: dict[str, Callable[[], object]] = {
+        "transaction": lambda: store.transact(renew, name, next(numbers)),
+        "bulk insert": bulk_insert,
+        "reload": store.reload,
+        "merging reload": store.reload,
+    }
+    may_be_empty = what == "bulk insert" and name == "bag"
+    sizes = {len(KEYS) * (2 if name == "bag" else 1)} | ({0} if may_be_empty else set())
+
+    def whole(values: list[int]) -> str | None:
+        wrong = None if len(values) in sizes else f"{len(values)} rows"
+        return wrong or mixed([abs(value) for value in values])
+
+    def iterated() -> str | None:
+        return whole(list(table.values())) or whole([value for _, value in table.items()])
+
+    def selected() -> str | None:
+        return whole(table.select(lambda key, _: key >= 0, project=lambda _, value: value))
+
+    def folded() -> str | None:
+        return whole(table.fold(lambda found, _, value: [*found, value], []))
+
+    def matched() -> str | None:
+        return whole([value for _, value in table.match()])
+
+    def several() -> str | None:
+        found = table.get_many(KEYS)
+        return mixed([abs(value[0]) if value else 0 for value in found] if name == "bag" else found)
+
+    def ranged() -> str | None:
+        return whole([value for _, value in table.range(reverse=True)])
+
+    reads = [iterated, selected, folded, matched, several, *([ranged] if name == "ordered" else [])]
+    assert run(writes[what], *reads, seconds=0.2, few=2) == []
