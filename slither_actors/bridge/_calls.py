@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from slither_actors import telemetry
@@ -27,15 +28,18 @@ def answer(request: CallRequest, *, sessions: Sessions = SESSIONS, running: Runn
     """Answer a worker's call: now, or later from a task. Any thread; never waits, never raises.
 
     The call ``"view"`` has the view's name and then what the view is given, the
-    call ``"table"`` has ``(store, table, operation, arguments)``.
+    call ``"table"`` has ``(store, table, operation, arguments)``, the call
+    ``"replicate"`` has ``(store,)``.
     """
     try:
         if request.name == "view":
             _answer_view(request, sessions, running)
         elif request.name == "table":
             _answer_table(request)
+        elif request.name == "replicate":
+            _run_aside(partial(_follow, request, tables_of(request.args[0])))
         else:
-            msg = f"a worker called {request.name!r}; known are 'view' and 'table'"
+            msg = f"a worker called {request.name!r}; known are 'view', 'table' and 'replicate'"
             raise SlitherError(msg)
     except Exception as error:  # noqa: BLE001 - whatever it is, the worker waits for an answer
         request.fail(error)
@@ -135,6 +139,15 @@ class _TableCall:
             self._request.fail(error)
         else:
             _reply(self._request, value)
+
+
+def _follow(request: CallRequest, access: TableAccess) -> None:
+    try:
+        following, snapshot = access.follow()
+    except BaseException as error:  # noqa: BLE001 - the worker waits for an answer
+        request.fail(error)
+    else:
+        request.follow(following, snapshot)
 
 
 def _reply(request: CallRequest, value: Any) -> None:

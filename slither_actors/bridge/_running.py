@@ -23,6 +23,7 @@ from slither_actors.errors import ViewError
 
 if TYPE_CHECKING:
     from slither_actors.actors import Ref
+    from slither_actors.pool._news import Following, SealedBytes
 
 __all__ = ["RUNNING", "Arm", "CallRequest", "RunningCall", "RunningCalls"]
 
@@ -54,6 +55,9 @@ class CallRequest(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """Answer with an exception. Any thread."""
+
+    def follow(self, following: Following, snapshot: SealedBytes) -> None:
+        """Answer with a snapshot, and tell the worker of what follows. Any thread."""
 
 
 @attrs.frozen

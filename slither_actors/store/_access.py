@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from slither_actors.errors import StoreError
+from slither_actors.pool._news import SealedBytes
+from slither_actors.store._feed import Following
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import MISSING, QUERIES
 from slither_actors.store._writer import TRANSACTIONS, WRITES
@@ -55,6 +57,19 @@ class StoreAccess:
             return self._pointer.write((operation, index, *arguments), self._write_timeout)
         msg = f"store {self._pointer.name}: a worker asked for {operation!r}, which tables do not have"
         raise StoreError(msg)
+
+    def follow(self) -> tuple[Following, SealedBytes]:
+        """A snapshot of the replicated tables for a worker, and what tells it of later changes.
+
+        Raises:
+            StoreError: there are none.
+            PayloadError: a row cannot be pickled.
+        """
+        pointer = self._pointer
+        if pointer.feed is None:
+            msg = f"store {pointer.name} has no table with replicate=True"
+            raise StoreError(msg)
+        return pointer.feed.subscribe(lambda: pointer.write(("replicate",), self._write_timeout))
 
     def _consistent(self, index: int, operation: str, *arguments: Any) -> Any:
         value = self._pointer.now.rows[index].query(operation, *arguments)

@@ -122,6 +122,11 @@ class OrderedRows(SetRows):
             self.version += 1
         return value
 
+    def cells(self) -> dict[Any, Any]:
+        """A copy of the dict, sorted: the index of one that is takes linear time."""
+        live = self.live
+        return {key: live[key] for key in self.index}
+
     def over(self, live: Any) -> SetRows:
         """These rows with another dict that has the same, or what looks like one, for the writer alone."""
         return OrderedRows(live, self.version, self.index)

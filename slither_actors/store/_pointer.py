@@ -25,6 +25,7 @@ import attrs
 from slither_actors.actors import NOPROC
 from slither_actors.actors._interrupts import waits
 from slither_actors.errors import ActorExitError, NotRunningError, StoreError
+from slither_actors.store._feed import Feed
 from slither_actors.store._kinds import TableOptions
 from slither_actors.store._rows import Rows
 
@@ -84,6 +85,7 @@ class Pointer:
         "_changed",
         "_nobody",
         "_owner",
+        "feed",
         "key",
         "kinds",
         "name",
@@ -109,6 +111,9 @@ class Pointer:
         """The tables' names; a table's index is its place here."""
         self.kinds = kinds
         """What each table is, in the same order."""
+        replicated = {index: tables[index] for index, kind in enumerate(kinds) if kind.replicate}
+        self.feed: Feed | None = Feed(key, name, replicated) if replicated else None
+        """What workers are told of the replicated tables; None where there is none."""
         self._attach = attach
         self._changed = threading.Condition()  # between writers; readers never take it
         self._owner: object | None = None
@@ -164,7 +169,9 @@ class Pointer:
             self.server = self._nobody
             self.now = self._absent
             self._changed.notify_all()
-            return True
+        if self.feed is not None:
+            self.feed.reset(None)
+        return True
 
     def adopt(self, rows: Sequence[Rows], server: WriteTarget) -> None:
         """Read and write through the driver: this process is one of its workers."""

@@ -172,6 +172,7 @@ class Store:
             loads=now.loaded.count,
             loaded_at=now.loaded.at,
             load_seconds=now.loaded.seconds,
+            replicas=pointer.feed.statistics() if here and pointer.feed is not None else None,
         )
 
 

@@ -81,7 +81,7 @@ def pool(teller: Teller) -> Iterator[Asker]:
 
 @pytest.mark.parametrize("size", [10, 1 << 20])
 def test_a_worker_that_asks_is_told(pool: Asker, teller: Teller, size: int) -> None:
-    """A small beginning comes through the socket and a large one through memory; then news, ahead of batches."""
+    """What it begins with comes through the socket or, if it is large, through memory."""
     assert pool.run(follow, [size]) == [[b"first" + bytes(size)]]
     teller.following.news += [b"one", b"two"]
     assert pool.run(tell, [None])[0][1][1:] == [b"one", b"two"]
