@@ -29,7 +29,7 @@ def answer(request: CallRequest, *, sessions: Sessions = SESSIONS, running: Runn
 
     The call ``"view"`` has the view's name and then what the view is given, the
     call ``"table"`` has ``(store, table, operation, arguments)``, the call
-    ``"replicate"`` has ``(store,)``.
+    ``"replicate"`` has ``(store, fresh)``.
     """
     try:
         if request.name == "view":
@@ -37,7 +37,7 @@ def answer(request: CallRequest, *, sessions: Sessions = SESSIONS, running: Runn
         elif request.name == "table":
             _answer_table(request)
         elif request.name == "replicate":
-            _run_aside(partial(_follow, request, tables_of(request.args[0])))
+            _run_aside(partial(_follow, request, tables_of(request.args[0]), *request.args[1:]))
         else:
             msg = f"a worker called {request.name!r}; known are 'view', 'table' and 'replicate'"
             raise SlitherError(msg)
@@ -141,9 +141,9 @@ class _TableCall:
             _reply(self._request, value)
 
 
-def _follow(request: CallRequest, access: TableAccess) -> None:
+def _follow(request: CallRequest, access: TableAccess, fresh: bool) -> None:
     try:
-        following, snapshot = access.follow()
+        following, snapshot = access.follow(fresh=fresh)
     except BaseException as error:  # noqa: BLE001 - the worker waits for an answer
         request.fail(error)
     else:

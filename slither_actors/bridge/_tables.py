@@ -22,8 +22,8 @@ class TableAccess(Protocol):
     def perform(self, table: str, operation: str, arguments: tuple[Any, ...]) -> Any:
         """Do it and return the answer. May wait for the store's server."""
 
-    def follow(self) -> tuple[Following, SealedBytes]:
-        """What a worker needs to have the tables itself. May wait."""
+    def follow(self, *, fresh: bool) -> tuple[Following, SealedBytes]:
+        """What a worker needs to have the tables; a `fresh` one if it could not read another. May wait."""
 
 
 _by_store: dict[str, TableAccess] = {}

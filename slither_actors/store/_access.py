@@ -58,8 +58,10 @@ class StoreAccess:
         msg = f"store {self._pointer.name}: a worker asked for {operation!r}, which tables do not have"
         raise StoreError(msg)
 
-    def follow(self) -> tuple[Following, SealedBytes]:
+    def follow(self, *, fresh: bool) -> tuple[Following, SealedBytes]:
         """A snapshot of the replicated tables for a worker, and what tells it of later changes.
+
+        A `fresh` one is made for a worker that could not read what it got.
 
         Raises:
             StoreError: there are none.
@@ -69,7 +71,7 @@ class StoreAccess:
         if pointer.feed is None:
             msg = f"store {pointer.name} has no table with replicate=True"
             raise StoreError(msg)
-        return pointer.feed.subscribe(lambda: pointer.write(("replicate",), self._write_timeout))
+        return pointer.feed.subscribe(lambda: pointer.write(("replicate",), self._write_timeout), fresh=fresh)
 
     def _consistent(self, index: int, operation: str, *arguments: Any) -> Any:
         value = self._pointer.now.rows[index].query(operation, *arguments)

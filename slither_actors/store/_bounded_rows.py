@@ -62,6 +62,9 @@ class Bounds:
     earliest: float = math.inf
     """No row ends before this."""
 
+    gone: list[Any] | None = None
+    """The keys that were removed, for whoever wants to know and puts a list here."""
+
     @property
     def evicts(self) -> bool:
         """Whether `order` is kept."""
@@ -74,7 +77,7 @@ class Bounds:
 
     def copy(self) -> Bounds:
         """The same bounds for the same rows, to be changed apart. Reads go on to count for both."""
-        return attrs.evolve(self, deadlines=self.deadlines.copy(), order=self.order.copy())
+        return attrs.evolve(self, deadlines=self.deadlines.copy(), order=self.order.copy(), gone=None)
 
     def add(self, key: Any, deadline: float) -> None:
         """A row is about to be written."""
@@ -92,6 +95,8 @@ class Bounds:
         """A row was removed."""
         self.deadlines.discard(key)
         self.order.pop(key, None)
+        if self.gone is not None:
+            self.gone.append(key)
 
     def next_to_go(self) -> Any:
         """The key to evict."""
@@ -192,6 +197,10 @@ class Bounded(SetRows):
         """Set value and deadline of one row, without a look at the limit."""
         self._own().add(key, cell[1])
         super().put(key, cell)
+
+    def watch(self, gone: list[Any] | None) -> None:
+        """Have the keys of removed rows added to a list, or not any more."""
+        self._own().gone = gone
 
     def _own(self) -> Bounds:
         if self.is_lent:

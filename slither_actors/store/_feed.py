@@ -158,6 +158,8 @@ class Feed:
         with self._lock:
             self._owner = owner
             self._forget()
+            if owner is None:
+                self._snapshots = self._snapshot_bytes = 0
 
     def note(self, owner: object, changes: Sequence[Change], rows: int) -> None:
         """Readers can see `changes`, all at once, since a moment ago. The tables have `rows` rows."""
@@ -205,15 +207,17 @@ class Feed:
 
     # -- the tasks that answer workers -------------------------------------------
 
-    def subscribe(self, copy: Callable[[], Copy]) -> tuple[Following, SealedBytes]:
-        """A following for one worker, and the snapshot that it begins with; one is made if there is none.
+    def subscribe(self, copy: Callable[[], Copy], *, fresh: bool) -> tuple[Following, SealedBytes]:
+        """A following for one worker, and the snapshot that it begins with.
+
+        One is made if there is none, or if it is to be `fresh`.
 
         Raises:
             PayloadError: a row cannot be pickled.
             OSError: there is no memory for a snapshot.
         """
         with self._making:  # once, also if all workers ask at the same time
-            known = self._join()
+            known = None if fresh else self._join()
             if known is not None:
                 return known
             made = copy()

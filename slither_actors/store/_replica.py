@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slither_actors.bridge import call_driver, hear_driver, in_batch
 from slither_actors.errors import PayloadError
-from slither_actors.pool._payloads import loads
+from slither_actors.pool._payloads import loads, not_unpickled
 from slither_actors.store._bounded_rows import Bounded
 from slither_actors.store._feed import CHANGES, READY, SNAPSHOT, STALE, opened, pieces_of
 from slither_actors.store._kinds import replica_rows
@@ -89,14 +89,16 @@ class Replica:
         if self._last is not None and not in_batch():
             return self._last[index]
         with self._fetching:
+            fresh = False
             for _ in range(_ATTEMPTS):
                 rows = self._pointer.now.rows[index]
                 if not isinstance(rows, AwaitedRows):
                     return rows
                 self._error = None
-                call_driver("replicate", self._pointer.key)
-                if self._error is not None:
+                call_driver("replicate", self._pointer.key, fresh)
+                if self._error is not None and fresh:
                     raise self._error
+                fresh = self._error is not None  # what could not be read may be gone from the table by now
         rows = self._pointer.now.rows[index]
         return self._remote[index] if isinstance(rows, AwaitedRows) else rows
 
@@ -114,10 +116,14 @@ class Replica:
                 self._pointer.now = Publication(coming, None)
             elif kind == STALE:
                 self._withdraw()
+            self._sweep()
         except PayloadError as error:  # for who fetches them; the driver thinks that we have them
             self._error = error
             self._withdraw()
-        self._sweep()
+        except BaseException as error:  # noqa: BLE001 - keys have methods of the user's, and the worker goes on
+            self._error = not_unpickled(error, f"a row of store {self._pointer.name}", "worker")
+            self._error.__cause__ = error
+            self._withdraw()
 
     def _unpacked(self, told: memoryview) -> list[Rows]:
         cells: dict[int, dict[Any, Any]] = {index: {} for index in self._indices}

@@ -2,9 +2,7 @@
 
 Writes that are drafted come with their changes. Those that are done in place
 do not, so they are performed with a look at what they have left behind: one
-key and its cell. That is not enough where a write may remove other rows as
-well, so the tables of a store that replicates one with ``max_rows`` are written
-through drafts while somebody follows.
+key and its cell, and the rows that had to make room.
 """
 
 from __future__ import annotations
@@ -12,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from slither_actors.store._bounded_rows import Bounded
 from slither_actors.store._feed import Feed
 from slither_actors.store._pointer import Pointer
-from slither_actors.store._rows import MISSING
+from slither_actors.store._rows import MISSING, SetRows
 from slither_actors.store._writer import Change, Writer
 
 __all__ = ["Told"]
@@ -23,14 +22,13 @@ __all__ = ["Told"]
 class Told:
     """The writes of one server, for a feed. In the server's turn only."""
 
-    __slots__ = ("_evicts", "_feed", "_owner", "_writer")
+    __slots__ = ("_feed", "_owner", "_writer")
 
     def __init__(self, pointer: Pointer, owner: object, writer: Writer) -> None:
         assert pointer.feed is not None
         self._feed: Feed = pointer.feed
         self._owner = owner
         self._writer = writer
-        self._evicts = any(pointer.kinds[index].max_rows is not None for index in self._feed.tables)
 
     def installed(self) -> None:
         """Tables of a load were published."""
@@ -49,46 +47,62 @@ class Told:
         """The same writes, which are told of if anybody follows."""
         if not self._feed.is_on:
             return writes
-        if self._evicts:
-            return {}
         many = {"bulk_insert": self._bulk, "clear": self._clear}
         return {name: many.get(name, self._single)(perform) for name, perform in writes.items()}
 
     def _single(self, perform: Callable[..., Any]) -> Callable[..., Any]:
         def told(index: int, key: Any, *rest: Any) -> Any:
-            before = self._writer.rows[index].version
+            rows = self._writer.rows[index]
+            before = rows.version
+            gone = self._watched(rows)
             try:
                 return perform(index, key, *rest)
             finally:
-                rows = self._writer.rows[index]
+                if gone is not None:
+                    rows.watch(None)  # type: ignore[attr-defined]
                 if rows.version != before:
+                    for each in gone or ():  # each a change of its own, ahead of the write that needed room
+                        if each is not key:
+                            self.note([_cell(rows.live, index, each)])
                     self.note([_cell(rows.live, index, key)])
 
         return told
 
     def _bulk(self, perform: Callable[..., Any]) -> Callable[..., Any]:
         def told(index: int, given: Any) -> Any:
+            before = self._writer.rows[index].live
             reply = perform(index, given)
             if not self._feed.is_on or index not in self._feed.tables:
                 return reply
             if self._feed.is_large(len(given), self._rows()):
                 self._feed.reset(self._owner)
-            else:
-                live = self._writer.rows[index].live
-                keys = given if isinstance(given, dict) else {key: None for key, _ in given}
-                self.note([_cell(live, index, key) for key in keys])
+                return reply
+            live = self._writer.rows[index].live
+            keys = [*given] if isinstance(given, dict) else [*{key: None for key, _ in given}]
+            if isinstance(self._writer.rows[index], Bounded):
+                keys += [key for key in before if key not in live]
+            self.note([_cell(live, index, key) for key in keys])
             return reply
 
         return told
 
     def _clear(self, perform: Callable[..., Any]) -> Callable[..., Any]:
         def told(index: int) -> Any:
+            before = self._writer.rows[index]
             reply = perform(index)
-            if reply:
+            if self._writer.rows[index] is not before:
                 self.note([("clear", index)])
             return reply
 
         return told
+
+    def _watched(self, rows: SetRows) -> list[Any] | None:
+        """A list for the keys that make room for others, where there may be any."""
+        if not isinstance(rows, Bounded) or rows.bounds.max_rows is None:
+            return None
+        gone: list[Any] = []
+        rows.watch(gone)
+        return gone
 
     def _rows(self) -> int:
         rows = self._writer.rows

@@ -185,8 +185,8 @@ class Shelf:
             raise ValueError(msg)
         return (table, operation, arguments)
 
-    def follow(self) -> Any:
-        return ("following", "snapshot")
+    def follow(self, *, fresh: bool) -> Any:
+        return ("following", fresh)
 
 
 @pytest.fixture
@@ -224,9 +224,9 @@ def test_a_failing_write_is_answered(shelf: Shelf) -> None:
 
 def test_a_worker_that_asks_for_the_tables_follows_them(shelf: Shelf) -> None:
     """It is answered from a task, with what the store gave."""
-    call = Call("replicate", "m:Shelf")
+    call = Call("replicate", "m:Shelf", True)
     answer(call)
-    assert call.result() == ("following", "snapshot")
+    assert call.result() == ("following", True)
 
 
 def test_tables_of_a_store_that_does_not_run() -> None:
