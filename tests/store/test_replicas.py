@@ -92,7 +92,9 @@ def test_a_row_that_is_over_is_not_seen(pool: Asker) -> None:
     pool.run(code.get_every, ["soon"])
     Every.ending.put("soon", 1, ttl=0.4)
     Every.ending.put("later", 2)
-    assert pool.run(code.get_every, ["soon", "later"]) == [1, 2]
+    seen = pool.run(code.get_every, ["soon", "later"])
+    assert seen[0] == 1 or Every.ending.get("soon") is None
+    assert seen[1] == 2
     until(lambda: Every.ending.get("soon") is None)
     assert pool.run(code.get_every, ["soon", "later"]) == [None, 2]
 
@@ -277,19 +279,21 @@ def test_a_thread_in_a_worker_never_sees_half_of_a_transaction(pool: Asker) -> N
     pool.resize(1)
     write(0)
     pool.run(code.start_reader, [None])
-    for number in range(1, 300):
+    for number in range(1, 100):
         write(number)
-        if number == 150:
+        if number == 50:
             Every.base = {"left": number, "right": number}
             Every.reload()
         pool.run(code.get_every, [None])  # whose read fetches what is stale
-    assert pool.run(code.stop_reader, [None]) == [(299, 0)]
+    assert pool.run(code.stop_reader, [None]) == [(99, 0)]
 
 
 def write(number: int) -> None:
     with Every.transaction() as tx:
         for table in (tx.rows, tx.sorted):
             table.put("left", number)
+            for between in range(300):
+                table.put(f"m{between}", number)
             table.put("right", number)
 
 
