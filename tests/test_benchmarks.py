@@ -18,6 +18,7 @@ SIZES = {
     "dispatch": ["--rounds", "1", "--items", "64", "--batch-sizes", "16"],
     "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1"],
     "pool": ["--rounds", "1", "--start-methods", "forkserver"],
+    "replicas": ["--rounds", "1", "--calls", "1000", "--batches", "20", "--rows", "1000"],
     "stages": ["--rounds", "1", "--events", "4000"],
     "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
 }

@@ -159,6 +159,7 @@ class Feed:
             self._owner = owner
             self._forget()
             if owner is None:
+                self.is_on = False
                 self._snapshots = self._snapshot_bytes = 0
 
     def note(self, owner: object, changes: Sequence[Change], rows: int) -> None:
@@ -168,21 +169,31 @@ class Feed:
         changes = [change for change in changes if change[1] in self.tables]
         if not changes:
             return
+        if not self.is_large(len(changes), rows):
+            self._log(owner, changes)
+            return
+        with self._lock:
+            if owner is self._owner:
+                self._forget()
+
+    def note_one(self, owner: object, change: Change) -> None:
+        """As `note`, for one change."""
+        if self.is_on and change[1] in self.tables:
+            self._log(owner, (change,))
+
+    def _log(self, owner: object, changes: Sequence[Change]) -> None:
         with self._lock:
             if owner is not self._owner or not self.is_on:
                 return  # a server that was replaced
-            if not self._followings and self._snapshot is None:
-                self.is_on = False
-                self._forget()
-                return
-            if self.is_large(len(changes), rows):
-                self._forget()
-                return
             self.position += 1
             self._tail.append(changes)
             self._tail_changes += len(changes)
             if self._tail_changes >= _TAIL:
-                self._seal()
+                if self._followings or self._snapshot is not None:
+                    self._seal()
+                else:
+                    self.is_on = False
+                    self._forget()
 
     def nudge(self, owner: object) -> None:
         """Rows that are over were removed, as workers may do with theirs."""

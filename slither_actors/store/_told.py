@@ -51,6 +51,8 @@ class Told:
         return {name: many.get(name, self._single)(perform) for name, perform in writes.items()}
 
     def _single(self, perform: Callable[..., Any]) -> Callable[..., Any]:
+        feed, owner = self._feed, self._owner
+
         def told(index: int, key: Any, *rest: Any) -> Any:
             rows = self._writer.rows[index]
             before = rows.version
@@ -63,8 +65,8 @@ class Told:
                 if rows.version != before:
                     for each in gone or ():  # each a change of its own, ahead of the write that needed room
                         if each is not key:
-                            self.note([_cell(rows.live, index, each)])
-                    self.note([_cell(rows.live, index, key)])
+                            feed.note_one(owner, _cell(rows.live, index, each))
+                    feed.note_one(owner, _cell(rows.live, index, key))
 
         return told
 

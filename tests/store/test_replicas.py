@@ -223,9 +223,10 @@ def test_without_workers_that_follow_nothing_is_logged(pool: Asker) -> None:
         os.kill(pid, signal.SIGKILL)
     until(lambda: replicas().workers == 0)
     feed.forget_snapshot()
-    Wide.rows.put(1, 2)
+    for number in range(300):
+        Wide.rows.put(1, number)
     assert not feed.is_on
-    assert pool.run(code.get, [1]) == [2]
+    assert pool.run(code.get, [1]) == [299]
 
 
 def test_workers_that_are_idle_do_not_make_writers_log_for_ever(pool: Asker) -> None:
