@@ -8,8 +8,9 @@ What goes over the wire, per store and not per table, so that a transaction
 over two replicated tables of a store is whole in a worker as well:
 
     worker                        driver
-    first read  ──── call ──────▶ copy of the tables at position p, in the
-                                  server's turn; pickled in a task, once
+    first read  ──── call ──────▶ copy of the tables at position p, without a
+                                  lock, or in the server's turn where writes
+                                  are always in the way; pickled in a task, once
                 ◀─── snapshot p ─ through sealed memory that all workers map
                 ◀─── changes ──── p+1 … q, what was written meanwhile
                 ◀─── ready ────── the worker publishes all of it in one step
@@ -210,13 +211,30 @@ class Feed:
     def copied(self, cells: Mapping[int, dict[Any, Any]]) -> Copy:
         """A subscription that begins with `cells`, a copy of the tables as they are. In the server's turn."""
         with self._lock:
-            if not self.is_on:
-                self.is_on = True
-                self._forget()
+            self.switch_on()
             self._seal()
             return Copy(self._follow(self.position), cells)
 
     # -- the tasks that answer workers -------------------------------------------
+
+    def switch_on(self) -> None:
+        """Log what readers see change from now on; what they saw before is in a copy made after this."""
+        with self._lock:
+            if not self.is_on:
+                self.is_on = True
+                self._forget()
+
+    def copied_at(self, position: int, cells: Mapping[int, dict[Any, Any]]) -> Copy | None:
+        """As `copied`, for a copy that was begun at `position`; None if something has happened since.
+
+        It may have the write that is being performed. To be told of that one as well does no harm:
+        a change says what a cell is, not what is done to it.
+        """
+        with self._lock:
+            self._seal()
+            if position != self.position or not self.is_on:
+                return None
+            return Copy(self._follow(position), cells)
 
     def subscribe(self, copy: Callable[[], Copy], *, fresh: bool) -> tuple[Following, SealedBytes]:
         """A following for one worker, and the snapshot that it begins with.

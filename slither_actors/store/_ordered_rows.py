@@ -124,8 +124,8 @@ class OrderedRows(SetRows):
 
     def cells(self) -> dict[Any, Any]:
         """A copy of the dict, sorted: the index of one that is takes linear time."""
-        live = self.live
-        return {key: live[key] for key in self.index}
+        find = self.live.get
+        return {key: cell for key in self.index if (cell := find(key, MISSING)) is not MISSING}
 
     def over(self, live: Any) -> SetRows:
         """These rows with another dict that has the same, or what looks like one, for the writer alone."""

@@ -34,7 +34,7 @@ from slither_actors.errors import StoreBackingError, StoreLoadError, StoreReload
 from slither_actors.store._access import StoreAccess
 from slither_actors.store._backing import close_files, open_file
 from slither_actors.store._commits import Commits
-from slither_actors.store._feed import KEEP_SECONDS, Copy
+from slither_actors.store._feed import KEEP_SECONDS
 from slither_actors.store._load import LoadTables
 from slither_actors.store._loader import FreshTables, RunningReload, StoreLoader
 from slither_actors.store._rows import QUERIES
@@ -78,7 +78,8 @@ class StoreServer(Server):
                 self._commits.file = open_file(store.backing, self._pointer)
             self._install(self._restored() or self._loaded())
             self._choose_operations()
-            access = StoreAccess(self._pointer, write_timeout=store.write_timeout)
+            keep = partial(self.ref.send, _keep_snapshot)
+            access = StoreAccess(self._pointer, write_timeout=store.write_timeout, keep=keep)
             bridge.register_tables(self._pointer.key, access)
             bridge.SESSIONS.add_global(view for view in views_of(store) if view.options.scope == "global")
         except BaseException:
@@ -141,16 +142,9 @@ class StoreServer(Server):
         reads: dict[str, Callable[..., Any]] = {name: partial(self._writer.query, name) for name in QUERIES}
         writes = {name: getattr(self._writer, name) for name in in_place}
         if self._told is not None:
-            reads["replicate"] = self._replicate
+            reads["replicate"] = self._writer.replicated
             writes = self._told.around(writes)
         self._operations = {**reads, **writes}
-
-    def _replicate(self) -> Copy:
-        """The copy that a worker's first read asks for; from now on changes are told."""
-        copy = self._writer.replicated()
-        self._choose_operations()
-        self.ref.send(_keep_snapshot)
-        return copy
 
     def _perform_aside(self, request: Any, sender: Request) -> Any:
         if request[0] == "reload":

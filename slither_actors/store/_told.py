@@ -44,9 +44,7 @@ class Told:
         self._feed.nudge(self._owner)
 
     def around(self, writes: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-        """The same writes, which are told of if anybody follows."""
-        if not self._feed.is_on:
-            return writes
+        """The same writes, which are told of if anybody follows once they are done."""
         many = {"bulk_insert": self._bulk, "clear": self._clear}
         return {name: many.get(name, self._single)(perform) for name, perform in writes.items()}
 

@@ -36,8 +36,11 @@ class Wide(Store):
 
     rows: Table[Any, Any] = Table(replicate=True)
     size = 0
+    go_on = threading.Event()
+    go_on.set()
 
     def load(self, tables: LoadTables) -> None:
+        assert self.go_on.wait(20)
         tables.rows.insert((number, f"row {number}") for number in range(self.size))
 
 

@@ -177,6 +177,48 @@ def test_a_new_worker_gets_a_snapshot(pool: Asker) -> None:
     assert replicas().workers == 1
 
 
+def test_a_first_read_does_not_wait_for_a_reload(pool: Asker) -> None:
+    """It gets what readers see at that moment, and afterwards what was loaded."""
+    Wide.rows.put(1, "before")
+    Wide.go_on.clear()
+    reload = threading.Thread(target=Wide.reload, daemon=True)
+    reload.start()
+    try:
+        assert pool.run(code.get, [1]) == ["before"]
+        assert reload.is_alive()
+    finally:
+        Wide.go_on.set()
+        reload.join(20)
+    assert pool.run(code.get, [1]) == [None]
+
+
+def test_a_first_read_while_others_write(pool: Asker) -> None:
+    """Where they leave no time for a copy it is made in the server, between two writes."""
+    Wide.size = 5_000
+    Wide.reload()
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            Wide.rows.put(number % 5_000, number)
+
+    writers = [threading.Thread(target=write, daemon=True) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for number in range(20):
+            Wide.rows.put("mine", number)
+            assert pool.run(code.get, ["mine"]) == [number]
+            Wide.rows.bulk_insert(dict.fromkeys(range(11_000), -1) if number % 5 == 0 else {})
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join(20)
+    assert pool.run(code.get, list(range(5_000))) == Wide.rows.get_many(range(5_000))
+
+
 def test_who_is_far_behind_gets_a_snapshot(pool: Asker) -> None:
     """The log is bounded: it never has more than a snapshot would."""
     pool.run(code.get, [1])
