@@ -23,7 +23,7 @@ def show(title: str, lines: dict[str, float]) -> None:
     print(f"\n{title}")
     first = next(iter(lines.values()))
     for name, taken in lines.items():
-        print(f"{name:44} {taken * 1e6:9.3f} us {1 / taken / 1e6:8.3f} M/s {first / taken:8.2f}x")
+        print(f"{name:44} {taken * 1e6:9.3f} us {first / taken:8.2f}x {1 / taken / 1e6:8.3f} M/s")
 
 
 def best(lines: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
