@@ -21,6 +21,7 @@ SIZES = {
     "integers": ["--rounds", "1", "--items", "128", "--batch-sizes", "64", "1", "--quick"],
     "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1", "--quick"],
     "pool": ["--rounds", "1", "--starts", "1", "--start-methods", "forkserver"],
+    "replicas": ["--rounds", "1", "--calls", "1000", "--batches", "20", "--rows", "1000"],
     "stages": ["--rounds", "1", "--events", "4000"],
     "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
     "views": ["--rounds", "1", "--calls", "20"],
@@ -72,8 +73,8 @@ def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
     known = (
         "unknown: bench_weather; known: "
-        "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_stages, bench_stores, "
-        "bench_views"
+        "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_replicas, "
+        "bench_stages, bench_stores, bench_views"
     )
     with pytest.raises(AssertionError, match=known):
         run("weather")

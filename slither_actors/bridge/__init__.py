@@ -10,7 +10,7 @@ from slither_actors.bridge._running import RUNNING, CallRequest, RunningCalls
 from slither_actors.bridge._sessions import SESSIONS, Session, Sessions
 from slither_actors.bridge._tables import TableAccess, register_tables, tables_of, unregister_tables
 from slither_actors.bridge._view import View, ViewOptions, view
-from slither_actors.bridge._worker_side import Views, call_driver, in_worker
+from slither_actors.bridge._worker_side import Views, call_driver, hear_driver, in_batch, in_worker
 
 __all__ = [
     "RUNNING",
@@ -28,6 +28,8 @@ __all__ = [
     "answer",
     "call_driver",
     "call_view",
+    "hear_driver",
+    "in_batch",
     "in_worker",
     "register",
     "register_tables",

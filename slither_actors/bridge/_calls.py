@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from slither_actors import telemetry
@@ -31,15 +32,18 @@ def answer(request: CallRequest, *, sessions: Sessions = SESSIONS, running: Runn
     """Answer a worker's call: now, or later from a task. Any thread; never waits, never raises.
 
     The call ``"view"`` has ``(session, name, arguments)`` and the view's keywords, the
-    call ``"table"`` has ``(store, table, operation, arguments)``.
+    call ``"table"`` has ``(store, table, operation, arguments)``, the call
+    ``"replicate"`` has ``(store, fresh)``.
     """
     try:
         if request.name == "view":
             _answer_view(request, sessions, running)
         elif request.name == "table":
             _answer_table(request)
+        elif request.name == "replicate":
+            run_aside(partial(_follow, request, tables_of(request.args[0]), *request.args[1:]))
         else:
-            msg = f"a worker called {request.name!r}; known are 'view' and 'table'"
+            msg = f"a worker called {request.name!r}; known are 'view', 'table' and 'replicate'"
             raise SlitherError(msg)
     except Exception as error:  # noqa: BLE001 - whatever it is, the worker waits for an answer
         request.fail(error)
@@ -150,6 +154,15 @@ class _TableCall:
             self._request.fail(error)
         else:
             _reply(self._request, value)
+
+
+def _follow(request: CallRequest, access: TableAccess, fresh: bool) -> None:
+    try:
+        following, snapshot = access.follow(fresh=fresh)
+    except BaseException as error:  # noqa: BLE001 - the worker waits for an answer
+        request.fail(error)
+    else:
+        request.follow(following, snapshot)
 
 
 def _reply(request: CallRequest, value: Any, what: str = "") -> None:

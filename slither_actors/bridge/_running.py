@@ -28,6 +28,7 @@ from slither_actors.bridge._view import View
 if TYPE_CHECKING:
     from slither_actors.actors import Ref
     from slither_actors.actors._cell import Cell
+    from slither_actors.pool._news import Following, SealedBytes
 
 logger = logging.getLogger("slither_actors.bridge")
 
@@ -61,6 +62,9 @@ class CallRequest(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """Answer with an exception. Any thread."""
+
+    def follow(self, following: Following, snapshot: SealedBytes) -> None:
+        """Answer with a snapshot, and tell the worker of what follows. Any thread."""
 
 
 @attrs.frozen

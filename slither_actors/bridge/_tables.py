@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from slither_actors.errors import NotRunningError
+from slither_actors.pool._news import Following, SealedBytes
 
 __all__ = ["TableAccess", "register_tables", "tables_of", "unregister_tables"]
 
@@ -20,6 +21,9 @@ class TableAccess(Protocol):
 
     def perform(self, table: str, operation: str, arguments: tuple[Any, ...]) -> Any:
         """Do it and return the answer. May wait for the store's server."""
+
+    def follow(self, *, fresh: bool) -> tuple[Following, SealedBytes]:
+        """What a worker needs to have the tables; a `fresh` one if it could not read another. May wait."""
 
 
 _by_store: dict[str, TableAccess] = {}

@@ -11,12 +11,22 @@ from slither_actors.bridge._sessions import SESSIONS
 from slither_actors.pool import current_worker, in_worker
 from slither_actors.pool._worker import views_here
 
-__all__ = ["Views", "call_driver", "in_worker"]
+__all__ = ["Views", "call_driver", "hear_driver", "in_batch", "in_worker"]
 
 
 def call_driver(name: str, /, *arguments: Any, **keywords: Any) -> Any:
     """Ask the driver from a worker, and wait for its answer or the end of the batch."""
     return current_worker().call(name, *arguments, **keywords)
+
+
+def hear_driver(hear: Callable[[bytes | bytearray | memoryview], object]) -> None:
+    """Have `hear` called with what the driver tells this worker of the replicated tables."""
+    current_worker().listen(hear)
+
+
+def in_batch() -> bool:
+    """Whether this worker runs a batch, and so whether the driver can be called."""
+    return current_worker().is_running
 
 
 class Views:

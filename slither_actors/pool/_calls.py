@@ -15,6 +15,7 @@ from slither_actors.pool._payloads import ErrorRecord, dumps, loads
 
 if TYPE_CHECKING:
     from slither_actors.actors import Ref
+    from slither_actors.pool._news import Following, SealedBytes
 
 __all__ = ["AnswerCalls", "CallAnswer", "CallRequest", "take_call"]
 
@@ -30,6 +31,8 @@ class CallAnswer:
     ref: int
     kind: int
     body: bytes
+    follows: tuple[Following, SealedBytes] | None = None
+    """What the worker is to be told from now on, and what it has to know before."""
 
 
 class CallRequest:
@@ -72,10 +75,14 @@ class CallRequest:
         """Raise an exception in the worker: itself if it can cross, else a `RemoteError`."""
         self._answer(wire.REPLY_FAILED, ErrorRecord.of(error).dumps())
 
-    def _answer(self, kind: int, body: bytes) -> None:
+    def follow(self, following: Following, snapshot: SealedBytes) -> None:
+        """Send the worker a snapshot, and news from then on, and then None as the value."""
+        self._answer(wire.REPLY, dumps(None, "answer"), (following, snapshot))
+
+    def _answer(self, kind: int, body: bytes, follows: tuple[Following, SealedBytes] | None = None) -> None:
         if self._claim(False):
             # At once where the pool is idle or asks itself: the worker waits.
-            answer = CallAnswer(self._slot, self._pid, self._ref, kind, body)
+            answer = CallAnswer(self._slot, self._pid, self._ref, kind, body, follows)
             send_inline(self._pool, self._send, answer)
 
 

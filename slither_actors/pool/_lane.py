@@ -19,9 +19,10 @@ from slither_actors.context import Context
 from slither_actors.core._slot import Slot, SlotState
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._job import Job
+from slither_actors.pool._news import Following, SealedBytes, without_ended
 from slither_actors.pool._payloads import dumps, dumps_batch, main_can_be_imported
 from slither_actors.pool._process import WorkerProcess
-from slither_actors.pool._segments import Segment, Segments, send_segment
+from slither_actors.pool._segments import Segment, Segments, send_memory, send_segment
 from slither_actors.pool._sharing import pack_batch
 from slither_actors.pool._timing import timing
 
@@ -159,6 +160,9 @@ class Lane:
     shares: bool = attrs.field(default=True, init=False)
     """Whether the worker can map segments; one that is out of descriptors cannot."""
 
+    news: list[Following] | None = attrs.field(default=None, init=False)
+    """What the worker is told of before its batches; None, as a rule, is nothing."""
+
     _batches_before: int = attrs.field(default=0, init=False)
     _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
     _targets: Definitions = attrs.field(factory=Definitions, init=False)
@@ -179,6 +183,7 @@ class Lane:
         self.doom = self.doomed_ref = self.ready_at = self.revoked = None
         self.closed = self.writing = self.told = self.waits = False
         self.shares = True
+        self.news = None
         self.problem = self.retired = ""
         self.reader = wire.FrameReader()
         self._writer = wire.FrameWriter(process.sock)
@@ -251,6 +256,8 @@ class Lane:
         job.ref, job.slot, job.worker_pid = ref, slot.number, self.process.pid if self.process else 0
         if len(slot.outstanding) == 1:
             self.begin(job)
+        if self.news is not None:
+            self.tell_news()
         self.write(kind, ref, body)
 
     def _indices(self, job: Job) -> tuple[int, int]:
@@ -341,7 +348,7 @@ class Lane:
         lost = None if death.lost is None else self.jobs.pop(death.lost)
         self.segments.lane_gone(self)
         back = [self._reset(self.jobs.pop(ref)) for ref in death.given_back]
-        self.process = self._writer = None
+        self.process = self._writer = self.news = None
         self.waits = False
         self.due = math.inf
         return lost, back, death.delay
@@ -380,6 +387,36 @@ class Lane:
     def forget(self, segment: Segment) -> None:
         """Have the worker let go of a segment that it was sent."""
         self.write(wire.FORGET, segment.id)
+
+    # -- news -----------------------------------------------------------------------
+
+    def follow(self, following: Following, snapshot: SealedBytes) -> None:
+        """Send the worker a snapshot and what is new since, and tell it what comes after."""
+        others = [each for each in self.news or () if each.subject is not following.subject]
+        self.news = [*others, following]
+        process = self.process
+        shared = (
+            snapshot.fd >= 0
+            and self.shares
+            and process is not None
+            and process.segment_sock is not None
+            and send_memory(process.segment_sock, snapshot.id, snapshot.size, snapshot.fd)
+        )
+        if shared:
+            self.write(wire.NEWS, snapshot.id)
+        elif snapshot.size <= wire.MAX_BODY:  # else the worker has none, and asks the driver for each row
+            self.write(wire.NEWS, 0, snapshot.read())
+        self.tell_news()
+
+    def tell_news(self) -> None:
+        """Tell the worker what is new, ahead of what is written next."""
+        followings = self.news
+        if followings is None or not any(each.is_behind for each in followings):
+            return
+        for following in followings:
+            for body in following.take():
+                self.write(wire.NEWS, 0, body)
+        self.news = without_ended(followings)
 
     # -- the wire -------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ import mmap
 import os
 import socket
 import sys
+import threading
 import weakref
 from typing import Final
 
-from slither_actors.pool._memory import FREE, KEPT, MESSAGE, WORD, map_segment
+from slither_actors.pool._memory import FREE, KEPT, MESSAGE, SEALED, WORD, map_sealed, map_segment
 
 __all__ = ["MappedSegments", "SegmentError"]
 
@@ -39,6 +40,7 @@ class MappedSegments:
         self._maps: dict[int, mmap.mmap] = {}
         self._lost: dict[int, str] = {}
         self._references = 0
+        self._fetching = threading.Lock()  # news may be read by a thread that made a call
         _tables.add(self)
 
     def use(self, segment: int) -> memoryview:
@@ -53,6 +55,18 @@ class MappedSegments:
             raise SegmentError(segment, self._lost[segment])
         self.in_use.append(segment)
         return memoryview(self._maps[segment])
+
+    def take(self, segment: int) -> mmap.mmap:
+        """Return the sealed memory that came with news, and forget it. Any thread.
+
+        Raises:
+            SegmentError: this process has no room or no descriptor for it.
+            EOFError: the driver is gone.
+        """
+        self._fetch(segment)
+        if segment in self._lost:
+            raise SegmentError(segment, self._lost.pop(segment))
+        return self._maps.pop(segment)
 
     def give_back(self) -> None:
         """Tell the driver which of the segments nobody holds any more."""
@@ -85,6 +99,12 @@ class MappedSegments:
             self._sock.close()
 
     def _fetch(self, segment: int) -> None:
+        if segment in self._maps:
+            return
+        with self._fetching:
+            self._receive(segment)
+
+    def _receive(self, segment: int) -> None:
         while segment not in self._maps and segment not in self._lost:
             assert self._sock is not None
             data, fds, _, _ = socket.recv_fds(self._sock, MESSAGE.size, 1)
@@ -95,13 +115,14 @@ class MappedSegments:
                 self._lost[number] = "too many open files"
                 continue
             try:
-                self._maps[number] = map_segment(fds[0], size)
+                self._maps[number] = (map_segment if number < SEALED else map_sealed)(fds[0], size)
             except OSError as error:
                 self._lost[number] = str(error)
                 continue
             finally:
                 os.close(fds[0])
-            self._references = sys.getrefcount(self._maps[number])
+            if number < SEALED:
+                self._references = sys.getrefcount(self._maps[number])
 
 
 _tables: Final[weakref.WeakSet[MappedSegments]] = weakref.WeakSet()

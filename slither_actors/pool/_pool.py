@@ -390,6 +390,10 @@ class Pool(Server):
     def _on_answer(self, answer: CallAnswer) -> None:
         lane = self.staff.with_pid(answer.pid)
         if lane is not None:
+            if answer.follows is not None:
+                lane.follow(*answer.follows)
+            elif lane.news is not None:
+                lane.tell_news()
             lane.write(answer.kind, answer.ref, answer.body)
             self.written(lane)
 

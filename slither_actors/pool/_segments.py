@@ -43,6 +43,8 @@ __all__ = [
     "Segment",
     "SegmentStatistics",
     "Segments",
+    "send_memory",
+    "send_segment",
 ]
 
 logger = logging.getLogger("slither_actors.pool")
@@ -289,8 +291,13 @@ def _allocate(size: int) -> tuple[int, mmap.mmap]:
 
 def send_segment(sock: socket.socket, segment: Segment) -> bool:
     """Send a segment's descriptor through a non-blocking socket; False if that is not possible now."""
+    return send_memory(sock, segment.id, len(segment.map), segment.fd)
+
+
+def send_memory(sock: socket.socket, number: int, size: int, fd: int) -> bool:
+    """Send the descriptor of any memory, as `send_segment`."""
     try:
-        socket.send_fds(sock, [MESSAGE.pack(segment.id, len(segment.map))], [segment.fd])
+        socket.send_fds(sock, [MESSAGE.pack(number, size)], [fd])
     except OSError:
         return False
     return True

@@ -28,6 +28,7 @@ __all__ = [
     "KIND_NAMES",
     "LOST_SEGMENT",
     "MAX_BODY",
+    "NEWS",
     "OVERGROWN",
     "READY",
     "REPLY",
@@ -62,6 +63,8 @@ RUN_ENVELOPE: Final = 12
 """As RUN, with buffers beside the pickle; see `_envelope`."""
 FORGET: Final = 13
 """The segment of this id is not used any more."""
+NEWS: Final = 14
+"""Something for whoever listens in the worker; the reference is that of sealed memory, or 0."""
 
 # worker to driver
 READY: Final = 16
@@ -96,6 +99,7 @@ KIND_NAMES: Final = {
     STOP: "STOP",
     RUN_ENVELOPE: "RUN_ENVELOPE",
     FORGET: "FORGET",
+    NEWS: "NEWS",
     READY: "READY",
     START_FAILED: "START_FAILED",
     DONE: "DONE",

@@ -136,6 +136,11 @@ class Worker:
         self._running = False
         self._forked = False
         self._next_call = 0
+        self._hear: Callable[[bytes | bytearray | memoryview], object] | None = None
+        self._news: deque[tuple[int, bytes | bytearray]] = deque()
+        """What was received and not heard yet."""
+        self._hearing = threading.RLock()
+        self._is_hearing = False
         self._targets: dict[int, bytes] = {}
         self._functions: dict[int, tuple[str, Function, bool]] = {}
         """Name, function, and whether it looks at the context."""
@@ -209,10 +214,26 @@ class Worker:
                 raise NotRunningError("a worker can call the driver only while a batch runs")
             self._next_call += 1
             kind, answer = self._ask(self._next_call, body)
+        if self._news:
+            self._tell_news()
         if kind == wire.REPLY:
             return loads(answer, f"the answer to {name}", "worker")
         record = ErrorRecord.loads(answer)
         raise record.revive() or record.to_error()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a batch runs, and so whether the driver can be called."""
+        return self._running
+
+    def listen(self, hear: Callable[[bytes | bytearray | memoryview], object]) -> None:
+        """Have `hear` called with all news; before the first call that brings any.
+
+        It is called with one after the other, in their order, and before the batch or the answer
+        that they precede; by the worker's loop or by a thread that has made a call. What it raises
+        is lost, so it is not to raise.
+        """
+        self._hear = hear
 
     def _ask(self, ref: int, body: bytes) -> tuple[int, bytes | bytearray]:
         self._send(wire.CALL, ref, body)
@@ -251,6 +272,8 @@ class Worker:
         with self._reading:
             while not waiting:
                 waiting.extend(self._receive())
+        if self._news:
+            self._tell_news()
         return waiting.popleft()
 
     def _receive(self) -> list[wire.Frame]:
@@ -260,7 +283,39 @@ class Worker:
             _leave()
         if self._reader.eof:
             _leave()
-        return frames
+        return frames if self._hear is None else self._without_news(frames)
+
+    def _without_news(self, frames: list[wire.Frame]) -> list[wire.Frame]:
+        self._news.extend((ref, body) for kind, ref, body in frames if kind == wire.NEWS)
+        return [frame for frame in frames if frame[0] != wire.NEWS]
+
+    def _tell_news(self) -> None:
+        """Hand on what was received. Not while the socket is held: what unpickles may call the driver."""
+        with self._hearing:
+            if self._is_hearing:
+                return  # such a call: the rest is told when it has returned
+            self._is_hearing = True
+            try:
+                while self._news:
+                    self._hear_one(*self._news.popleft())
+            finally:
+                self._is_hearing = False
+
+    def _hear_one(self, segment: int, body: bytes | bytearray) -> None:
+        assert self._hear is not None
+        if not segment:
+            self._hear(body)
+            return
+        try:
+            memory = self._mapped.take(segment)
+        except EOFError:
+            _leave()
+        except SegmentError:
+            self._send(wire.LOST_SEGMENT, segment)  # the driver sends no other; who waits for it asks again
+            return
+        # An error that is kept may have a part of it in its traceback: then it ends with that.
+        with contextlib.suppress(BufferError), memory, memoryview(memory) as view:
+            self._hear(view)
 
     def _send(self, kind: int, ref: int, body: bytes | bytearray = b"") -> None:
         try:

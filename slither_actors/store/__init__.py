@@ -12,7 +12,7 @@ from slither_actors.store._load import LoadBag, LoadTable, LoadTables
 from slither_actors.store._ordered_table import OrderedTable
 from slither_actors.store._pattern import ANY, Prefix
 from slither_actors.store._server import StoreServer, retire
-from slither_actors.store._statistics import StoreStatistics, TableStatistics
+from slither_actors.store._statistics import ReplicaStatistics, StoreStatistics, TableStatistics
 from slither_actors.store._statistics_table import statistics_table
 from slither_actors.store._store import Store, views_of
 from slither_actors.store._supervisor import StoreSupervisor
@@ -31,6 +31,7 @@ __all__ = [
     "LoadTables",
     "OrderedTable",
     "Prefix",
+    "ReplicaStatistics",
     "SQLite",
     "Store",
     "StoreServer",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from slither_actors.errors import StoreError
+from slither_actors.pool._news import SealedBytes
+from slither_actors.store._counted_rows import uncounted
+from slither_actors.store._feed import Copy, Feed, Following
 from slither_actors.store._pointer import Pointer
-from slither_actors.store._rows import MISSING, QUERIES
+from slither_actors.store._rows import ATTEMPTS, MISSING, QUERIES
 from slither_actors.store._statistics import store_statistics, table_statistics
 from slither_actors.store._writer import TRANSACTIONS, WRITES
 
@@ -23,8 +28,12 @@ class StoreAccess:
     caller may be an actor that has others to serve.
     """
 
-    def __init__(self, pointer: Pointer, *, write_timeout: float | None) -> None:
+    def __init__(
+        self, pointer: Pointer, *, write_timeout: float | None, keep: Callable[[], object] = lambda: None
+    ) -> None:
+        """`keep` is called when a snapshot was used: it is to be forgotten some time later."""
         self._pointer = pointer
+        self._keep = keep
         self._write_timeout = write_timeout
 
     def is_immediate(self, operation: str) -> bool:
@@ -60,6 +69,42 @@ class StoreAccess:
             return self._pointer.write((operation, index, *arguments), self._write_timeout)
         msg = f"store {self._pointer.name}: a worker asked for {operation!r}, which tables do not have"
         raise StoreError(msg)
+
+    def follow(self, *, fresh: bool) -> tuple[Following, SealedBytes]:
+        """A snapshot of the replicated tables for a worker, and what tells it of later changes.
+
+        A `fresh` one is made for a worker that could not read what it got.
+
+        Raises:
+            StoreError: there are none.
+            PayloadError: a row cannot be pickled.
+        """
+        pointer = self._pointer
+        if pointer.feed is None:
+            msg = f"store {pointer.name} has no table with replicate=True"
+            raise StoreError(msg)
+        try:
+            return pointer.feed.subscribe(partial(self._copy, pointer.feed), fresh=fresh)
+        finally:
+            self._keep()
+
+    def _copy(self, feed: Feed) -> Copy:
+        pointer = self._pointer
+        for _ in range(ATTEMPTS):
+            feed.switch_on()
+            position, now = feed.position, pointer.now
+            tables = {index: uncounted(now.rows[index]) for index in feed.tables}
+            versions = [rows.version for rows in tables.values()]
+            try:
+                cells = {index: rows.cells() for index, rows in tables.items()}
+            except RuntimeError:  # as in `SetRows.query`
+                continue
+            if pointer.now is now and versions == [rows.version for rows in tables.values()]:
+                copy = feed.copied_at(position, cells)
+                if copy is not None:
+                    return copy
+        found: Copy = pointer.write(("replicate",), self._write_timeout)
+        return found
 
     def _consistent(self, index: int, operation: str, *arguments: Any) -> Any:
         value = self._pointer.now.rows[index].query(operation, *arguments)

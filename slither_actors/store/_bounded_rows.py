@@ -119,6 +119,10 @@ class Bounded(SetRows):
         self.bounds.add(key, cell[1])
         super().put(key, cell)
 
+    def watch(self, gone: list[Any] | None) -> None:
+        """Have the keys of removed rows added to a list, or not any more."""
+        self.bounds.gone = gone
+
     def _deadline_of(self, key: Any) -> float:
         cell = self.live.get(key)
         return math.inf if cell is None else cell[1]

@@ -36,6 +36,8 @@ class Bounding(Protocol):
     used: deque[Any] | None
     earliest: float
     """No row ends before this."""
+    gone: list[Any] | None
+    """Where the keys of removed rows go, for whoever wants to know."""
 
     @property
     def evicts(self) -> bool:
@@ -108,6 +110,9 @@ class Bounds:
     earliest: float = math.inf
     """No row ends before this."""
 
+    gone: list[Any] | None = None
+    """The keys that were removed, for whoever wants to know and puts a list here."""
+
     @property
     def evicts(self) -> bool:
         """Whether `order` is kept."""
@@ -120,7 +125,7 @@ class Bounds:
 
     def copy(self) -> Bounds:
         """The same bounds for the same rows, to be changed apart. Reads go on to count for both."""
-        return attrs.evolve(self, deadlines=self.deadlines.copy(), order=self.order.copy())
+        return attrs.evolve(self, deadlines=self.deadlines.copy(), order=self.order.copy(), gone=None)
 
     def add(self, key: Any, deadline: float) -> None:
         """A row is about to be written."""
@@ -138,6 +143,8 @@ class Bounds:
         """A row was removed."""
         self.deadlines.discard(key)
         self.order.pop(key, None)
+        if self.gone is not None:
+            self.gone.append(key)
 
     def due(self, now: float, deadline_of: Callable[[Any], float], most: int) -> list[Any]:
         """Forget and return keys of rows that are over, to be removed."""
@@ -200,6 +207,7 @@ class DraftBounds:
         self.used = base.used
         self.evicts = base.evicts
         self.earliest = base.earliest
+        self.gone: list[Any] | None = None
         self.refuse = base.refuse
         self.fresh = base.fresh
         self._deadlines = Deadlines()

@@ -17,12 +17,7 @@ from slither_actors.store._bounds import Bounds
 from slither_actors.store._ordered_rows import OrderedRows
 from slither_actors.store._rows import SetRows
 
-__all__ = ["TableOptions", "kind_of", "make_rows"]
-
-
-def _not_yet(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not False:
-        raise OptionError(field.name, f"is {value!r}; it is not available yet, so allowed is False")
+__all__ = ["TableOptions", "kind_of", "make_rows", "replica_rows"]
 
 
 _ttl = number(
@@ -60,10 +55,11 @@ class TableOptions:
     neither read nor written for longest (``"lru"``), or raise `TableFullError` (``"refuse"``)."""
 
     count_reads: bool = attrs.field(default=False, validator=flag)
-    """Count reads, for `Table.statistics`. A `get` takes about half as long again then."""
+    """Count reads, for `Table.statistics`. A `get` takes about half as long again then. What a worker reads
+    in its own copy is not counted."""
 
-    replicate: bool = attrs.field(default=False, validator=_not_yet)
-    """Give every worker a copy to read from. Not available yet."""
+    replicate: bool = attrs.field(default=False, validator=flag)
+    """Give every worker that reads the table a copy of its own, which is read without a call."""
 
     def __attrs_post_init__(self) -> None:
         if self.bag and self.ordered:
@@ -112,3 +108,19 @@ def make_rows(
     if options.ordered:
         return OrderedRows(live)
     return BagRows(live) if options.bag else SetRows(live)
+
+
+def replica_rows(options: TableOptions, cells: dict[Any, Any], *, table: str) -> SetRows:
+    """The rows of a table whose dict has `cells`, in a worker. Takes the dict over.
+
+    The driver decides what is evicted; a row that is over hides by itself, for all
+    processes of a machine read the same monotonic clock.
+    """
+    if options.is_bounded:
+        bounds = Bounds(time.monotonic, table, math.inf if options.ttl is None else options.ttl)
+        for key, (_, deadline) in cells.items():
+            bounds.add(key, deadline)
+        return (BoundedOrderedRows if options.ordered else BoundedRows)(cells, 0, bounds)
+    if options.ordered:
+        return OrderedRows(cells)
+    return BagRows(cells) if options.bag else SetRows(cells)

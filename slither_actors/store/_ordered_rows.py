@@ -124,6 +124,11 @@ class OrderedRows(SetRows):
             self.version += 1
         return value
 
+    def cells(self) -> dict[Any, Any]:
+        """A copy of the dict, sorted: the index of one that is takes linear time."""
+        find = self.live.get
+        return {key: cell for key in self.index if (cell := find(key, MISSING)) is not MISSING}
+
     def over(self, live: Any) -> SetRows:
         """These rows with another dict that has the same, or what looks like one, for the writer alone."""
         return OrderedRows(live, self.version, self.index)

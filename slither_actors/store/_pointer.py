@@ -26,6 +26,7 @@ from slither_actors.actors import NOPROC
 from slither_actors.actors._interrupts import waits
 from slither_actors.errors import ActorExitError, NotRunningError, StoreError
 from slither_actors.store._counted_rows import CountedRows, ReadCounter
+from slither_actors.store._feed import Feed
 from slither_actors.store._kinds import TableOptions
 from slither_actors.store._rows import Rows, SetRows
 
@@ -84,6 +85,7 @@ class Pointer:
         "_attach",
         "_changed",
         "_nobody",
+        "feed",
         "key",
         "kinds",
         "name",
@@ -113,6 +115,9 @@ class Pointer:
         """What each table is, in the same order."""
         self.reads = tuple(ReadCounter() if kind.count_reads else None for kind in kinds)
         """Counters of the tables that have their reads counted."""
+        replicated = {index: tables[index] for index, kind in enumerate(kinds) if kind.replicate}
+        self.feed: Feed | None = Feed(key, name, replicated) if replicated else None
+        """What workers are told of the replicated tables; None where there is none."""
         self._attach = attach
         self._changed = threading.Condition()  # between writers; readers never take it
         self.owner: object | None = None
@@ -176,7 +181,9 @@ class Pointer:
             self.server = self._nobody
             self.now = self._absent
             self._changed.notify_all()
-            return True
+        if self.feed is not None:
+            self.feed.reset(None)
+        return True
 
     def adopt(self, rows: Sequence[Rows], server: WriteTarget) -> None:
         """Read and write through the driver: this process is one of its workers."""

@@ -1,12 +1,20 @@
-"""A worker's side of a store: each read and write is one call to the driver."""
+"""A worker's side of a store: each read and write is one call to the driver.
+
+But for the reads of tables with ``replicate=True``, which `_replica` is about.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from slither_actors.bridge import call_driver, in_worker
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._writer import TRANSACTIONS
+
+if TYPE_CHECKING:
+    from slither_actors.store._replica import Replica
+    from slither_actors.store._rows import Rows
 
 __all__ = ["RemoteRows", "RemoteWriter", "attach"]
 
@@ -18,9 +26,17 @@ def attach(pointer: Pointer) -> bool:
     """Point a store of this process at the driver. Does nothing, and returns False, outside a worker."""
     if not in_worker():
         return False
-    rows = tuple(RemoteRows(pointer.key, name) for name in pointer.tables)
+    rows: Sequence[Rows] = tuple(RemoteRows(pointer.key, name) for name in pointer.tables)
+    if pointer.feed is not None:
+        rows = _replica_of(pointer, rows).awaited()
     pointer.adopt(rows, RemoteWriter(pointer.key, pointer.tables))
     return True
+
+
+def _replica_of(pointer: Pointer, remote: Sequence[Rows]) -> Replica:
+    from slither_actors.store._replica import Replica  # noqa: PLC0415 - few stores have such tables
+
+    return Replica.of(pointer, remote)
 
 
 class RemoteRows:

@@ -34,11 +34,13 @@ from slither_actors.errors import StoreBackingError, StoreLoadError, StoreReload
 from slither_actors.store._access import StoreAccess
 from slither_actors.store._backing import close_files, open_file
 from slither_actors.store._commits import Commits
+from slither_actors.store._feed import KEEP_SECONDS
 from slither_actors.store._load import LoadTables
 from slither_actors.store._loader import FreshTables, RunningReload, StoreLoader
 from slither_actors.store._rows import QUERIES
 from slither_actors.store._store import Store, handles_of, pointer_of, views_of
 from slither_actors.store._sweeper import Sweeper
+from slither_actors.store._told import Told
 from slither_actors.store._writer import WRITES, Change, Writer, changed_rows
 
 __all__ = ["StoreServer", "retire"]
@@ -65,6 +67,8 @@ class StoreServer(Server):
         self._writer = Writer(self._pointer, self, self._sweeper.wake)
         self._operations: dict[str, Callable[[tuple[Any, ...]], Any]] = {}
         """What is done at once, in place. All else is for `_perform_aside`."""
+        self._told = Told(self._pointer, self, self._writer) if self._pointer.feed is not None else None
+        """Told of the changes of replicated tables."""
         self._running: RunningReload | None = None
         self._reloads: list[Request] = []
         """Callers of reloads that came while one was running aside."""
@@ -76,7 +80,8 @@ class StoreServer(Server):
                 self._commits.file = open_file(store.backing, self._pointer)
             self._install(self._restored() or self._loaded())
             self._choose_operations()
-            access = StoreAccess(self._pointer, write_timeout=store.write_timeout)
+            keep = partial(self.ref.send, _keep_snapshot)
+            access = StoreAccess(self._pointer, write_timeout=store.write_timeout, keep=keep)
             bridge.register_tables(self._pointer.key, access)
             bridge.SESSIONS.declare(self._pointer.key, views_of(store))
         except BaseException:
@@ -136,7 +141,11 @@ class StoreServer(Server):
     def _choose_operations(self) -> None:
         # A file, and a reload beside the server, want to know of each changed row.
         in_place = WRITES if self._commits.file is None and self._running is None else frozenset()
-        self._operations = {name: self._writer.operation(name) for name in QUERIES | in_place}
+        operations = {name: self._writer.operation(name) for name in QUERIES | in_place}
+        if self._told is not None:
+            operations["replicate"] = lambda _: self._writer.replicated()
+            operations |= self._told.around({name: operations[name] for name in in_place})
+        self._operations = operations
 
     def _perform_aside(self, request: Any, sender: Request) -> Any:
         if request[0] == "reload":
@@ -151,9 +160,17 @@ class StoreServer(Server):
         """Commit the writes that wait for it. Called in the server."""
         self._commits.flush()
 
+    def forget_snapshot(self) -> None:
+        """Nobody has asked for the workers' snapshot for a while. Called in the server."""
+        if self._pointer.feed is not None:
+            self._pointer.feed.forget_snapshot()
+
     def sweep(self, index: int) -> float:
         """Remove rows of a table that are over; for the sweeper. Returns when to come again."""
-        return self._commits.sweep(index)
+        earliest = self._commits.sweep(index)
+        if self._told is not None:
+            self._told.nudge()
+        return earliest
 
     # -- loading -----------------------------------------------------------------
 
@@ -231,10 +248,14 @@ class StoreServer(Server):
             except StoreBackingError as error:
                 raise StoreLoadError(self._pointer.name, error) from error
         self._writer.install(rows, loaded.instance, at=time.time(), seconds=loaded.seconds)
+        if self._told is not None:
+            self._told.installed()
 
     # -- telling -------------------------------------------------------------------
 
     def _tell_changes(self, changes: Sequence[Change]) -> None:
+        if self._told is not None:
+            self._told.note(changes)
         if self._running is not None:
             self._running.changes += changes
         if _WRITTEN.receivers:
@@ -270,6 +291,14 @@ def retire(store: type[Store], *, owner: object | None = None) -> None:
         bridge.SESSIONS.remove_global(pointer.key)
         if store.backing is not None:
             close_files(lambda file: file.store_key == pointer.key)
+
+
+def _keep_snapshot(server: StoreServer, _: None) -> None:
+    server.run_after(KEEP_SECONDS, _forget_snapshot)
+
+
+def _forget_snapshot(server: StoreServer, _: None) -> None:
+    server.forget_snapshot()
 
 
 def _reload(server: StoreServer, sender: Any) -> None:

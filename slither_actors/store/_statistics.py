@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from slither_actors.store._counted_rows import uncounted
 from slither_actors.store._kinds import kind_of
-from slither_actors.store._pointer import Pointer
 from slither_actors.store._size import estimated_bytes
 
-__all__ = ["StoreStatistics", "TableStatistics", "store_statistics", "table_statistics"]
+if TYPE_CHECKING:
+    from slither_actors.store._pointer import Pointer
+
+__all__ = [
+    "ReplicaStatistics",
+    "StoreStatistics",
+    "TableStatistics",
+    "store_statistics",
+    "table_statistics",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +54,29 @@ class TableStatistics:
 
 
 @attrs.frozen(kw_only=True)
+class ReplicaStatistics:
+    """What the replicas of a store's tables cost in the driver. Each worker has its rows in addition."""
+
+    workers: int
+    """Workers that have the tables, or had them when they last got a batch."""
+
+    snapshots: int
+    """Snapshots made so far: one serves all workers that ask within some seconds."""
+
+    snapshot_bytes: int
+    """The last snapshot, pickled; a worker's rows take about as much as the driver's."""
+
+    shared_bytes: int
+    """A snapshot that is kept for other workers at the moment; 0 as a rule."""
+
+    log_bytes: int
+    """Pickled changes that some worker has not been told of; at most `snapshot_bytes`, or 1 MiB."""
+
+    position: int
+    """What readers could see change since the first subscription, and loads."""
+
+
+@attrs.frozen(kw_only=True)
 class StoreStatistics:
     """One store. Returned by `Store.statistics`."""
 
@@ -62,6 +95,9 @@ class StoreStatistics:
 
     load_seconds: float
     """How long the last load took."""
+
+    replicas: ReplicaStatistics | None = None
+    """Of its tables with ``replicate=True``; None where it has none."""
 
 
 def table_statistics(pointer: Pointer, index: int) -> TableStatistics:
@@ -92,4 +128,5 @@ def store_statistics(pointer: Pointer) -> StoreStatistics:
         loads=loaded.count,
         loaded_at=loaded.at,
         load_seconds=loaded.seconds,
+        replicas=pointer.feed.statistics() if pointer.is_published and pointer.feed is not None else None,
     )

@@ -8,7 +8,8 @@ Reads never wait and never take a lock (`_rows` says what each one may see).
 Writes are calls to the store's server, one after the other. In a worker
 process the same lines work and cost one call to the driver each; `select`,
 `fold`, `items`, `keys` and `values` fetch the whole table there, `match` and
-the queries of an ordered table only what they find.
+the queries of an ordered table only what they find. The reads of a table with
+``replicate=True`` cost no call there.
 
 A stored value is shared with every reader: put a new value, never change one
 in place.

@@ -16,6 +16,7 @@ import attrs
 
 from slither_actors.errors import StoreError
 from slither_actors.store._bounded_rows import Bounded
+from slither_actors.store._feed import Copy
 from slither_actors.store._kinds import make_rows
 from slither_actors.store._pointer import Loaded, Pointer, Publication
 from slither_actors.store._rows import SetRows
@@ -157,6 +158,14 @@ class Writer:
     def query(self, name: str, index: int, *arguments: Any) -> Any:
         """One of `QUERIES`, for a reader that the writes left no time for it."""
         return getattr(self._rows[index], name)(*arguments)
+
+    # -- for the workers ------------------------------------------------------
+
+    def replicated(self) -> Copy:
+        """A copy of the replicated tables, and a place in what is told of them."""
+        feed = self._pointer.feed
+        assert feed is not None
+        return feed.copied({index: self._rows[index].cells() for index in feed.tables})
 
     # -- what a draft has collected ------------------------------------------
 

@@ -32,6 +32,9 @@ class Call:
         self.answers.append(("fail", error))
         self._answered.set()
 
+    def follow(self, following: Any, snapshot: Any) -> None:
+        self.reply((following, snapshot))
+
     def result(self) -> Any:
         """Wait for the answer; return or raise it."""
         assert self._answered.wait(20)

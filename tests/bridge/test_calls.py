@@ -174,7 +174,9 @@ def test_an_unknown_kind_of_call() -> None:
     """It is answered with an error, not raised into the pool."""
     call = Call("teleport")
     answer(call)
-    with pytest.raises(SlitherError, match="a worker called 'teleport'; known are 'view' and 'table'"):
+    with pytest.raises(
+        SlitherError, match="a worker called 'teleport'; known are 'view', 'table' and 'replicate'"
+    ):
         call.result()
 
 
@@ -199,6 +201,9 @@ class Shelf:
             msg = "no"
             raise ValueError(msg)
         return (table, operation, arguments)
+
+    def follow(self, *, fresh: bool) -> Any:
+        return ("following", fresh)
 
 
 @pytest.fixture
@@ -232,6 +237,13 @@ def test_a_failing_write_is_answered(shelf: Shelf) -> None:
     answer(call)
     with pytest.raises(ValueError, match="no"):
         call.result()
+
+
+def test_a_worker_that_asks_for_the_tables_follows_them(shelf: Shelf) -> None:
+    """It is answered from a task, with what the store gave."""
+    call = Call("replicate", "m:Shelf", True)
+    answer(call)
+    assert call.result() == ("following", True)
 
 
 def test_tables_of_a_store_that_does_not_run() -> None:

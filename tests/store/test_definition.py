@@ -58,11 +58,13 @@ def test_a_view_keeps_its_options() -> None:
     assert many.sender is Derived
 
 
-def test_replicas_are_not_there_yet() -> None:
-    """The option is known and refused by name; saying False is fine."""
-    Table(replicate=False)
-    with pytest.raises(OptionError, match="option 'replicate' is True; it is not available yet"):
-        Table(replicate=True)
+def test_a_table_of_any_kind_may_be_replicated() -> None:
+    """It changes nothing in the driver; anything but a flag is refused."""
+    assert type(Table(replicate=True)) is Table
+    assert Table(ordered=True, replicate=True).options.replicate
+    assert Table(bag=True, replicate=True).options.replicate
+    with pytest.raises(OptionError, match="option 'replicate' is 1"):
+        Table(replicate=1)  # type: ignore[call-overload]
 
 
 def test_the_options_choose_the_class() -> None:
