@@ -188,7 +188,9 @@ def observed(work: Callable[[], object]) -> tuple[float, list[float], list[float
     def read() -> None:
         clock, get, note = time.perf_counter, Shelf.plain.get, reads.append
         ready.set()
-        while not over.is_set():
+        last = False
+        while not last:
+            last = over.is_set()  # one more read then: nobody's wait goes on beyond it
             began = clock()
             get(5)
             note((began, clock()))
@@ -201,7 +203,7 @@ def observed(work: Callable[[], object]) -> tuple[float, list[float], list[float
     taken = time.perf_counter() - began
     over.set()
     reader.join()
-    during = [read for read in reads if began <= read[1] and read[0] <= began + taken]
+    during = [read for read in reads if began <= read[1]]
     ends = [end for _, end in during]
     arrivals = [began + number / 1e3 for number in range(int(taken * 1e3) + 1)]
     found = (ends[min(bisect_right(ends, at), len(ends) - 1)] - at for at in arrivals)
