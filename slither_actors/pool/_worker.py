@@ -20,17 +20,16 @@ import resource
 import signal
 import socket
 import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
-from slither_actors.errors import ForkedRuntimeError, NotRunningError, PayloadError, ResultError, ViewError
+from slither_actors.errors import NotRunningError, PayloadError, ResultError, ViewError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._board import Board, Phase
+from slither_actors.pool._driver_line import DriverLine, Hear, flush, leave
 from slither_actors.pool._function import Function, resolve, run_hook
 from slither_actors.pool._log_levels import LogLevels
 from slither_actors.pool._mapped import MappedSegments, SegmentError
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
 
-_LOST_DRIVER: Final = 0
 _NO_CONTEXT: Final = -1
 _NOT_RESULTS: Final = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM)
@@ -123,24 +121,11 @@ class Worker:
         self._settings = WorkerSettings(pool="", slot=-1)
         self._memory: ResidentMemory | None = None
         self._retiring = False
-        self._sock = sock
         self._board = board
         self._mapped = MappedSegments(segment_sock)
+        self._line = DriverLine(sock, self._mapped)
         self._outlet = outlet
-        self._reader = wire.FrameReader()
-        self._waiting: deque[wire.Frame] = deque()
-        # Held by whoever reads the socket: the loop between batches, or one call back at a time.
-        self._reading = threading.Lock()
-        # Held for one frame: a thread that the batch left behind may be in the middle of a call as it ends.
-        self._sending = threading.Lock()
-        self._running = False
         self._forked = False
-        self._next_call = 0
-        self._hear: Callable[[bytes | bytearray | memoryview], object] | None = None
-        self._news: deque[tuple[int, bytes | bytearray]] = deque()
-        """What was received and not heard yet."""
-        self._hearing = threading.RLock()
-        self._is_hearing = False
         self._targets: dict[int, bytes] = {}
         self._functions: dict[int, tuple[str, Function, bool]] = {}
         """Name, function, and whether it looks at the context."""
@@ -185,7 +170,7 @@ class Worker:
             NotRunningError: no batch is running.
             Exception: what the driver failed with.
         """
-        return self._call(name, dumps((name, args, kwargs), f"arguments of {name}"))
+        return self._line.call(name, dumps((name, args, kwargs), f"arguments of {name}"))
 
     def call_view(
         self, session_id: str | None, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
@@ -202,56 +187,25 @@ class Worker:
             problem = explain_pickle({**dict(enumerate(arguments)), **keywords}, "arguments")
             raise ViewError(name, f"was given what cannot be pickled: {problem}") from None
         try:
-            return self._call(f"view {name!r}", body)
+            return self._line.call(f"view {name!r}", body)
         except PayloadError as error:
             raise ViewError(name, f"was called, but {error}") from error
-
-    def _call(self, name: str, body: bytes) -> Any:
-        if self._forked:
-            raise ForkedRuntimeError("calls back belong to the worker, not to a child that it forked")
-        with self._reading:
-            if not self._running:
-                raise NotRunningError("a worker can call the driver only while a batch runs")
-            self._next_call += 1
-            kind, answer = self._ask(self._next_call, body)
-        if self._news:
-            self._tell_news()
-        if kind == wire.REPLY:
-            return loads(answer, f"the answer to {name}", "worker")
-        record = ErrorRecord.loads(answer)
-        raise record.revive() or record.to_error()
 
     @property
     def is_running(self) -> bool:
         """Whether a batch runs, and so whether the driver can be called."""
-        return self._running
+        return self._line.is_running
 
-    def listen(self, hear: Callable[[bytes | bytearray | memoryview], object]) -> None:
-        """Have `hear` called with all news; before the first call that brings any.
-
-        It is called with one after the other, in their order, and before the batch or the answer
-        that they precede; by the worker's loop or by a thread that has made a call. What it raises
-        is lost, so it is not to raise.
-        """
-        self._hear = hear
-
-    def _ask(self, ref: int, body: bytes) -> tuple[int, bytes | bytearray]:
-        self._send(wire.CALL, ref, body)
-        answer: tuple[int, bytes | bytearray] | None = None
-        while answer is None:
-            for frame in self._receive():
-                if frame[0] in (wire.REPLY, wire.REPLY_FAILED) and frame[1] == ref:
-                    answer = (frame[0], frame[2])
-                else:
-                    self._waiting.append(frame)
-        return answer
+    def listen(self, hear: Hear) -> None:
+        """Have `hear` called with all news that the driver sends, see `DriverLine.listen`."""
+        self._line.listen(hear)
 
     # -- the loop ------------------------------------------------------------------
 
     def serve(self) -> None:
         """Run until told to stop."""
         while True:
-            kind, ref, body = self._next()
+            kind, ref, body = self._line.next()
             if kind == wire.RUN:
                 self._run(ref, body)
             elif kind == wire.DEFINE:
@@ -266,63 +220,6 @@ class Worker:
             elif kind == wire.STOP:
                 self._finish()
                 return
-
-    def _next(self) -> wire.Frame:
-        waiting = self._waiting
-        with self._reading:
-            while not waiting:
-                waiting.extend(self._receive())
-        if self._news:
-            self._tell_news()
-        return waiting.popleft()
-
-    def _receive(self) -> list[wire.Frame]:
-        try:
-            frames = self._reader.read(self._sock)
-        except ConnectionError:
-            _leave()
-        if self._reader.eof:
-            _leave()
-        return frames if self._hear is None else self._without_news(frames)
-
-    def _without_news(self, frames: list[wire.Frame]) -> list[wire.Frame]:
-        self._news.extend((ref, body) for kind, ref, body in frames if kind == wire.NEWS)
-        return [frame for frame in frames if frame[0] != wire.NEWS]
-
-    def _tell_news(self) -> None:
-        """Hand on what was received. Not while the socket is held: what unpickles may call the driver."""
-        with self._hearing:
-            if self._is_hearing:
-                return  # such a call: the rest is told when it has returned
-            self._is_hearing = True
-            try:
-                while self._news:
-                    self._hear_one(*self._news.popleft())
-            finally:
-                self._is_hearing = False
-
-    def _hear_one(self, segment: int, body: bytes | bytearray) -> None:
-        assert self._hear is not None
-        if not segment:
-            self._hear(body)
-            return
-        try:
-            memory = self._mapped.take(segment)
-        except EOFError:
-            _leave()
-        except SegmentError:
-            self._send(wire.LOST_SEGMENT, segment)  # the driver sends no other; who waits for it asks again
-            return
-        # An error that is kept may have a part of it in its traceback: then it ends with that.
-        with contextlib.suppress(BufferError), memory, memoryview(memory) as view:
-            self._hear(view)
-
-    def _send(self, kind: int, ref: int, body: bytes | bytearray = b"") -> None:
-        try:
-            with self._sending:
-                wire.send_blocking(self._sock, kind, ref, body)
-        except (BrokenPipeError, ConnectionError):
-            _leave()
 
     def _initialize(self, body: bytes | bytearray) -> bool:
         settings: WorkerSettings = pickle.loads(body)  # from our own driver
@@ -339,14 +236,14 @@ class Worker:
                 commands = self._install(settings.adapter)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the worker cannot start
             if self._forked:
-                _leave()
-            self._send(wire.START_FAILED, step, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
+                leave()
+            self._line.send(wire.START_FAILED, step, ErrorRecord.of(error, own_files=_OWN_FILES).dumps())
             return False
         if self._forked:  # the user's code forked and the child came back with us
-            _leave()
+            leave()
         if settings.max_rss:
             self._memory = ResidentMemory()
-        self._send(wire.READY, 0, commands)
+        self._line.send(wire.READY, 0, commands)
         return True
 
     def _install(self, adapter: bytes) -> bytes:
@@ -370,10 +267,10 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the worker ends
             record = ErrorRecord.of(error, own_files=_OWN_FILES).dumps()
         if self._forked:
-            _leave()
+            leave()
         if record is not None:
-            self._send(wire.EXIT_FAILED, step, record)
-        _flush()
+            self._line.send(wire.EXIT_FAILED, step, record)
+        flush()
 
     def _define(self, index: int, body: bytes | bytearray) -> None:
         if body[:1] in (b"t", b"w"):
@@ -387,13 +284,13 @@ class Worker:
         try:
             self._mapped.forget(segment)
         except EOFError:
-            _leave()
+            leave()
 
     def _run(self, ref: int, body: bytes | bytearray, form: int = wire.RUN) -> None:
         board = self._board
         if self._retiring or not board.begin(ref):
             board.end()
-            self._send(wire.SKIPPED, ref)
+            self._line.send(wire.SKIPPED, ref)
             return
         held = None
         try:
@@ -401,15 +298,15 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - a SystemExit of the user's code ends the batch, not us
             kind, answer = wire.FAILED, ErrorRecord.of(error, own_files=_OWN_FILES).dumps()
         if self._forked:  # the user's code forked and the child came back with us
-            _leave()
-        _flush()
+            leave()
+        flush()
         if self._outlet.said:
             self._outlet.settle()
-            self._send(wire.SAID, ref)
+            self._line.send(wire.SAID, ref)
         if self._memory is not None and self._memory.read() > self._settings.max_rss:
             self._retiring = True
-            self._send(wire.OVERGROWN, ref)
-        self._send(kind, ref, answer)
+            self._line.send(wire.OVERGROWN, ref)
+        self._line.send(kind, ref, answer)
         board.end()
         del held  # what a destructor does here is nobody's batch
         if self._mapped.in_use:
@@ -431,10 +328,10 @@ class Worker:
         self._context_index = context_index
         try:
             context = self.context if asks else None
-            self._running = True
+            self._line.is_running = True
             results = _as_list(function(payloads, context), name)
         finally:
-            self._running = False
+            self._line.is_running = False
             self._context_index = _NO_CONTEXT
         if len(results) != count:
             msg = f"{name} returned {len(results)} results for {count} payloads"
@@ -446,9 +343,9 @@ class Worker:
         try:
             return open_batch(body, self._mapped)
         except EOFError:
-            _leave()
+            leave()
         except SegmentError as error:
-            self._send(wire.LOST_SEGMENT, error.segment)
+            self._line.send(wire.LOST_SEGMENT, error.segment)
             raise PayloadError(str(error)) from None
 
     def _load(self, ref: int, index: int) -> tuple[str, Function, bool]:
@@ -471,7 +368,7 @@ class Worker:
         """A child of the worker is not the worker: it has no socket and is ended as any process."""
         self._forked = True
         with contextlib.suppress(OSError):
-            self._sock.close()
+            self._line.close()
             self._mapped.close()
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -533,21 +430,6 @@ def _as_list(results: Any, name: str) -> list[Any]:
 
 def _article(value: object) -> str:
     return "None" if value is None else f"a {type(value).__qualname__}"
-
-
-def _flush() -> None:
-    """Show what the batch printed now; later may be never."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:  # noqa: BLE001, S112
-            continue  # closed, gone, or replaced: the user's code did that, and printing is not our business
-
-
-def _leave() -> NoReturn:
-    """End at once: nobody is left to tell."""
-    _flush()
-    os._exit(_LOST_DRIVER)
 
 
 _OWN_FILES: Final = frozenset(

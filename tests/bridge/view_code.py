@@ -220,7 +220,7 @@ def use_what_was_left(payloads: list[Any], ctx: Context) -> list[Any]:
 def leave_a_large_call(payloads: list[Any], ctx: Context) -> list[Any]:
     """End, with a large result, while a thread is in the middle of a large call."""
     large = os.urandom(4 << 20)
-    reading = current_worker()._reading
+    reading = current_worker()._line._reading
 
     def call() -> None:
         with contextlib.suppress(SlitherError):
