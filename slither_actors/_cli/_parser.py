@@ -45,6 +45,9 @@ examples:
 
 _EXAMPLE: Final = """\
 Run an example and show what it proves. Without a name, list the examples.
+
+The examples' own input is what is installed: the texts of the standard library,
+and the tables and photographs of scikit-learn (pip install 'slither-actors[examples]').
 """
 
 _DOCTOR: Final = """\
@@ -143,18 +146,28 @@ def _add_example(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the example")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("name", nargs="?", metavar="NAME", help="the example")
+    which.add_argument(
+        "--all",
+        action="store_true",
+        help="run those that need only the standard library, on made-up input, one after the other",
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--input",
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="text files, or folders of them, in place of the example's own input; a paragraph is a document",
+        help="files of yours in place of the example's own input: text, CSV or pictures, also folders of"
+        " them where that makes sense",
     )
     source.add_argument(
-        "--synthetic", action="store_true", help="made-up input, the same on every machine: 5,000 documents"
+        "--synthetic",
+        action="store_true",
+        help="made-up input, the same on every machine; needs no other packages",
     )
+    parser.add_argument("--limit", type=_count, metavar="N", help="take N items of the input at most")
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

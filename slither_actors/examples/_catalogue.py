@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -24,13 +24,20 @@ class ExampleOptions:
     """What the command line says to an example."""
 
     paths: tuple[Path, ...] = ()
-    """Text files and folders in place of the example's own input."""
+    """Files and folders in place of the example's own input."""
 
     synthetic: bool = False
     """Slither's made-up input in place of the example's own."""
 
     workers: int | None = None
     """Worker processes; one per processor where it is None."""
+
+    limit: int | None = None
+    """Items of the input at most."""
+
+    def pool(self) -> dict[str, Any]:
+        """Return the options of the example's pool."""
+        return {} if self.workers is None else {"workers": self.workers}
 
 
 class Report(Protocol):
@@ -51,6 +58,8 @@ class Example:
     name: str
     summary: str
     module: str
+    standard_library: bool = True
+    """Whether Slither's version needs nothing else. The others are left out of ``--all``."""
 
     def run(self, options: ExampleOptions, advance: Advance) -> Report:
         """Run it. Starts an application of its own, and stops it."""
@@ -66,6 +75,29 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             summary="count words and judge the tone of the standard library's docstrings and comments,"
             " with an index in each worker",
             module="slither_actors.examples.text_analysis._run",
+        ),
+        Example(
+            name="batch_stats",
+            summary="describe datasets of very different sizes, some of them poison, in four kinds of"
+            " batches",
+            module="slither_actors.examples.batch_stats._run",
+        ),
+        Example(
+            name="data_etl",
+            summary="validate the rows of CSV files while the schema is swapped under the workers",
+            module="slither_actors.examples.data_etl._run",
+        ),
+        Example(
+            name="ml_scoring",
+            summary="train a model in each of two sessions at the same time, and keep the models apart",
+            module="slither_actors.examples.ml_scoring._run",
+            standard_library=False,
+        ),
+        Example(
+            name="image_pipeline",
+            summary="make thumbnails of pictures, small and huge, so many pixels at a time",
+            module="slither_actors.examples.image_pipeline._run",
+            standard_library=False,
         ),
     )
 }
