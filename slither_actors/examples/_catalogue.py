@@ -53,18 +53,28 @@ class Report(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Example:
-    """One example. Its module is imported when it runs."""
+    """One example. Its modules are imported when it runs."""
 
     name: str
     summary: str
-    module: str
+    package: str
+    """Has the example in ``_run`` and the same in plain Python in ``_baseline``."""
+
     standard_library: bool = True
     """Whether Slither's version needs nothing else. The others are left out of ``--all``."""
 
     def run(self, options: ExampleOptions, advance: Advance) -> Report:
         """Run it. Starts an application of its own, and stops it."""
-        run: Callable[[ExampleOptions, Advance], Report] = importlib.import_module(self.module).run
+        run: Callable[[ExampleOptions, Advance], Report] = self._module("_run").run
         return run(options, advance)
+
+    def baseline(self, options: ExampleOptions) -> Report:
+        """Do the same work in plain Python, with threads, in two ways."""
+        baseline: Callable[[ExampleOptions], Report] = self._module("_baseline").baseline
+        return baseline(options)
+
+    def _module(self, name: str) -> Any:
+        return importlib.import_module(f"{self.package}.{name}")
 
 
 EXAMPLES: Final[Mapping[str, Example]] = {
@@ -74,29 +84,29 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             name="text_analysis",
             summary="count words and judge the tone of the standard library's docstrings and comments,"
             " with an index in each worker",
-            module="slither_actors.examples.text_analysis._run",
+            package="slither_actors.examples.text_analysis",
         ),
         Example(
             name="batch_stats",
             summary="describe datasets of very different sizes, some of them poison, in four kinds of"
             " batches",
-            module="slither_actors.examples.batch_stats._run",
+            package="slither_actors.examples.batch_stats",
         ),
         Example(
             name="data_etl",
             summary="validate the rows of CSV files while the schema is swapped under the workers",
-            module="slither_actors.examples.data_etl._run",
+            package="slither_actors.examples.data_etl",
         ),
         Example(
             name="ml_scoring",
             summary="train a model in each of two sessions at the same time, and keep the models apart",
-            module="slither_actors.examples.ml_scoring._run",
+            package="slither_actors.examples.ml_scoring",
             standard_library=False,
         ),
         Example(
             name="image_pipeline",
             summary="make thumbnails of pictures, small and huge, so many pixels at a time",
-            module="slither_actors.examples.image_pipeline._run",
+            package="slither_actors.examples.image_pipeline",
             standard_library=False,
         ),
     )

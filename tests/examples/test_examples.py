@@ -29,8 +29,9 @@ def proven(ran: Ran) -> str:
     assert ran.status == 0, ran.out + ran.err
     assert ran.err == ""
     assert "the proof holds" in ran.out
-    assert "\n  NO " not in ran.out
-    return ran.out
+    found, _, _ = ran.out.partition("baseline of")
+    assert "\n  NO " not in found
+    return found
 
 
 # -- made-up input ---------------------------------------------------------------------
@@ -44,6 +45,12 @@ def test_all_that_need_only_the_standard_library(cli: Cli) -> None:
     assert re.findall(r"^(\w+): ", ran.out, re.MULTILINE) == ["text_analysis", "batch_stats", "data_etl"]
     assert "60 documents sent" in ran.out
     assert ran.out.count("the proof holds") == 2
+    assert re.findall(r"^baseline of (\w+): ", ran.out, re.MULTILINE) == [
+        "text_analysis",
+        "batch_stats",
+        "data_etl",
+    ]
+    assert ran.out.count("safe_python is right") == 3
 
 
 def test_made_up_rows(inside: Run) -> None:
@@ -82,7 +89,7 @@ def test_made_up_pictures(inside: Run) -> None:
 @needs_sklearn
 def test_the_tables_of_scikit_learn(cli: Cli) -> None:
     """Its CSV files, row by row."""
-    out = proven(cli("example", "data_etl", "--workers", "2"))
+    out = proven(cli("example", "data_etl", "--no-baseline", "--workers", "2"))
     assert re.search(r"^data_etl: 3,\d\d\d rows of breast_cancer.csv, .*, wine_data.csv$", out, re.MULTILINE)
     assert re.search(r"files say how many rows they have", out)
 
@@ -90,14 +97,14 @@ def test_the_tables_of_scikit_learn(cli: Cli) -> None:
 @needs_sklearn
 def test_the_columns_of_scikit_learn(cli: Cli) -> None:
     """Column by column."""
-    out = proven(cli("example", "batch_stats", "--workers", "2"))
+    out = proven(cli("example", "batch_stats", "--no-baseline", "--workers", "2"))
     assert "numeric columns of breast_cancer.csv, " in out
 
 
 @needs_sklearn
 def test_breast_cancer_and_wine(cli: Cli) -> None:
     """Scikit-learn's own models, a session each."""
-    out = proven(cli("example", "ml_scoring", "--workers", "2"))
+    out = proven(cli("example", "ml_scoring", "--no-baseline", "--workers", "2"))
     assert re.search(r"breast_cancer.csv: 9\d\.\d% of the records recognised, wanted are 90%", out)
     assert re.search(r"wine_data.csv: 9\d\.\d% of the records recognised, wanted are 90%", out)
 
@@ -105,7 +112,7 @@ def test_breast_cancer_and_wine(cli: Cli) -> None:
 @needs_pillow
 def test_the_photographs_of_scikit_learn(cli: Cli) -> None:
     """Both of them, and a folder of the user's with something in it that is no picture, and a broken one."""
-    proven(cli("example", "image_pipeline", "--limit", "100", "--workers", "1"))
+    proven(cli("example", "image_pipeline", "--limit", "100", "--no-baseline", "--workers", "1"))
 
 
 @needs_pillow
@@ -120,7 +127,7 @@ def test_a_folder_of_pictures(cli: Cli) -> None:
     whole = (cli.folder / "pictures" / "noise.png").read_bytes()
     cli.write("pictures/noise.png", whole[: len(whole) // 2])
     cli.write("pictures/notes.txt", "no picture")
-    out = proven(cli("example", "image_pipeline", "--input", "pictures", "--workers", "1"))
+    out = proven(cli("example", "image_pipeline", "--input", "pictures", "--no-baseline", "--workers", "1"))
     assert "3 pictures of pictures" in out
     assert "1 files passed over\n  pictures/notes.txt: cannot identify image file" in out
     assert re.search(r"^  noise.png: .*truncated", out, re.MULTILINE)
@@ -131,9 +138,9 @@ def test_tables_of_the_users(cli: Cli, inside: Run) -> None:
     """A cell that is no number among numbers is an invalid row, and a poison column."""
     rows = "\n".join(f"{each},{each * each},n{each}" for each in range(40))
     cli.write("in.csv", f"a,b,c\n{rows}\nx,1,y\n")
-    out = proven(inside("example", "data_etl", "--input", "in.csv", "--workers", "1"))
+    out = proven(inside("example", "data_etl", "--input", "in.csv", "--no-baseline", "--workers", "1"))
     assert re.search(r"^schema 1 +41 +40 +1 ", out, re.MULTILINE)
-    out = proven(inside("example", "batch_stats", "--input", "in.csv", "--workers", "1"))
+    out = proven(inside("example", "batch_stats", "--input", "in.csv", "--no-baseline", "--workers", "1"))
     assert "by group: all 1 poison ones are skipped, by 1 failed batches" in out
 
 
@@ -169,6 +176,9 @@ def test_all_takes_no_name_and_no_input(inside: Run) -> None:
     assert "--input needs a NAME" in ran.err
 
 
+# -- proofs that do not hold -----------------------------------------------------------
+
+
 def forget(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, which: int = 7) -> None:
     """Have a method do nothing, once."""
     real = getattr(owner, method)
@@ -194,7 +204,7 @@ def test_a_row_that_is_forgotten(inside: Run, monkeypatch: pytest.MonkeyPatch) -
     from slither_actors.examples.data_etl._run import PhaseBook
 
     forget(monkeypatch, PhaseBook, "enter")
-    ran = inside("example", "data_etl", "--synthetic", "--limit", "300", "--workers", "1")
+    ran = inside("example", "data_etl", "--synthetic", "--limit", "300", "--workers", "1", "--no-baseline")
     broken(ran, "schema 1: 100 rows = 90 valid + 9 invalid", "schema 1: 9 invalid, 10 in the input")
 
 
@@ -211,7 +221,7 @@ def test_a_row_judged_by_another_schema(inside: Run, monkeypatch: pytest.MonkeyP
         return attrs.evolve(source, schemas=(old, worse), known_invalid=source.known_invalid)
 
     monkeypatch.setattr(_input, "_made_up", wrong)
-    ran = inside("example", "data_etl", "--synthetic", "--limit", "300", "--workers", "1")
+    ran = inside("example", "data_etl", "--synthetic", "--limit", "300", "--workers", "1", "--no-baseline")
     broken(ran, "schema 2: 10 invalid, 20 in the input")
 
 
@@ -233,7 +243,7 @@ def test_a_dataset_that_is_forgotten(inside: Run, monkeypatch: pytest.MonkeyPatc
             real(book, item, index)
 
     monkeypatch.setattr(Book, "enter", forgetful)
-    ran = inside("example", "batch_stats", "--synthetic", "--limit", "100", "--workers", "1")
+    ran = inside("example", "batch_stats", "--synthetic", "--limit", "100", "--workers", "1", "--no-baseline")
     broken(ran, "fixed: 100 datasets =", "fixed: the workers' aggregates merged")
 
 
@@ -248,7 +258,7 @@ def test_a_prediction_of_the_wrong_session(inside: Run, monkeypatch: pytest.Monk
         return [first, attrs.evolve(second, samples=first.samples)]
 
     monkeypatch.setattr(_input, "_made_up", wrong)
-    ran = inside("example", "ml_scoring", "--synthetic", "--limit", "100", "--workers", "1")
+    ran = inside("example", "ml_scoring", "--synthetic", "--limit", "100", "--workers", "1", "--no-baseline")
     broken(ran, "of the records recognised, wanted are 90%")
 
 
@@ -257,14 +267,16 @@ def test_a_picture_that_is_forgotten(inside: Run, monkeypatch: pytest.MonkeyPatc
     from slither_actors.examples.image_pipeline._run import Book
 
     forget(monkeypatch, Book, "enter")
-    ran = inside("example", "image_pipeline", "--synthetic", "--limit", "10", "--workers", "1")
+    ran = inside(
+        "example", "image_pipeline", "--synthetic", "--limit", "10", "--workers", "1", "--no-baseline"
+    )
     broken(ran, "10 pictures = 9 thumbnails")
 
 
 def test_an_installed_package_has_the_examples_in_it() -> None:
     """They are modules of it and no files beside it, so a wheel is enough."""
     for example in EXAMPLES.values():
-        spec = importlib.util.find_spec(example.module)
+        spec = importlib.util.find_spec(f"{example.package}._run")
         assert spec is not None
         assert spec.origin is not None
         assert "slither_actors" in Path(spec.origin).parts
