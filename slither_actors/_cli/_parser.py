@@ -47,7 +47,7 @@ _EXAMPLE: Final = """\
 Run an example and show what it proves. Without a name, list the examples.
 
 The examples' own input is what is installed: the texts of the standard library,
-and the tables and photographs of scikit-learn (pip install 'slither-actors[examples]').
+and the tables and photographs of scikit-learn (the extra 'examples').
 """
 
 _BASELINE: Final = """\

@@ -20,8 +20,8 @@ def require(example: str, module: str, package: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
             example,
-            f"this input needs {package}, which is not installed: pip install 'slither-actors[examples]';"
-            " --synthetic needs nothing",
+            f"this input needs {package}, which is not installed: pip install {package.lower()}"
+            " (or the extra 'examples' of slither-actors); --synthetic needs nothing",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 

@@ -47,8 +47,8 @@ class Book:
     tallies: dict[int, list[BatchTally]] = attrs.field(factory=dict)
     """Pid to what its batches brought."""
 
-    failed: list[int] = attrs.field(factory=list)
-    """Sizes of the batches that poison failed, as the telemetry tells it."""
+    failed: list[tuple[str, int]] = attrs.field(factory=list)
+    """What `describe` said of each batch that it failed, and the batch's size, as the telemetry tells it."""
 
     lost: list[int] = attrs.field(factory=list)
     """Sizes of the batches that were lost otherwise: somebody killed a worker."""
@@ -57,8 +57,11 @@ class Book:
 
     def fail(self, metadata: Mapping[str, Any]) -> None:
         """Enter a batch that failed, from the metadata of ``slither.dispatch.batch.exception``."""
-        poisoned = isinstance(metadata["reason"], RemoteError)  # `describe` raised
-        (self.failed if poisoned else self.lost).append(metadata["batch_size"])
+        reason, size = metadata["reason"], metadata["batch_size"]
+        if isinstance(reason, RemoteError):
+            self.failed.append((reason.message, size))
+        else:
+            self.lost.append(size)
 
     def enter(self, item: Item, index: int) -> None:
         """Enter a dataset that came back."""
@@ -114,6 +117,7 @@ def _claims(kind: str, book: Book, found: Sequence[Dataset]) -> list[Claim]:
     described, skipped = len(book.described), len(book.skipped)
     outcomes = sorted(book.described + book.skipped)
     poison = {index for index, dataset in enumerate(found) if dataset.is_poison()}
+    names = tuple(f"{found[index].name} " for index in poison)
     direct, merged = _directly(found, book), book.merged()
     own = all(
         sum(tally.added.count for tally in tallies) == max(tally.counted for tally in tallies)
@@ -125,10 +129,11 @@ def _claims(kind: str, book: Book, found: Sequence[Dataset]) -> list[Claim]:
             outcomes == list(range(len(found))),
         ),
         Claim(
-            f"{kind}: all {len(poison)} poison ones are skipped, by {len(book.failed)} failed batches",
+            f"{kind}: all {len(poison)} poison ones are skipped,"
+            f" by {len(book.failed)} batches that failed for one",
             poison.issubset(book.skipped)
-            and sum(book.failed) + sum(book.lost) == skipped
-            and len(book.failed) <= len(poison),
+            and sum(size for _, size in book.failed) + sum(book.lost) == skipped
+            and all(said.startswith(names) for said, _ in book.failed),
         ),
         Claim(
             f"{kind}: the workers' aggregates merged = {direct.count:,} values,"

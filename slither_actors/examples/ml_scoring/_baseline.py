@@ -62,7 +62,7 @@ def baseline(options: ExampleOptions) -> Baseline:
             wrong = len(right) - sum(one == other for one, other in zip(given, right, strict=False))
             claims.append(
                 Claim(
-                    f"{session.name}: {wrong:,} of {len(right):,} records scored by another's model, or not",
+                    f"{session.name}: {wrong:,} of {len(right):,} records not scored as by its own model",
                     wrong == 0,
                 )
             )
