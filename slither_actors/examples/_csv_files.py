@@ -11,6 +11,7 @@ import csv
 import gzip
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -36,27 +37,24 @@ def number(cell: str) -> float | None:
 class CsvFile:
     """One file. Iterating it reads its rows anew, one at a time, each with its line."""
 
+    name: str
+    """The file's name, without its folder; that of a second file of a name says that it is."""
+
     path: Path
     columns: tuple[str, ...]
     separator: str
     skipped: int
-    """Lines before the first row."""
+    """Lines that are not empty before the first row."""
 
     promised: int | None = None
     """Rows that the file's first line says it has."""
-
-    @property
-    def name(self) -> str:
-        """The file's name, without its folder."""
-        return self.path.name
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         with _opened(self.path) as file:
             rows = csv.reader(file, delimiter=self.separator, skipinitialspace=True)
             try:
-                for row in itertools.islice(rows, self.skipped, None):
-                    if row:
-                        yield rows.line_num, row
+                for row in itertools.islice(filter(None, rows), self.skipped, None):
+                    yield rows.line_num, row
             except (csv.Error, OSError, EOFError) as error:
                 raise InputError(str(self.path), str(error), line=rows.line_num + 1) from error
 
@@ -70,7 +68,13 @@ def csv_files(example: str, paths: Sequence[Path]) -> list[CsvFile]:
     if not paths:
         folder = sklearn_folder(example, "data")
         paths = [path for path in sorted(folder.iterdir()) if path.name.endswith((".csv", ".csv.gz"))]
-    return [_examined(path) for path in paths]
+    seen: Counter[str] = Counter()
+    files = []
+    for path in paths:
+        seen[path.name] += 1
+        again = f" ({seen[path.name]})" if seen[path.name] > 1 else ""
+        files.append(_examined(path, path.name + again))
+    return files
 
 
 def _opened(path: Path) -> IO[str]:
@@ -79,24 +83,27 @@ def _opened(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _examined(path: Path) -> CsvFile:
+def _examined(path: Path, name: str) -> CsvFile:
     try:
         with _opened(path) as file:
-            first, second = file.readline(), file.readline()
+            lines = list(itertools.islice((line for line in file if line.strip()), 2))
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(str(path), f"cannot be read: {reason}") from error
+    first, second = [*lines, "", ""][:2]
     separator = next((each for each in (",", ";", "\t", " ") if each in first), ",")
     cells, below = (
         next(csv.reader([line], delimiter=separator, skipinitialspace=True), []) for line in (first, second)
     )
     if not cells:
-        raise InputError(str(path), "has no first line")
+        raise InputError(str(path), "is empty")
     unnamed = tuple(f"column {position}" for position in range(1, len(below or cells) + 1))
     numbers = [number(cell) is not None for cell in cells]
     if all(numbers):
-        return CsvFile(path=path, columns=unnamed, separator=separator, skipped=0)
+        return CsvFile(name=name, path=path, columns=unnamed, separator=separator, skipped=0)
     if len(cells) > 2 and cells[0].isdigit() and cells[1].isdigit() and not any(numbers[2:]):
         promised = int(cells[0])
-        return CsvFile(path=path, columns=unnamed, separator=separator, skipped=1, promised=promised)
-    return CsvFile(path=path, columns=tuple(cells), separator=separator, skipped=1)
+        return CsvFile(
+            name=name, path=path, columns=unnamed, separator=separator, skipped=1, promised=promised
+        )
+    return CsvFile(name=name, path=path, columns=tuple(cells), separator=separator, skipped=1)

@@ -20,7 +20,7 @@ def read(path: Path, content: str) -> CsvFile:
     [
         ("a,b\n1,2\n3,4\n", ("a", "b"), [["1", "2"], ["3", "4"]]),
         ("1,2\n3,4\n", ("column 1", "column 2"), [["1", "2"], ["3", "4"]]),
-        ("a b\n1  2\n\n", ("a", "b"), [["1", "2"]]),
+        ("\n\na b\n\n1  2\n\n", ("a", "b"), [["1", "2"]]),
         ("a;b\n1,5;2\n", ("a", "b"), [["1,5", "2"]]),
         ('\ufeffname\n"x, y"\n', ("name",), [["x, y"]]),
         ("1,2,no,yes\n1,2,0", ("column 1", "column 2", "column 3"), [["1", "2", "0"]]),
@@ -37,6 +37,13 @@ def test_what_is_a_header_and_what_a_row(
     assert [cells for _, cells in file] == rows, "it can be read again"
 
 
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Rows and sessions go by the name."""
+    path = tmp_path / "in.csv"
+    path.write_text("1,2\n")
+    assert [file.name for file in csv_files("a test", [path, path])] == ["in.csv", "in.csv (2)"]
+
+
 def test_a_gzipped_file(tmp_path: Path) -> None:
     """By its name."""
     path = tmp_path / "in.csv.gz"
@@ -46,7 +53,7 @@ def test_a_gzipped_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "cannot be read: No such file"), ("", "has no first line")]
+    ("content", "problem"), [(None, "cannot be read: No such file"), ("", "is empty"), ("\n \n", "is empty")]
 )
 def test_a_file_that_is_none(tmp_path: Path, content: str | None, problem: str) -> None:
     """Missing or empty: an error that names it."""

@@ -126,11 +126,12 @@ def _claims(books: Sequence[Book]) -> list[Claim]:
                 f"{name}: {differing:,} predictions differ from a model trained here on the same samples",
                 differing == 0,
             ),
-            Claim(
-                f"{name}: {book.right:.1%} of the records recognised, wanted are {book.session.wanted:.0%}",
-                book.right >= book.session.wanted,
-            ),
         ]
+        if book.session.wanted:
+            sentence = (
+                f"{name}: {book.right:.1%} of the records recognised, wanted are {book.session.wanted:.0%}"
+            )
+            claims.append(Claim(sentence, book.right >= book.session.wanted))
     return claims
 
 
