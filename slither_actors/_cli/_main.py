@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from slither_actors._cli._doctor import doctor_command
 from slither_actors._cli._errors import NOT_READ, forget, report, say
-from slither_actors._cli._example import example_command
+from slither_actors._cli._example import baseline_command, example_command
 from slither_actors._cli._parser import make_parser
 from slither_actors._cli._run import run_command
 from slither_actors._cli._signals import Interrupted, Stopper
@@ -23,6 +23,7 @@ _SIGNALLED = 128
 _COMMANDS = {
     "run": run_command,
     "example": example_command,
+    "baseline": baseline_command,
     "doctor": doctor_command,
     "stores": stores_command,
 }

@@ -45,6 +45,16 @@ examples:
 
 _EXAMPLE: Final = """\
 Run an example and show what it proves. Without a name, list the examples.
+
+The examples' own input is what is installed: the texts of the standard library,
+and the tables and photographs of scikit-learn (the extra 'examples').
+"""
+
+_BASELINE: Final = """\
+Do the work of an example in plain Python, with threads, in two ways:
+unsafe_threaded shares its state without coordination, safe_python coordinates.
+The report says what each got right, on which interpreter, and how many lines
+it took. It fails if safe_python is wrong.
 """
 
 _DOCTOR: Final = """\
@@ -87,6 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
     common.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     _add_run(commands, common)
     _add_example(commands, common)
+    _add_baseline(commands, common)
     _add_doctor(commands)
     _add_stores(commands)
     return parser
@@ -143,18 +154,56 @@ def _add_example(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the example")
+    _add_example_options(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("name", nargs="?", metavar="NAME", help="the example")
+    which.add_argument(
+        "--all",
+        action="store_true",
+        help="run those that need only the standard library, on made-up input, one after the other",
+    )
+    parser.add_argument(
+        "--no-baseline",
+        dest="baseline",
+        action="store_false",
+        help="leave out the same work in plain Python, which comes after the example",
+    )
+
+
+def _add_baseline(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser(
+        "baseline",
+        parents=[common],
+        help="do the work of an example in plain Python, with threads",
+        description=_BASELINE,
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_example_options(parser)
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="the example (default: all, on made-up input)"
+    )
+
+
+def _add_example_options(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--input",
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="text files, or folders of them, in place of the example's own input; a paragraph is a document",
+        help="files of yours in place of the example's own input: text, CSV or pictures, also folders of"
+        " them where that makes sense",
     )
     source.add_argument(
-        "--synthetic", action="store_true", help="made-up input, the same on every machine: 5,000 documents"
+        "--synthetic",
+        action="store_true",
+        help="made-up input, the same on every machine; needs no other packages",
     )
+    parser.add_argument("--limit", type=_count, metavar="N", help="take N items of the input at most")
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

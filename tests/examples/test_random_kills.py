@@ -78,7 +78,7 @@ def check_the_books(run: Disturbed) -> tuple[int, int]:
 
 def test_every_document_of_the_standard_library_is_accounted_for(cli: Cli) -> None:
     """The example as it is: small batches, most kills hit a worker that waits or starts."""
-    process = cli.start("example", "text_analysis", "--workers", "3")
+    process = cli.start("example", "text_analysis", "--no-baseline", "--workers", "3")
     run = disturb(process, seed=5)
     assert len(run.killed) >= 3
     counted, _ = check_the_books(run)
@@ -89,7 +89,7 @@ def test_every_document_of_the_standard_library_is_accounted_for(cli: Cli) -> No
 def test_every_document_of_long_batches_is_accounted_for(cli: Cli, seed: int) -> None:
     """Batches that take a tenth of a second: most kills hit one, which is named with its worker."""
     cli.write("in.txt", LONG)
-    process = cli.start("example", "text_analysis", "--workers", "3", "--input", "in.txt")
+    process = cli.start("example", "text_analysis", "--no-baseline", "--workers", "3", "--input", "in.txt")
     run = disturb(process, seed)
     counted, lost = check_the_books(run)
     assert counted + lost == 2500
@@ -101,7 +101,7 @@ def test_every_document_of_long_batches_is_accounted_for(cli: Cli, seed: int) ->
 def test_a_fork_server_that_is_killed_costs_what_its_workers_ran(cli: Cli) -> None:
     """Another one is started; the batches of the workers that went with it are named."""
     cli.write("in.txt", LONG)
-    process = cli.start("example", "text_analysis", "--workers", "2", "--input", "in.txt")
+    process = cli.start("example", "text_analysis", "--no-baseline", "--workers", "2", "--input", "in.txt")
     (server,) = {parent_of(worker) for worker in busy(process)}
     os.kill(server, signal.SIGKILL)
     run = disturb(process, seed=3)

@@ -26,7 +26,7 @@ SENT = r"([\d,]+) documents sent = ([\d,]+) counted by workers \+ ([\d,]+) witho
 
 def test_the_standard_librarys_own_text(cli: Cli) -> None:
     """At least 5,000 real documents go through; every one is counted in a worker, and the books agree."""
-    ran = cli("example", "text_analysis", "--workers", "2")
+    ran = cli("example", "text_analysis", "--no-baseline", "--workers", "2")
     assert ran.status == 0, ran.err
     assert ran.err == ""
     sent, counted, wordless, lost = numbers(ran.out, SENT)
@@ -45,7 +45,7 @@ def test_the_standard_librarys_own_text(cli: Cli) -> None:
 
 def test_synthetic_documents(cli: Cli) -> None:
     """Slither's 5,000 documents."""
-    ran = cli("example", "text_analysis", "--synthetic", "--workers", "1")
+    ran = cli("example", "text_analysis", "--no-baseline", "--synthetic", "--workers", "1")
     assert ran.status == 0, ran.err
     assert numbers(ran.out, SENT) == [5000, 5000, 0, 0]
 
@@ -55,7 +55,7 @@ def test_text_of_the_users(cli: Cli) -> None:
     (cli.folder / "texts").mkdir()
     cli.write("texts/a.txt", "It works well.\n\nIt fails badly.\n\n----\n\nA list of things.\n")
     cli.write("b.txt", "Another good one.\n")
-    ran = cli("example", "text_analysis", "--input", "texts", "b.txt", "--workers", "1")
+    ran = cli("example", "text_analysis", "--no-baseline", "--input", "texts", "b.txt", "--workers", "1")
     assert ran.status == 0, ran.err
     assert numbers(ran.out, SENT) == [5, 4, 1, 0]
     assert numbers(ran.out, r"positive +(\d+)") == [2]
@@ -65,7 +65,7 @@ def test_text_of_the_users(cli: Cli) -> None:
 def test_input_without_documents(cli: Cli) -> None:
     """An error, and no proof about nothing."""
     cli.write("empty.txt", "\n")
-    ran = cli("example", "text_analysis", "--input", "empty.txt", "--workers", "1")
+    ran = cli("example", "text_analysis", "--no-baseline", "--input", "empty.txt", "--workers", "1")
     assert ran.status == 2
     assert "the paragraphs of empty.txt: there are none; --input" in ran.err
 
@@ -78,7 +78,7 @@ def test_a_killed_worker_costs_one_batch_and_the_report_says_which(cli: Cli) -> 
     word = "bad "
     huge = (word * 16_000 + "\n") * 2 + "\n"
     cli.write("in.txt", f"{word}\n\n" * 50 + huge * 50 + f"{word}\n\n" * 25)
-    process = cli.start("example", "text_analysis", "--workers", "1", "--input", "in.txt")
+    process = cli.start("example", "text_analysis", "--no-baseline", "--workers", "1", "--input", "in.txt")
     (worker,) = until(lambda: workers_of(process.pid), "a worker")
     until(lambda: cpu_seconds(worker) > 0.5, "work for the worker")
     os.kill(worker, signal.SIGKILL)
@@ -115,7 +115,7 @@ def test_a_proof_that_does_not_hold_is_exit_status_one(cli: Cli) -> None:
     )
     path = cli.write("forgetful.py", script)
     ran = subprocess.run(
-        [sys.executable, path, "example", "text_analysis", "--synthetic", "--workers", "1"],
+        [sys.executable, path, "example", "text_analysis", "--no-baseline", "--synthetic", "--workers", "1"],
         cwd=cli.folder,
         env=cli.environment,
         capture_output=True,
@@ -130,7 +130,7 @@ def test_a_proof_that_does_not_hold_is_exit_status_one(cli: Cli) -> None:
 
 def test_an_interrupted_example_ends_with_the_signals_status(cli: Cli) -> None:
     """No report and no traceback."""
-    process = cli.start("example", "text_analysis", "--workers", "1")
+    process = cli.start("example", "text_analysis", "--no-baseline", "--workers", "1")
     (worker,) = until(lambda: workers_of(process.pid), "a worker")
     until(lambda: cpu_seconds(worker) > 0.05, "work for the worker")
     process.send_signal(signal.SIGINT)
@@ -142,7 +142,7 @@ def test_an_interrupted_example_ends_with_the_signals_status(cli: Cli) -> None:
 
 def test_a_reader_that_goes_away(cli: Cli) -> None:
     """As for `… | head -0`: status 141 and not a word."""
-    process = cli.start("example", "text_analysis", "--synthetic", "--workers", "1")
+    process = cli.start("example", "text_analysis", "--no-baseline", "--synthetic", "--workers", "1")
     process.stdout.close()
     assert process.wait(20) == 141
     assert process.stderr.read() == b""

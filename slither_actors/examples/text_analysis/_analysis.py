@@ -17,7 +17,7 @@ import attrs
 from slither_actors.context import Context
 from slither_actors.examples.text_analysis._lexicon import NEGATIONS, NEGATIVE, POSITIVE
 
-__all__ = ["Analysis", "BatchTally", "analyze", "sentiment"]
+__all__ = ["Analysis", "BatchTally", "analyze", "sentiment", "tokens"]
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _REACH: Final = 2
@@ -73,7 +73,7 @@ _mine = _Mine("")
 
 def analyze(documents: Sequence[Mapping[str, Any]], ctx: Context) -> list[Analysis]:
     """Analyse a batch: tokenise, leave out stopwords, judge the tone, and count into the index."""
-    tokenised = [_WORD.findall(document["text"].lower()) for document in documents]
+    tokenised = [tokens(document["text"]) for document in documents]
     vocabulary = {word for words in tokenised for word in words}
     # One call a batch: the stopwords are in a store of the driver's.
     stopwords = frozenset(ctx.views.stopwords_among(sorted(vocabulary)))
@@ -106,6 +106,11 @@ def _count(session_id: str, documents: int, delta: Counter[str]) -> BatchTally:
         terms=len(_mine.index),
         index=dict(delta),
     )
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words of a text, in small letters."""
+    return _WORD.findall(text.lower())
 
 
 def sentiment(words: Sequence[str]) -> float:

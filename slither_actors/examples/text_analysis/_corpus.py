@@ -6,6 +6,7 @@ file that cannot be read as what it claims to be is passed over and counted.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import sysconfig
@@ -58,6 +59,9 @@ class Corpus:
     expected: int | None = None
     """How many there are, where that is known before."""
 
+    limit: int | None = None
+    """How many to give out at most."""
+
     sent: int = attrs.field(default=0, init=False)
     """Documents given out so far."""
 
@@ -68,7 +72,7 @@ class Corpus:
     """Files that could not be read, each with the reason."""
 
     def __iter__(self) -> Iterator[Document]:
-        for document in self._read(self):
+        for document in itertools.islice(self._read(self), self.limit):
             self.sent += 1
             yield document
 

@@ -23,6 +23,7 @@ def run(options: ExampleOptions, advance: Advance) -> TextReport:
         InputError: a path is missing, or there are no documents.
     """
     corpus = documents(options.paths, synthetic=options.synthetic)
+    corpus.limit = options.limit
     ledger = Ledger(dict.fromkeys(TextPipe.definition.outputs, 0))
     pool = {} if options.workers is None else {"workers": options.workers}
     listening = telemetry.attach(
