@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -33,6 +33,9 @@ class StagePlan:
 
     max_demand: int = 1000
 
+    inputs: Sequence[Mapping[str, Any]] | None = None
+    """Options of its subscriptions, ``to`` the names of stages before it; None for the one just before it."""
+
 
 @attrs.frozen(kw_only=True)
 class RunPlan:
@@ -43,6 +46,12 @@ class RunPlan:
     """Registered for the run while it lives; no other run can have the same."""
 
     stages: Sequence[StagePlan]
+    reader: type[Reader] = Reader
+    """The class of the last stage."""
+
+    ends: Sequence[Mapping[str, Any]] | None = None
+    """What the reader subscribes to, as `StagePlan.inputs`; None for the last stage."""
+
     outlet: Any
     """An `Outlet` or an `AsyncOutlet`: the way to whoever reads."""
 
@@ -101,21 +110,24 @@ class RunSupervisor(Supervisor):
             self.stop(SHUTDOWN)
 
     def _start_stages(self, plan: RunPlan) -> None:
-        upstream: Ref | None = None
+        upstream = ""
+        refs: dict[str, Ref] = {}
         for stage in plan.stages:
             options = dict(stage.options)
-            if stage.takes_input and upstream is not None:
-                options["subscribe_to"] = [{"to": upstream, "max_demand": stage.max_demand}]
-            upstream = self._launch(stage.name, stage.actor, stage.args, options)
-        assert upstream is not None
+            if stage.takes_input and upstream:
+                wanted: dict[str, Any] = {"max_demand": stage.max_demand}
+                options["subscribe_to"] = _subscriptions(stage.inputs, upstream, refs, wanted)
+            refs[stage.name] = self._launch(stage.name, stage.actor, stage.args, options)
+            upstream = stage.name
+        wanted = {"max_demand": plan.demand, "cancel": "temporary"}
         options = {
             "link": plan.link,
             "demand": plan.demand,
             "collect": plan.collect,
             "progress": plan.progress,
-            "subscribe_to": [{"to": upstream, "max_demand": plan.demand, "cancel": "temporary"}],
+            "subscribe_to": _subscriptions(plan.ends, upstream, refs, wanted),
         }
-        self.reader = self._launch("reader", Reader, (plan.outlet,), options)
+        self.reader = self._launch("reader", plan.reader, (plan.outlet,), options)
 
     def drain(self, _: None = None) -> None:
         """Read no more input; what was read goes on its way, and the run ends with it."""
@@ -182,6 +194,16 @@ class RunSupervisor(Supervisor):
         if self.reader is None:
             self.plan.outlet.finish(KILLED)
         super()._on_dead()
+
+
+def _subscriptions(
+    stated: Sequence[Mapping[str, Any]] | None,
+    before: str,
+    refs: Mapping[str, Ref],
+    wanted: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    inputs = [{"to": before}] if stated is None else stated
+    return [{**wanted, **each, "to": refs[each["to"]]} for each in inputs]
 
 
 class _StageStartError(StartError):

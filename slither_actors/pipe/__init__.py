@@ -1,6 +1,7 @@
 """Pipes: declared stages over worker processes, run under one supervisor."""
 
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
+from slither_actors.pipe._graph import Destination
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.pipe._run import PipeOutputs, PipeStream, run_pipe, stream_pipe
 from slither_actors.pipe._session import STORES
@@ -12,6 +13,8 @@ from slither_actors.pipe.stage import (
     PER_ITEM,
     ClassStage,
     FunctionStage,
+    NestablePipe,
+    PipeStage,
     RouterStage,
     Stage,
     StageDeclaration,
@@ -25,10 +28,13 @@ __all__ = [
     "PER_ITEM",
     "ClassStage",
     "STORES",
+    "Destination",
     "FunctionStage",
+    "NestablePipe",
     "Pipe",
     "PipeDefinition",
     "PipeOutputs",
+    "PipeStage",
     "PipeStream",
     "PipeSupervisor",
     "RouterStage",

@@ -7,8 +7,10 @@ from typing import Any
 
 import attrs
 
+from slither_actors.pipe._graph import Destination
+from slither_actors.pipe._picture import as_dict, as_mermaid, as_text, stage_text
 from slither_actors.pipe.stage import StageDeclaration
-from slither_actors.policy import Policy, Retry, Route
+from slither_actors.policy import Policy
 
 __all__ = ["PipeDefinition", "StageDefinition"]
 
@@ -18,7 +20,7 @@ class StageDefinition:
     """One step of a pipe."""
 
     name: str
-    """The attribute's name."""
+    """The attribute's name; for a stage of a pipe within the pipe, behind that one's and a dot."""
 
     kind: str
     """``"function"``, ``"class"``, ``"router"`` or ``"workers"``."""
@@ -29,20 +31,33 @@ class StageDefinition:
     declaration: StageDeclaration
     """What stood in the class body."""
 
+    after: tuple[str, ...] = ()
+    """Where its items come from: stages, and ``"stage.route"``; empty for the first, which has the input.
+
+    Without what only may come, where something surely comes.
+    """
+
+    next: Destination
+    """Where the items go that it does not route."""
+
+    routes: Mapping[str, Destination] = attrs.field(hash=False)
+    """Where those go that it routes, by every name that it may route to."""
+
+    stated: tuple[str, ...] = ()
+    """The names in `routes` that it states itself; its code or its policy may use the others."""
+
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Outputs that it names itself."""
+        """Routes that it names itself."""
         return self.declaration.outputs
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What it was declared with besides its policy."""
+        """What it was declared with besides its policy and its place."""
         return self.declaration.options
 
     def __str__(self) -> str:
-        return (
-            f"{self.name} ({self.kind}): {self.declaration.describe()}; on error {policy_text(self.on_error)}"
-        )
+        return stage_text(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,12 +65,12 @@ class PipeDefinition:
     """A whole pipe. ``print(ScorePipe.definition)`` shows it.
 
     Two are equal if they have the same name and do the same: the same functions
-    with the same options, in the same order.
+    with the same options, connected in the same way.
     """
 
     name: str
     stages: tuple[StageDefinition, ...]
-    """In the order in which items pass them."""
+    """In the order in which items pass them. Those of a pipe within it stand in its place."""
 
     outputs: tuple[str, ...]
     """Every output by name; ``"default"`` is the last."""
@@ -74,19 +89,19 @@ class PipeDefinition:
                 return found
         raise KeyError(name)
 
-    def __str__(self) -> str:
-        lines = [f"pipe {self.name}"]
-        if self.stores:
-            lines.append(f"  stores: {', '.join(self.stores)}")
-        lines += [f"  {number}. {stage}" for number, stage in enumerate(self.stages, 1)]
-        lines.append(f"  outputs: {', '.join(self.outputs)}")
-        return "\n".join(lines)
+    def describe(self) -> str:
+        """Return it as text, a line for each stage."""
+        return as_text(self)
 
+    def mermaid(self) -> str:
+        """Return it as a Mermaid flow chart, for a page.
 
-def policy_text(policy: Policy) -> str:
-    """Say in words what a policy does."""
-    if isinstance(policy, Retry):
-        return f"retry up to {policy.max_attempts} attempts, then {policy_text(policy.then)}"
-    if isinstance(policy, Route):
-        return f"route with {getattr(policy.fn, '__qualname__', policy.fn)}"
-    return type(policy).__name__.lower().removesuffix("ping")
+        Dashed: a way that only code or a `Route` policy may take, to where nothing else leads.
+        """
+        return as_mermaid(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what `json.dumps` takes, and `json.loads` gives back as it is; code by its name."""
+        return as_dict(self)
+
+    __str__ = describe

@@ -7,9 +7,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from slither_actors.errors import OptionError, PipeDefinitionError
-from slither_actors.item import DEFAULT_ROUTE
-from slither_actors.pipe._definition import PipeDefinition, StageDefinition
-from slither_actors.pipe.stage import BrokenStage, ClassStage, Stage, StageDeclaration
+from slither_actors.pipe._definition import PipeDefinition
+from slither_actors.pipe._flat import flat_stages
+from slither_actors.pipe._graph import connect
+from slither_actors.pipe.stage import (
+    BrokenStage,
+    ClassStage,
+    NestablePipe,
+    PipeStage,
+    Stage,
+    StageDeclaration,
+)
 from slither_actors.policy import Halt, Policy, policy
 from slither_actors.store import Store, views_of
 
@@ -51,7 +59,7 @@ class _PipeMeta(type):
         return super().__new__(cls, name, bases, dict(body), **keywords)
 
 
-class Pipe(metaclass=_PipeMeta):
+class Pipe(NestablePipe, metaclass=_PipeMeta):
     """Steps that items pass in order. Subclass it and declare them in the class body.
 
     ::
@@ -64,6 +72,10 @@ class Pipe(metaclass=_PipeMeta):
 
             predict = workers("my_model:predict_batch", batch_size=32, on_error="skip")
             classify = router(accept=lambda item: item.payload["score"] >= 0.8)
+
+    Items go from one stage to the next. ``after`` says otherwise: a stage may come
+    after a route, and after several stages and routes. A pipe may be a stage of
+    another one: ``clean = stage(CleanPipe)``.
 
     Besides stages the body may set `stores`, `outputs` and `on_error`, and hold
     classes and names that start with an underscore. Every mistake is a
@@ -97,16 +109,17 @@ def _define(cls: type[Pipe]) -> PipeDefinition:
     if not declared:
         raise PipeDefinitionError(name, "has no stages; declare one with @stage, workers(...) or router(...)")
     policies = _policies(cls, declared)
+    own = {
+        stage: policy
+        for stage, policy in policies.items()
+        if policy is not None and not isinstance(declared.get(stage), PipeStage)
+    }
+    ways, outputs = connect(name, declared, own, _stated_outputs(cls))
     return PipeDefinition(
         name=name,
-        stages=tuple(
-            StageDefinition(
-                name=stage, kind=declaration.kind, on_error=policies[stage], declaration=declaration
-            )
-            for stage, declaration in declared.items()
-        ),
-        outputs=_outputs(cls, declared),
-        stores=_stores(cls),
+        stages=flat_stages(declared, policies, ways),
+        outputs=outputs,
+        stores=_stores(cls, declared),
     )
 
 
@@ -149,14 +162,18 @@ def _refuse_others(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) ->
             raise PipeDefinitionError(cls.__name__, problem)
 
 
-def _policies(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict[str, Policy]:
+def _policies(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict[str, Policy | None]:
+    """The policy of each stage, also of those within a pipe that the body names; None for a pipe's own."""
     given = cls.on_error
     by_stage: Mapping[str, Any] = given if isinstance(given, Mapping) else {"*": given}
+    known = dict.fromkeys([*declared, *(name for each in declared for name in _inner(each, declared[each]))])
     stated: dict[str, Policy] = {}
     for name, value in by_stage.items():
-        if name != "*" and name not in declared:
-            known = ", ".join(repr(stage) for stage in declared)
-            problem = f"on_error names the stage {name!r}; known are {known} and '*'"
+        if name != "*" and name not in known:
+            names = ", ".join(repr(stage) for stage in known)
+            near = difflib.get_close_matches(str(name), list(known), n=1)
+            hint = f". Did you mean {near[0]!r}?" if near else ""
+            problem = f"on_error names the stage {name!r}; known are {names} and '*'{hint}"
             raise PipeDefinitionError(cls.__name__, problem)
         try:
             stated[name] = policy(value)
@@ -164,23 +181,17 @@ def _policies(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict
             at = "" if name == "*" else name
             raise PipeDefinitionError(cls.__name__, str(error), stage=at) from error
     general = stated.get("*", Halt())
-    return {
-        stage: stated.get(stage) or declaration.on_error or general for stage, declaration in declared.items()
-    }
-
-
-def _outputs(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> tuple[str, ...]:
-    names = _stated_outputs(cls)
-    stated = None if names is None else {*names, DEFAULT_ROUTE}
-    found = dict.fromkeys(names or ())
+    found: dict[str, Policy | None] = {}
     for stage, declaration in declared.items():
-        for output in declaration.outputs:
-            if stated is not None and output not in stated:
-                known = ", ".join(repr(name) for name in sorted(stated))
-                problem = f"routes to the output {output!r}, which is not declared; known are {known}"
-                raise PipeDefinitionError(cls.__name__, problem, stage=stage)
-            found[output] = None
-    return tuple(name for name in found if name != DEFAULT_ROUTE) + (DEFAULT_ROUTE,)
+        last = None if isinstance(declaration, PipeStage) else general
+        found[stage] = stated.get(stage) or declaration.on_error or last
+    return {**found, **{name: stated[name] for name in known if name in stated}}
+
+
+def _inner(name: str, declaration: StageDeclaration) -> list[str]:
+    if not isinstance(declaration, PipeStage):
+        return []
+    return [f"{name}.{stage.name}" for stage in declaration.pipe.definition.stages]
 
 
 def _stated_outputs(cls: type[Pipe]) -> list[str] | None:
@@ -201,15 +212,20 @@ def _stated_outputs(cls: type[Pipe]) -> list[str] | None:
     return names
 
 
-def _stores(cls: type[Pipe]) -> dict[str, Any]:
+def _stores(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict[str, Any]:
     stated: Any = cls.stores
     if isinstance(stated, type) or not isinstance(stated, Iterable):
         hint = f": [{stated.__name__}]" if isinstance(stated, type) else ""
         problem = f"option 'stores' is {stated!r:.200}; allowed is a list of Store subclasses{hint}"
         raise PipeDefinitionError(cls.__name__, problem)
+    own = list(stated)
+    inner = [
+        each.pipe.definition.stores.values() for each in declared.values() if isinstance(each, PipeStage)
+    ]
+    shared = [store for stores in inner for store in stores if store not in own]
     found: dict[str, Any] = {}
     views: dict[str, str] = {}
-    for store in stated:
+    for store in (*own, *dict.fromkeys(shared)):
         if not (isinstance(store, type) and issubclass(store, Store)):
             problem = f"option 'stores' has {store!r:.200}; allowed are subclasses of Store"
             raise PipeDefinitionError(cls.__name__, problem)

@@ -1,15 +1,15 @@
-"""What a stage returned, as items: those that go on, and those that leave the run.
+"""What a stage returned, as items: those that go to other stages, and those that leave the run.
 
-Naming an output (`RouteTo`, a mapping of a batch handler) sends an item there
-at once, also to ``"default"``. An `Item` that is returned as it is leaves if
-its route says so, and goes on if that is ``"default"``. Nothing is taken of a
-result in which anything is wrong.
+Naming a route (`RouteTo`, a mapping of a batch handler) sends an item there at
+once, also to ``"default"``. An `Item` that is returned as it is is routed if its
+route says so, and goes on if that is ``"default"``. Nothing is taken of a result
+in which anything is wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from slither_actors.errors import ItemError, ResultError
 from slither_actors.item import DEFAULT_ROUTE, Item
@@ -17,19 +17,33 @@ from slither_actors.outcome import Fail, Many, Ok, RouteTo, Skip
 
 __all__ = ["OUTCOMES", "Results", "Sorted"]
 
+NO_ROUTES: Mapping[str, str] = {}
+
 OUTCOMES = frozenset({Ok, Skip, Fail, RouteTo, Many, Item})
 """What is no bare payload."""
 
 Sorted = tuple[list[Item], list[Item]]
-"""Items that go on to the next stage, and items that leave here, each with its output as its route."""
+"""Items that go to other stages, and items that leave here.
+
+The route of the former is ``"default"`` for the next stage, or else a mark of the stage that a route leads
+to; that of the latter is their output.
+"""
 
 
 class Results:
     """Reads the results of one stage. A value: no state, any thread."""
 
-    def __init__(self, stage: str, outputs: Iterable[str]) -> None:
+    def __init__(self, stage: str, outputs: Mapping[str, str], onward: Mapping[str, str] = NO_ROUTES) -> None:
+        """Take the routes of a stage.
+
+        Args:
+            stage: its label, for errors.
+            outputs: the routes that lead to outputs, and the names of those.
+            onward: the routes that lead to stages, and the marks of those.
+        """
         self._stage = stage
-        self._outputs = frozenset(outputs)
+        self._outputs = outputs
+        self._onward = onward
 
     def label(self, item: Item) -> str:
         """How errors call an item."""
@@ -51,11 +65,9 @@ class Results:
         if isinstance(result, Many):
             return self.by_route([_one_of_many(item, payload) for payload in result.payloads])
         if isinstance(result, RouteTo):
-            return [], [self._bound(_item(item, result.payload), result.output)]
+            return self._routed([(_item(item, result.payload), result.output)])
         if isinstance(result, Fail):
-            if isinstance(result.reason, BaseException):
-                raise result.reason
-            raise ItemError(self.label(item), f"failed: {result.reason}", result.reason)
+            self._fail(result, self.label(item))
         return [], []
 
     def sort_batch(self, items: Sequence[Item], results: Any) -> Sorted | list[Any]:
@@ -65,15 +77,16 @@ class Results:
         length, is taken as it is.
 
         Raises:
+            BaseException: it is a `Fail`, of the whole batch.
             ResultError: it is none of these.
             ItemError: an output is not one of the pipe's.
         """
         if isinstance(results, Mapping):
-            return [], [
-                self._bound(self._checked(each), output)
-                for output, group in results.items()
-                for each in group
-            ]
+            return self._routed(
+                [(self._checked(each), output) for output, group in results.items() for each in group]
+            )
+        if isinstance(results, Fail):
+            self._fail(results, f"{len(items)} items of {self._stage}, from item {items[0].id} on")
         if isinstance(results, (str, bytes)) or not isinstance(results, Iterable):
             msg = f"{self._stage} returned {results!r:.100} for {len(items)} items; allowed are a list of as "
             raise ResultError(
@@ -87,6 +100,11 @@ class Results:
             raise ResultError(msg)
         return found
 
+    def _fail(self, fail: Fail, what: str) -> NoReturn:
+        if isinstance(fail.reason, BaseException):
+            raise fail.reason
+        raise ItemError(what, f"failed: {fail.reason}", fail.reason)
+
     def by_route(self, items: Iterable[Item]) -> Sorted:
         """Sort items by their routes.
 
@@ -99,15 +117,29 @@ class Results:
             if item.route == DEFAULT_ROUTE:
                 stay.append(item)
             else:
-                leave.append(self._bound(item, item.route))
+                self._bind(item, item.route, stay, leave)
         return stay, leave
 
-    def _bound(self, item: Item, output: str) -> Item:
-        if output not in self._outputs:
-            known = ", ".join(repr(name) for name in sorted(self._outputs))
-            problem = f"was routed to {output!r}, which is no output of the pipe; known are {known}"
-            raise ItemError(self.label(item), problem)
-        return item if item.route == output else item.put_route(output)
+    def _routed(self, pairs: Iterable[tuple[Item, str]]) -> Sorted:
+        stay: list[Item] = []
+        leave: list[Item] = []
+        for item, route in pairs:
+            self._bind(item, route, stay, leave)
+        return stay, leave
+
+    def _bind(self, item: Item, route: str, stay: list[Item], leave: list[Item]) -> None:
+        output = self._outputs.get(route)
+        if output is not None:
+            leave.append(item if item.route == output else item.put_route(output))
+            return
+        mark = self._onward.get(route)
+        if mark is None:
+            known = ", ".join(repr(name) for name in sorted({*self._outputs, *self._onward}))
+            problem = f"was routed to {route!r}, which is no output of the pipe"
+            if self._onward:
+                problem += " and leads to no stage"
+            raise ItemError(self.label(item), f"{problem}; known are {known}")
+        stay.append(item.put_route(mark))
 
     def _checked(self, value: Any) -> Item:
         if type(value) is not Item:

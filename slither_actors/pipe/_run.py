@@ -1,4 +1,4 @@
-"""Running a pipe: its stages as a chain of actors, and the caller at the end of it."""
+"""Running a pipe: its stages as actors, and the caller at the end of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from slither_actors.dispatch._topology import RunPlan, StagePlan
 from slither_actors.errors import NameTakenError, OptionError, PipeError
 from slither_actors.item import Item
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
+from slither_actors.pipe._graph import Destination
+from slither_actors.pipe._outgoing import READER, subscription_to
 from slither_actors.pipe._pipe import Pipe
+from slither_actors.pipe._reader import PipeReader
 from slither_actors.pipe._session import RunSession
 from slither_actors.pipe._source import PipeSource
 from slither_actors.pipe._stage_runner import StageRunner
@@ -157,6 +160,8 @@ def _plan(pipe: type[Pipe], items: Iterable[Any], given: Mapping[str, Any], *, c
             first,
             *(_stage_plan(pipe, stage, context, link, named=named) for stage in definition.stages),
         ],
+        reader=PipeReader,
+        ends=[subscription_to(stage, READER) for stage in definition.stages if stage.next.kind == "output"],
         outlet=Outlet(),
         link=link,
         demand=_DEMAND,
@@ -177,17 +182,27 @@ def _stage_plan(
 ) -> StagePlan:
     options = {
         "context": context.with_stage(stage.name),
-        "outputs": pipe.definition.outputs,
         "link": link,
         "telling": StageTelling(pipe, stage.name, stage.kind),
     }
+    inputs = _inputs(pipe.definition, stage)
     declaration = stage.declaration
     if isinstance(declaration, WorkerStage):
         # That there is one says that the caller named the session, which then outlives the run.
         own = context if named else None
         dispatch = attrs.evolve(declaration.dispatch, on_error=stage.on_error, context=own)
-        return StagePlan(name=stage.name, actor=WorkerRunner, args=(dispatch,), options=options)
-    return StagePlan(name=stage.name, actor=StageRunner, args=(stage,), options=options)
+        options["definition"] = stage
+        return StagePlan(
+            name=stage.name, actor=WorkerRunner, args=(dispatch,), options=options, inputs=inputs
+        )
+    return StagePlan(name=stage.name, actor=StageRunner, args=(stage,), options=options, inputs=inputs)
+
+
+def _inputs(definition: PipeDefinition, stage: StageDefinition) -> list[dict[str, Any]]:
+    """The subscriptions of a stage: one to each stage before it, whatever the number of routes."""
+    here = Destination("stage", stage.name)
+    before = [each for each in definition.stages if here in (each.next, *each.routes.values())]
+    return [subscription_to(each, stage.name) for each in before] or [{"to": "source"}]
 
 
 def _error(definition: PipeDefinition, link: RunLink, halted: Halted, found: list[Item]) -> PipeError:

@@ -1,8 +1,9 @@
 """The actor of a function, class or router stage: items in, outcomes out, failures to the policy.
 
-An item that is routed leaves the run at once, past the stages that follow,
-through a side output with demand of its own; while that is blocked the stage
-takes nothing new. So is it while an item or a batch waits for its next
+An item that is routed to an output leaves the run at once, past the stages that
+follow, through a side output with demand of its own; while that is blocked the
+stage takes nothing new. One that is routed to a stage goes there by the
+subscription of that one. So is it while an item or a batch waits for its next
 attempt: what is behind it waits, and order is kept. And when an item has
 become many, those behind it wait until there is demand for what they become.
 
@@ -19,15 +20,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slither_actors.actors import SHUTDOWN, is_abnormal
+from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
 from slither_actors.context import Context
 from slither_actors.core import may_retry, retry_delay
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
-from slither_actors.item import Item
+from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._definition import StageDefinition
-from slither_actors.pipe._results import OUTCOMES, Results, Sorted
+from slither_actors.pipe._outgoing import Outgoing
+from slither_actors.pipe._results import OUTCOMES, Sorted
 from slither_actors.pipe._tally import StageStatistics, Tally, tell_skipped
 from slither_actors.pipe._telling import StageTelling
 from slither_actors.pipe.stage import PER_ITEM, Stage
@@ -72,7 +74,6 @@ class StageRunner(ProducerConsumer):
         definition: StageDefinition,
         *,
         context: Context,
-        outputs: Sequence[str],
         link: RunLink,
         telling: StageTelling,
         subscribe_to: Sequence[Any] = (),
@@ -82,17 +83,24 @@ class StageRunner(ProducerConsumer):
         Args:
             definition: the stage.
             context: the run's, for this stage.
-            outputs: the pipe's outputs.
             link: shared with the run's other stages.
             telling: tells of the stage's start and end.
-            subscribe_to: the stage before.
+            subscribe_to: the stages before.
         """
         self.subscribe_to = subscribe_to
         self._policy: Policy = definition.on_error
         self._name = definition.name
         self._label = f"{context.pipe}.{definition.name}"
         self._context = context
-        self._results = Results(self._label, outputs)
+        outgoing = Outgoing(definition)
+        self._results = outgoing.results(self._label)
+        self._forks = bool(outgoing.onward)
+        """Whether some of its routes lead to stages."""
+        fan_out = outgoing.fan_out()
+        if fan_out is not None:
+            self.dispatcher = fan_out
+        self._open_inputs = len(subscribe_to)
+        """Stages before it that have not ended, or whose end waits behind their items."""
         self._link = link
         self._telling = telling
         self._side = SideOutput(link, self.ref, Reader.take)
@@ -185,13 +193,27 @@ class StageRunner(ProducerConsumer):
         while left and not (self._waits or self._enough or self._paused) and self._ended_with is None:
             step, what = left.popleft()
             step(what, flow)
-        self._tally.emitted += len(flow.stay)
+        onward = self._count_routed(flow.stay) if self._forks else 0
+        self._tally.routed += onward
+        self._tally.emitted += len(flow.stay) - onward
         if flow.leave:
             self._tally.routed += len(flow.leave)
             self._side.send(flow.leave)
         if self._ended_with is not None and not self._side.blocked:
             self.complete(self._ended_with)
         return flow.stay
+
+    def _count_routed(self, items: Sequence[Item]) -> int:
+        return sum(item.route != DEFAULT_ROUTE for item in items)
+
+    def _end_with_source(self, reason: Any) -> None:
+        """One of the stages before has ended: the last one, or one that halted, ends this one."""
+        self._open_inputs -= 1
+        if self._open_inputs <= 0 or reason != NORMAL:
+            super()._end_with_source(reason)
+
+    def _tell_discarded(self, count: int, of: Any = None) -> None:
+        """Say nothing: a stage behind this one is gone only when the run is to end."""
 
     # -- handling --------------------------------------------------------------------
 

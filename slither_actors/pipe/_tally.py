@@ -34,7 +34,7 @@ class StageStatistics:
     """Items passed on to the next stage."""
 
     routed: int
-    """Items sent to an output, by the stage or by a `Route` policy."""
+    """Items sent by a route, to an output or to a stage: by the stage itself, or by a `Route` policy."""
 
     skipped: int
     """Items dropped: on purpose, or because they failed under ``"skip"``."""

@@ -1,21 +1,25 @@
-"""The actor of a worker stage: a dispatch runner that knows the pipe's outputs."""
+"""The actor of a worker stage: a dispatch runner that knows the ways of the pipe."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
-from slither_actors.actors import is_abnormal
+from slither_actors.actors import NORMAL, is_abnormal
 from slither_actors.context import Context
 from slither_actors.dispatch import DispatchOptions, DispatchRunner
-from slither_actors.dispatch._link import RunLink
+from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._definition import StageDefinition
+from slither_actors.pipe._outgoing import Outgoing
 from slither_actors.pipe._results import Results
 from slither_actors.pipe._tally import tell_skipped
 from slither_actors.pipe._telling import StageTelling
 from slither_actors.policy import Policy, Retry, Route, Skipping, last_policy
+from slither_actors.stages import Subscription, _protocol
 
 __all__ = ["WorkerRunner"]
 
@@ -27,8 +31,8 @@ class WorkerRunner(DispatchRunner):
         self,
         options: DispatchOptions,
         *,
+        definition: StageDefinition,
         context: Context,
-        outputs: Sequence[str],
         link: RunLink,
         telling: StageTelling,
         subscribe_to: Sequence[Any] = (),
@@ -36,14 +40,24 @@ class WorkerRunner(DispatchRunner):
         """Set up the stage; takes what `StageRunner.init` does."""
         label = f"{context.pipe}.{context.stage}"
         self._telling = telling
+        outgoing = Outgoing(definition)
+        fan_out = outgoing.fan_out()
+        if fan_out is not None:
+            self.dispatcher = fan_out
+        self._open_inputs = len(subscribe_to)
+        """Stages before it that have not ended."""
+        self._asked_of: Counter[Subscription] = Counter()
+        """What each of them has been asked for and has not sent."""
         super().init(
-            attrs.evolve(options, on_error=_checked(options.on_error, Results(label, outputs))),
+            attrs.evolve(options, on_error=_checked(options.on_error, outgoing.results(label))),
             context=context,
             label=label,
             keep_skipped=False,
             link=link,
             subscribe_to=subscribe_to,
         )
+        if self._side is not None and outgoing.onward:
+            self._side = _Fork(self._side, frozenset(outgoing.onward.values()), self._emit_soon)  # type: ignore[assignment]
         telling.started()
 
     def terminate(self, reason: Any) -> None:
@@ -55,9 +69,59 @@ class WorkerRunner(DispatchRunner):
         early = is_abnormal(reason) or self._halting
         self._telling.ended(statistics, reason if early else None)
 
+    def _tell_discarded(self, count: int, of: Any = None) -> None:
+        """Say nothing: a stage behind this one is gone only when the run is to end."""
+
+    # -- several stages before it ----------------------------------------------------
+
+    def _ask(self) -> None:
+        # Each is asked for all that there is room for: nobody knows which of them has something.
+        room = self._window.room - len(self._ready)
+        wanted = self._batcher.wanted(room) if room > 0 else 0
+        for source in self._producers:
+            missing = wanted - self._asked_of[source]
+            if missing > 0:
+                self._asked_of[source] += missing
+                source.producer_put((_protocol.ask, (source, missing)))
+
+    def _receive(self, subscription: Subscription, events: Sequence[Any]) -> None:
+        self._asked_of[subscription] -= len(events)
+        super()._receive(subscription, events)
+
+    def _end_with_source(self, reason: Any) -> None:
+        self._open_inputs -= 1
+        if self._open_inputs <= 0 or reason != NORMAL:
+            super()._end_with_source(reason)
+
+
+class _Fork:
+    """The side output of a stage whose `Route` policy may also lead to other stages."""
+
+    def __init__(
+        self, side: SideOutput, marks: frozenset[str], emit: Callable[[Sequence[Item]], object]
+    ) -> None:
+        self._side = side
+        self._marks = marks
+        self._emit = emit
+        self.granted = side.granted
+
+    @property
+    def blocked(self) -> bool:
+        """Whether items wait for the reader."""
+        return self._side.blocked
+
+    def send(self, items: list[Item]) -> None:
+        """Send each item where its route leads."""
+        onward = [item for item in items if item.route in self._marks]
+        leave = [item for item in items if item.route not in self._marks]
+        if onward:
+            self._emit(onward)
+        if leave:
+            self._side.send(leave)
+
 
 def _checked(policy: Policy, results: Results) -> Policy:
-    """The policy, with an error where its function routes to what is no output of the pipe."""
+    """The policy, with an error where its function routes to what the stage cannot route to."""
     if isinstance(policy, Retry):
         return attrs.evolve(policy, then=_checked(policy.then, results))
     if isinstance(policy, Route):
@@ -71,7 +135,8 @@ def _within(
     def checked(item: Item, error: BaseException) -> Item:
         routed = route(item, error)
         if isinstance(routed, Item) and routed.route != DEFAULT_ROUTE:
-            results.by_route([routed])
+            stay, leave = results.by_route([routed])
+            return (stay or leave)[0]
         return routed
 
     return checked

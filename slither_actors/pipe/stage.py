@@ -6,9 +6,8 @@ to the package: `StageRunner` for the first three, `DispatchRunner` for workers.
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, overload
 
 import attrs
@@ -23,9 +22,10 @@ from slither_actors.dispatch import (
     ThreadExecutor,
 )
 from slither_actors.dispatch._options import check_together
-from slither_actors.errors import OptionError
+from slither_actors.errors import OptionError, ResultError
 from slither_actors.item import Item
 from slither_actors.outcome import RouteTo
+from slither_actors.pipe._checks import check_function, check_route, name_of, names, positional
 from slither_actors.policy import Policy, policy
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "BrokenStage",
     "ClassStage",
     "FunctionStage",
+    "NestablePipe",
+    "PipeStage",
     "RouterStage",
     "Stage",
     "StageDeclaration",
@@ -74,7 +76,7 @@ class Stage:
 
         A mapping of output to items routes them, at once; a list of `Item` is
         taken as it is, however many there are, so an empty one drops them all.
-        A raise fails all items of the batch.
+        A raise fails all items of the batch, and so does a `Fail`.
         """
         return PER_ITEM
 
@@ -86,31 +88,63 @@ def _policy_or_none(value: Any) -> Policy | None:
     return None if value is None else policy(value)
 
 
+def _after(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else names("after", value)
+
+
+def _routes(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else names("routes", value)
+
+
 @attrs.frozen(kw_only=True)
 class _StageOptions:
     """Options that every kind of stage takes."""
 
     on_error: Policy | None = attrs.field(default=None, converter=_policy_or_none)
+    after: tuple[str, ...] | None = attrs.field(default=None, converter=_after)
+
+
+@attrs.frozen(kw_only=True)
+class _CodeOptions(_StageOptions):
+    """Options of stages that run code of the user's in the driver."""
+
+    routes: tuple[str, ...] | None = attrs.field(default=None, converter=_routes)
+
+
+def _taken(options: dict[str, Any], *own: str) -> dict[str, Any]:
+    """Take options of ours out of those that are for something else."""
+    return {name: options.pop(name) for name in own if name in options}
 
 
 class StageDeclaration:
     """One step as it stands in a pipe's class body. Its name is the attribute's."""
 
     kind: ClassVar[str] = ""
-    """``"function"``, ``"class"``, ``"router"`` or ``"workers"``."""
+    """``"function"``, ``"class"``, ``"router"``, ``"workers"`` or ``"pipe"``."""
 
     on_error: Policy | None = None
     """The stage's own policy; None leaves it to the pipe's."""
 
+    after: tuple[str, ...] | None = None
+    """The stages and routes whose items it takes; None for those of the stage above it."""
+
+    names_all_routes: bool = True
+    """Whether `outputs` are all that its code may route to. A `Route` policy may name others."""
+
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Outputs that the stage names itself."""
+        """Routes that the stage names itself, which lead to outputs or to other stages."""
         return ()
 
     @property
     def options(self) -> Mapping[str, Any]:
         """What it was declared with, for people."""
         return {}
+
+    @property
+    def runs(self) -> Any:
+        """The code that it runs."""
+        return None
 
     def describe(self) -> str:
         """Say in a line what it does."""
@@ -143,21 +177,52 @@ class BrokenStage(StageDeclaration):
         raise self.error
 
 
+def _bool(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise OptionError(field.name, f"is {value!r}; allowed are True and False")
+
+
+@attrs.frozen(kw_only=True)
+class _FunctionOptions(_CodeOptions):
+    """Options of a function stage."""
+
+    batch: bool = attrs.field(default=False, validator=_bool)
+    batch_handler: Callable[..., Any] | None = None
+
+
 class FunctionStage(StageDeclaration):
     """A step that calls a function in the driver, per item or per batch."""
 
     kind = "function"
 
-    def __init__(self, function: Callable[..., Any], *, batch: bool = False, **options: Any) -> None:
-        checked = build(_StageOptions, options, where=f"@stage {_name(function)}")
-        _check_function(function)
-        if not isinstance(batch, bool):
-            raise OptionError("batch", f"is {batch!r}; allowed are True and False")
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        checked = build(_FunctionOptions, options, where=f"@stage {name_of(function)}")
+        check_function(function)
+        if checked.batch_handler is not None:
+            if checked.batch:
+                problem = "is for a function that gets one item; with batch=True it gets the batch itself"
+                raise OptionError("batch_handler", problem)
+            check_function(checked.batch_handler, "batch_handler", "(items, ctx) or (items)")
         self.function = function
-        self.batch = batch
+        self.batch: bool = checked.batch
+        self.batch_handler = checked.batch_handler
         self.on_error = checked.on_error
+        self.after = checked.after
+        self.routes = checked.routes
+        self.names_all_routes = checked.routes is not None
         self.__doc__ = function.__doc__
-        self.takes_context = _positional(function) > 1
+        self.takes_context = positional(function) > 1
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The routes that were declared."""
+        return self.routes or ()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What it was declared with."""
+        given = {"batch": self.batch, "batch_handler": self.batch_handler, "routes": self.routes}
+        return {name: value for name, value in given.items() if value}
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Call the function itself, as a test would."""
@@ -167,29 +232,51 @@ class FunctionStage(StageDeclaration):
         """Return the stage that a run uses."""
         return _FunctionOfItems(self)
 
+    @property
+    def runs(self) -> Any:
+        """The function."""
+        return self.function
+
     def describe(self) -> str:
         """Say in a line what it does."""
-        return f"{_name(self.function)}{' on batches' if self.batch else ''}"
+        batches = " on batches" if self.batch else ""
+        if self.batch_handler is not None:
+            batches = f", batches by {name_of(self.batch_handler)}"
+        return f"{name_of(self.function)}{batches}"
 
     def _same(self) -> Any:
-        return self.function, self.batch, self.on_error
+        return self.function, self.batch, self.batch_handler, self.on_error, self.after, self.routes
 
 
 class _FunctionOfItems(Stage):
     """Runs a `FunctionStage`."""
 
     def __init__(self, declaration: FunctionStage) -> None:
-        self._batch = declaration.batch
-        function: Callable[..., Any] = declaration.function
-        self._call: Callable[[Any, Any], Any] = function
-        if not declaration.takes_context:
-            self._call = lambda value, _: function(value)
-        if not self._batch:
-            self.handle_item = self._call  # type: ignore[method-assign, assignment]  # one call less per item
+        call = _with_context(declaration.function)
+        if declaration.batch:
+            self._call = call
+        else:
+            if declaration.batch_handler is not None:
+                self._call = _with_context(declaration.batch_handler)
+            self.handle_item = call  # type: ignore[method-assign, assignment]  # one call less per item
+
+    _call: Callable[[Any, Any], Any] | None = None
+
+    def handle_item(self, item: Item, ctx: Context) -> Any:
+        """There is no function for one item."""
+        msg = (
+            "returned PER_ITEM and has no function for one item; put @stage(batch_handler=…) over the "
+            "function of one item instead of batch=True over that of a batch"
+        )
+        raise ResultError(msg)
 
     def handle_batch(self, items: Sequence[Item], ctx: Context) -> Any:
         """Call a batch function; leave the others to the items."""
-        return self._call(items, ctx) if self._batch else PER_ITEM
+        return PER_ITEM if self._call is None else self._call(items, ctx)
+
+
+def _with_context(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    return function if positional(function) > 1 else lambda value, _: function(value)
 
 
 class ClassStage(StageDeclaration):
@@ -198,10 +285,14 @@ class ClassStage(StageDeclaration):
     kind = "class"
 
     def __init__(self, cls: type[Stage], **options: Any) -> None:
-        own = {name: options.pop(name) for name in ("on_error",) if name in options}
+        own = _taken(options, "on_error", "after", "routes")
         if cls is Stage:
             raise OptionError("function", "is Stage itself; allowed is a subclass of it")
-        self.on_error = build(_StageOptions, own, where=f"stage {cls.__name__}").on_error
+        checked = build(_CodeOptions, own, where=f"stage {cls.__name__}")
+        self.on_error = checked.on_error
+        self.after = checked.after
+        self.routes = checked.routes
+        self.names_all_routes = checked.routes is not None
         self.cls = cls
         self._options = options
         try:
@@ -210,6 +301,11 @@ class ClassStage(StageDeclaration):
             raise OptionError(
                 ", ".join(options) or "init", f"does not fit {cls.__name__}.init: {error}"
             ) from None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The routes that were declared."""
+        return self.routes or ()
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -222,19 +318,25 @@ class ClassStage(StageDeclaration):
         made.init(**self._options)
         return made
 
+    @property
+    def runs(self) -> Any:
+        """The class."""
+        return self.cls
+
     def describe(self) -> str:
         """Say in a line what it does."""
         return self.cls.__qualname__
 
     def _same(self) -> Any:
-        return self.cls, self._options, self.on_error
+        return self.cls, self._options, self.on_error, self.after, self.routes
 
 
 class RouterStage(StageDeclaration):
     """A step that sends items to named outputs: the first predicate that holds decides.
 
     An item that none holds for goes on to the next stage, and after the last
-    one leaves by ``"default"``. One that is routed leaves at once.
+    one leaves by ``"default"``. One that is routed leaves at once, or goes to
+    the stage that comes ``after`` the route.
     """
 
     kind = "router"
@@ -244,25 +346,31 @@ class RouterStage(StageDeclaration):
         if not isinstance(routes, Mapping) or not routes:
             raise OptionError("routes", "has no routes; write router(accept=lambda item: …)", where="router")
         for output, predicate in routes.items():
-            _check_route(output, predicate)
+            check_route(output, predicate)
         self.routes = dict(routes)
         self.on_error = checked.on_error
+        self.after = checked.after
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The outputs that it routes to."""
+        """Where it routes to."""
         return tuple(self.routes)
 
     def make(self) -> Stage:
         """Return the stage that a run uses."""
         return _Routing(self.routes)
 
+    @property
+    def runs(self) -> Any:
+        """The predicate of each route."""
+        return self.routes
+
     def describe(self) -> str:
         """Say in a line what it does."""
         return f"to {', '.join(self.routes)}"
 
     def _same(self) -> Any:
-        return tuple(self.routes.items()), self.on_error
+        return tuple(self.routes.items()), self.on_error, self.after
 
 
 class _Routing(Stage):
@@ -288,6 +396,7 @@ class WorkerStage(StageDeclaration):
         for name in ("executor", "context"):
             if name in options:
                 raise OptionError(name, "is not for a stage: the first argument and the run say it")
+        self.after = build(_StageOptions, _taken(options, "after"), where="workers").after
         own_policy = options.get("on_error")
         given = {name: value for name, value in options.items() if name != "on_error" or value is not None}
         self.dispatch = build(DispatchOptions, {"executor": executor, **given}, where="workers")
@@ -299,6 +408,11 @@ class WorkerStage(StageDeclaration):
     def options(self) -> Mapping[str, Any]:
         """What it was declared with."""
         return self._given
+
+    @property
+    def runs(self) -> Any:
+        """The name of the executor."""
+        return self.dispatch.make_executor().name
 
     def describe(self) -> str:
         """Say in a line what it does."""
@@ -316,32 +430,93 @@ class WorkerStage(StageDeclaration):
         return f"of {self.dispatch.batch_size}" if strategy is None else f"by {type(strategy).__name__}"
 
     def _same(self) -> Any:
-        return self.dispatch, self.on_error
+        return self.dispatch, self.on_error, self.after
+
+
+class NestablePipe:
+    """What may stand in a pipe as a stage: the base of `Pipe`."""
+
+    definition: ClassVar[Any]
+
+
+class PipeStage(StageDeclaration):
+    """A step that is a pipe: its stages run as stages of the pipe that it stands in.
+
+    What leaves it by ``"default"`` goes on to the next stage; its other outputs
+    are routes.
+    """
+
+    kind = "pipe"
+
+    def __init__(self, pipe: type[NestablePipe], **options: Any) -> None:
+        if getattr(pipe, "definition", None) is None:
+            raise OptionError("function", "is Pipe itself; allowed is a subclass of it")
+        checked = build(_StageOptions, options, where=f"stage {pipe.__name__}")
+        self.pipe = pipe
+        self.on_error = checked.on_error
+        self.after = checked.after
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs of the pipe but the last, ``"default"``."""
+        outputs: tuple[str, ...] = self.pipe.definition.outputs
+        return outputs[:-1]
+
+    @property
+    def runs(self) -> Any:
+        """The pipe."""
+        return self.pipe
+
+    def describe(self) -> str:
+        """Say in a line what it does."""
+        return f"the stages of {self.pipe.__name__}"
+
+    def _same(self) -> Any:
+        return self.pipe.definition, self.on_error, self.after
 
 
 @overload
-def stage(function: Callable[..., Any], /) -> FunctionStage: ...
+def stage(function: Callable[..., Any], /, **options: Any) -> FunctionStage: ...
 @overload
 def stage(function: type[Stage], /, **options: Any) -> ClassStage: ...
 @overload
+def stage(function: type[NestablePipe], /, **options: Any) -> PipeStage: ...
+@overload
 def stage(
-    function: None = None, /, *, batch: bool = False, on_error: Any = None
+    function: None = None,
+    /,
+    *,
+    batch: bool = False,
+    batch_handler: Callable[..., Any] | None = None,
+    on_error: Any = None,
+    after: str | Iterable[str] | None = None,
+    routes: str | Iterable[str] | None = None,
 ) -> Callable[[Callable[..., Any]], FunctionStage]: ...
 def stage(function: Any = None, /, **options: Any) -> Any:
     """Declare a step that runs in the driver.
 
     ``@stage`` or ``@stage(on_error="skip")`` over a function of ``(item, ctx)``
-    or ``(item)``; with ``batch=True`` of a list of items; or
-    ``stage(TheClass, option=…)`` for a `Stage` subclass. A function's bare
-    result is the new payload; `Ok`, `Skip`, `Fail`, `RouteTo` and `Many` say more.
+    or ``(item)``; ``stage(TheClass, option=…)`` for a `Stage` subclass, or
+    ``stage(ThePipe)`` for the stages of another pipe. A function's bare result
+    is the new payload; `Ok`, `Skip`, `Fail`, `RouteTo` and `Many` say more.
 
     A mistake, such as an unknown option, is raised by the pipe's class body,
     which knows the name of the stage.
+
+    Args:
+        function: what to run.
+        **options: ``on_error``, the stage's own policy; ``after``, the names of the stages and routes whose
+            items it takes, by default the stage above; ``routes``, the names that its code may route to, by
+            default all outputs. Of functions: ``batch=True`` for one that gets the list of items that
+            arrived together, or ``batch_handler``, which gets the list first and may return `PER_ITEM`.
+            Of classes: what ``init`` takes.
     """
     if function is None:
         return lambda decorated: stage(decorated, **options)
     if isinstance(function, type) and issubclass(function, Stage):
         return _declare(lambda: ClassStage(function, **options))
+    if isinstance(function, type) and issubclass(function, NestablePipe):
+        return _declare(lambda: PipeStage(function, **options))
     return _declare(lambda: FunctionStage(function, **options))
 
 
@@ -353,7 +528,7 @@ def workers(function: Any, /, **options: Any) -> WorkerStage:
             of payloads and returns as many results.
         **options: what `dispatch.run` takes: ``pool``, ``batch_size``, ``batch_timeout``, ``strategy``,
             ``max_in_flight``, ``ordering``, ``on_error``, ``timeout``, ``affinity``, ``poison_after``,
-            ``breaker``, ``dead_letters``; not what is a run's as a whole.
+            ``breaker``, ``dead_letters``; not what is a run's as a whole. And ``after``, as `stage`.
 
     A mistake is raised by the pipe's class body, as with `stage`.
     """
@@ -366,20 +541,22 @@ def router(
     /,
     *,
     on_error: Any = None,
+    after: str | Iterable[str] | None = None,
     **named: Callable[[Item], Any],
 ) -> RouterStage:
-    """Declare a step that sends items to named outputs by predicates, the first that holds.
+    """Declare a step that sends items by named routes by predicates, the first that holds.
 
     ``router(accept=lambda item: item.payload["score"] >= 0.8)``; a mapping does
-    for names that are no identifiers. A mistake is raised by the pipe's class
-    body, as with `stage`.
+    for names that are no identifiers. A route leads to the stage that comes
+    ``after`` it, or else to the output of that name. A mistake is raised by the
+    pipe's class body, as with `stage`.
     """
 
     def make() -> RouterStage:
         if routes is not None and not isinstance(routes, Mapping):
             problem = f"is {routes!r:.200}; allowed is a mapping of output to predicate"
             raise OptionError("routes", problem, where="router")
-        return RouterStage({**(routes or {}), **named}, on_error=on_error)
+        return RouterStage({**(routes or {}), **named}, on_error=on_error, after=after)
 
     declared: RouterStage = _declare(make)
     return declared
@@ -391,55 +568,3 @@ def _declare(make: Callable[[], Any]) -> Any:
         return make()
     except OptionError as error:
         return BrokenStage(error)
-
-
-def _check_route(output: Any, predicate: Any) -> None:
-    if not isinstance(output, str) or not output:
-        raise OptionError("routes", f"has the output {output!r}; allowed are names", where="router")
-    if not callable(predicate):
-        hint = "; did you mean 'on_error'?" if difflib.get_close_matches(output, ["on_error"]) else ""
-        problem = f"is {predicate!r:.200}; allowed is a predicate of an item{hint}"
-        raise OptionError(output, problem, where="router")
-
-
-def _check_function(function: Any) -> None:
-    """Refuse what would not do what it looks like."""
-    if not callable(function) or isinstance(function, type):
-        raise OptionError("function", f"is {function!r:.200}; allowed are a function and a Stage subclass")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise OptionError("function", "is asynchronous; a stage is called by an actor: make it a plain def")
-    if inspect.isgeneratorfunction(function):
-        raise OptionError("function", "is a generator; return Many(...) to make many items of one")
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return  # a builtin that does not tell
-    names = list(parameters)
-    if names and names[0] == "self":
-        raise OptionError("function", "has a parameter 'self'; it gets (item, ctx) or (item), and no self")
-    accepts = [count for count in (1, 2) if _accepts(function, count)]
-    if not accepts:
-        raise OptionError("function", f"takes ({', '.join(names)}); it gets (item, ctx) or (item)")
-
-
-def _accepts(function: Callable[..., Any], count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    return True
-
-
-def _positional(function: Callable[..., Any]) -> int:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 1  # a builtin that does not tell
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return 2
-    return sum(1 for p in parameters if p.kind in kinds and (p.default is p.empty or p.name == "ctx"))
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", None) or type(function).__qualname__

@@ -281,7 +281,7 @@ def stage_named_as_the_source() -> None:
         (three_parameters, r"P\.prepare: .*takes \(item, ctx, more\); it gets \(item, ctx\) or \(item\)"),
         (asynchronous, r"P\.prepare: .*is asynchronous"),
         (generator, r"P\.prepare: .*is a generator; return Many"),
-        (no_function, r"P\.prepare: .*is 'prepare'; allowed are a function and a Stage subclass"),
+        (no_function, r"P\.prepare: .*is 'prepare'; allowed are a function, a Stage subclass and a Pipe"),
         (options_that_do_not_fit_init, r"P\.enrich: option 'facto' does not fit Enrich\.init"),
         (two_stages_of_one_name, r"P\.prepare: two stages have this name"),
         (plain_function, r"P\.prepare: is a plain function; put @stage over it"),
