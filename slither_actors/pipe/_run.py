@@ -34,7 +34,10 @@ from slither_actors.store import views_of
 __all__ = ["PipeOutputs", "PipeStream", "run_pipe", "stream_pipe"]
 
 _DEMAND = 1000
-"""Items of the last stage on their way to the caller at one time."""
+"""Items of a stage on their way to the caller at one time."""
+
+_STAGE_DEMAND = 1000
+"""Items of a stage on their way to another one at one time."""
 
 
 def _name(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -185,17 +188,25 @@ def _stage_plan(
         "link": link,
         "telling": StageTelling(pipe, stage.name, stage.kind),
     }
-    inputs = _inputs(pipe.definition, stage)
+    actor: Any
+    argument: Any
     declaration = stage.declaration
     if isinstance(declaration, WorkerStage):
         # That there is one says that the caller named the session, which then outlives the run.
         own = context if named else None
         dispatch = attrs.evolve(declaration.dispatch, on_error=stage.on_error, context=own)
         options["definition"] = stage
-        return StagePlan(
-            name=stage.name, actor=WorkerRunner, args=(dispatch,), options=options, inputs=inputs
-        )
-    return StagePlan(name=stage.name, actor=StageRunner, args=(stage,), options=options, inputs=inputs)
+        actor, argument = WorkerRunner, dispatch
+    else:
+        actor, argument = StageRunner, stage
+    return StagePlan(
+        name=stage.name,
+        actor=actor,
+        args=(argument,),
+        options=options,
+        max_demand=_STAGE_DEMAND,
+        inputs=_inputs(pipe.definition, stage),
+    )
 
 
 def _inputs(definition: PipeDefinition, stage: StageDefinition) -> list[dict[str, Any]]:
