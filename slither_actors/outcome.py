@@ -38,7 +38,7 @@ class Fail:
 
 @attrs.frozen
 class RouteTo:
-    """Send one item to a named output, past the stages that follow."""
+    """Send one item by a route: to the stage that comes after it, or to the output of that name."""
 
     output: str
     payload: Any
