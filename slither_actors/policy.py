@@ -33,7 +33,8 @@ class Skipping:
 class Route:
     """Hand each failed item to ``fn(item, reason)``; the item that it returns goes on.
 
-    A returned item with a changed route leaves by that output at once.
+    A returned item with a changed route leaves by that output at once; in a pipe it may also go to the
+    stage that comes after that route.
     """
 
     fn: Callable[[Item, BaseException], Item]

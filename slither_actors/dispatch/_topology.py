@@ -14,6 +14,7 @@ from slither_actors.dispatch._progress import ProgressTeller
 from slither_actors.dispatch._reader import Reader
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.errors import StartError
+from slither_actors.stages import demand
 
 logger = logging.getLogger("slither_actors.dispatch")
 
@@ -128,6 +129,9 @@ class RunSupervisor(Supervisor):
             "subscribe_to": _subscriptions(plan.ends, upstream, refs, wanted),
         }
         self.reader = self._launch("reader", plan.reader, (plan.outlet,), options)
+        source = refs[plan.stages[0].name]
+        if getattr(source.actor_class, "demand", None) == "accumulate":
+            demand(source, "forward")
 
     def drain(self, _: None = None) -> None:
         """Read no more input; what was read goes on its way, and the run ends with it."""

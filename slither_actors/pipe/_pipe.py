@@ -144,6 +144,7 @@ def _declared(cls: type[Pipe]) -> dict[str, StageDeclaration]:
 def _refuse_others(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> None:
     """Catch what was probably meant as a stage or an option."""
     used = {declaration.cls for declaration in declared.values() if isinstance(declaration, ClassStage)}
+    nested = {declaration.pipe for declaration in declared.values() if isinstance(declaration, PipeStage)}
     inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
     for name, value in vars(cls).items():
         if name in declared or name in inherited or name.startswith("_"):
@@ -151,6 +152,9 @@ def _refuse_others(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) ->
         if isinstance(value, type):
             if issubclass(value, Stage) and value not in used:
                 problem = f"is a Stage subclass that no stage uses; write a name = stage({name})"
+                raise PipeDefinitionError(cls.__name__, problem, stage=name)
+            if issubclass(value, Pipe) and value not in nested:
+                problem = f"is a pipe that no stage uses; write {name} = stage({value.__name__})"
                 raise PipeDefinitionError(cls.__name__, problem, stage=name)
         elif callable(value):
             problem = "is a plain function; put @stage over it, or start its name with an underscore"

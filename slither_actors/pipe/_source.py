@@ -15,7 +15,11 @@ class PipeSource(ItemSource):
     """Emits the input as items that are bound for no output yet.
 
     What left another pipe by an output of that one is an input like any other.
+    Nothing is read before the last stage has started: an input that is soon at
+    its end would else end stages that those below have not subscribed to yet.
     """
+
+    demand = "accumulate"
 
     def emit(self, events: Iterable[Any]) -> None:
         """Emit items, with the default route."""

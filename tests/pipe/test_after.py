@@ -220,6 +220,20 @@ def pipe_itself() -> None:
         first = stage(Pipe)
 
 
+def pipe_without_stage() -> None:
+    class Inner(Pipe):
+        first = stage(_same)
+
+    class P(Pipe):
+        first = stage(_same)
+        clean = Inner
+
+
+def predicate_named_after() -> None:
+    class P(Pipe):
+        first = router(after=_odd)  # type: ignore[arg-type]
+
+
 def option_of_a_pipe() -> None:
     class Inner(Pipe):
         first = stage(_same)
@@ -275,6 +289,8 @@ def inner_store_with_the_same_view() -> None:
         (batch_handler_beside_batch, r"P\.first: option 'batch_handler' is for a function that gets one"),
         (batch_handler_that_is_none, r"P\.first: option 'batch_handler' is 'yes'; allowed is a function"),
         (pipe_itself, r"P\.first: option 'function' is Pipe itself"),
+        (pipe_without_stage, r"P\.clean: is a pipe that no stage uses; write clean = stage\(Inner\)"),
+        (predicate_named_after, r"P\.first: .*'after' is <function"),
         (option_of_a_pipe, r"P\.clean: .*'batch' is unknown"),
         (policy_of_an_unknown_inner_stage, r"pipe P: on_error names .* 'clean\.frist'.*'clean\.first'"),
         (inner_store_with_the_same_view, r"pipe P: the stores OtherPrices and Prices both have a view"),

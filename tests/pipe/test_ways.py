@@ -419,3 +419,33 @@ def test_a_batch_fails_as_a_whole_with_fail() -> None:
     out = run_pipe(P, [1, 2])
     assert payloads(out["bad"]) == [1, 2]
     assert "not today" in out.statistics["each"].last_error
+
+
+# -- stages that take their time to start --------------------------------------------------
+
+
+class SlowToStart(Stage):
+    def init(self) -> None:
+        threading.Event().wait(0.2)
+
+    def handle_item(self, item: Any, ctx: Any) -> Any:
+        return item.payload
+
+
+@pytest.mark.parametrize("numbers", [[], [1], [2], [3], [1, 2, 3, 4]], ids=str)
+def test_a_stage_may_end_before_those_below_it_have_started(numbers: Any) -> None:
+    """They take what it has left for them, and end as it did."""
+
+    class P(Pipe):
+        classify = router(odd=_odd, third=_third)
+        left = stage(SlowToStart, after="odd")
+        right = stage(SlowToStart, after="third")
+        more = workers(InlineExecutor(list), after="right")
+        save = stage(SlowToStart, after=["left", "more", "classify"])
+
+    class Row(Pipe):
+        first = stage(_same)
+        last = stage(SlowToStart)
+
+    assert payloads(run_pipe(Row, numbers)["default"]) == numbers
+    assert sorted(payloads(run_pipe(P, numbers)["default"])) == sorted(numbers)

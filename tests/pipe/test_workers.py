@@ -15,6 +15,7 @@ from slither_actors import (
     PipeError,
     Retry,
     Route,
+    router,
     run_pipe,
     stage,
     stream_pipe,
@@ -147,3 +148,29 @@ def test_a_long_stream_through_two_worker_stages_keeps_the_order() -> None:
     for name, limit in (("first", 3), ("second", 2)):
         window = stream.finished[name].window
         assert 1 <= window.peak <= limit
+
+
+class Crashing(Pipe):
+    outputs = ("broken",)
+    work = workers(
+        code.die_on_three, batch_size=2, on_error=Route(lambda item, error: item.put_route("broken"))
+    )
+    mend = stage(lambda item: -item.payload, after="broken")
+    double = workers(code.double, batch_size=3, after=["work", "mend"])
+
+
+def test_the_items_of_a_batch_whose_worker_died_may_go_on_in_a_branch() -> None:
+    """In a pipe within a pipe as well; those of the other batches are not concerned."""
+
+    class Outer(Pipe):
+        sort = router(big=lambda item: item.payload >= 100)
+        inner = stage(Crashing)
+        join = workers(code.double, after=["inner", "big"], batch_size=4)
+
+    outputs = run_pipe(Outer, [*range(20), 100])
+    expected = [4 * (-number if number in (2, 3) else number) for number in range(20)]
+    assert sorted(payloads(outputs["default"])) == sorted([*expected, 200])
+    assert outputs.statistics["inner.work"].crashes == 1
+    assert outputs.statistics["inner.mend"].items_in == 2
+    with stream_pipe(Outer, range(10**9)) as stream:
+        assert len([next(stream) for _ in range(500)]) == 500
