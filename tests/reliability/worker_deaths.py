@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,9 @@ def neighbours(counts: tuple[int, ...], method: str, folder: str, rounds: int) -
 def one_round(count: int, place: Path) -> None:
     """Have them do it once."""
     payloads = [(str(place), n, count) for n in range(count)]
+    # Every batch of every round may cost its worker, which to the default breaker is a broken target.
     found = dispatch.run(
-        payloads, executor=kill_neighbour, batch_size=1, max_in_flight=count, on_error="skip"
+        payloads, executor=kill_neighbour, batch_size=1, max_in_flight=count, on_error="skip", breaker=None
     )
     ran = {int(path.suffix[1:]) for path in place.iterdir()}
     errors = [item.meta["error"] for item in found if item.meta.get("skipped")]
@@ -222,7 +224,9 @@ def all_at_once(method: str, folder: str) -> None:
 def random_kills(kills: int, workers: int, method: str, ordering: str, seed: int) -> None:
     """X13: under a continuous stream; each failure is of a worker that was killed, and of no other."""
     base = Baseline(method)
-    chance, over, killed = random.Random(seed), threading.Event(), set[int]()
+    chance, over = random.Random(seed), threading.Event()
+    killed: dict[tuple[int, int], int] = {}
+    """Processes, by slot and number: in a thousand kills the system may give a process's number again."""
     given = 0
 
     def numbers() -> Iterator[int]:
@@ -234,10 +238,11 @@ def random_kills(kills: int, workers: int, method: str, ordering: str, seed: int
     def kill() -> None:
         try:
             while len(killed) < kills:
-                live = [slot.pid for slot in statistics().slots if slot.pid and slot.state != "starting"]
-                if live and (pid := chance.choice(live)) not in killed:
-                    killed.add(pid)
-                    os.kill(pid, signal.SIGKILL)
+                slots = statistics().slots
+                live = [(s.slot, s.workers, s.pid) for s in slots if s.pid and s.state != "starting"]
+                if live and (worker := chance.choice(live))[:2] not in killed:
+                    killed[worker[:2]] = worker[2]
+                    os.kill(worker[2], signal.SIGKILL)
                 time.sleep(chance.choice([0.0, 0.001, 0.02, 0.05]) * chance.random())
         finally:
             over.set()
@@ -246,7 +251,7 @@ def random_kills(kills: int, workers: int, method: str, ordering: str, seed: int
         idle_pids(10)
         killer = threading.Thread(target=kill)
         killer.start()
-        blamed: list[int] = []
+        blamed: Counter[int] = Counter()
         seen: set[int] = set()
         with dispatch.stream(
             numbers(), executor=same, batch_size=1, ordering=ordering, on_error="skip", breaker=None
@@ -259,10 +264,10 @@ def random_kills(kills: int, workers: int, method: str, ordering: str, seed: int
                     error = item.meta["error"]
                     assert isinstance(error, WorkerCrashError), error
                     assert error.signal == signal.SIGKILL
-                    blamed.append(error.pid)
+                    blamed[error.pid] += 1
         killer.join()
         assert len(seen) == given == stream.statistics()["dispatch"].items_in
-        assert len(set(blamed)) == len(blamed), "one batch a death"
-        assert set(blamed) <= killed
+        assert len(killed) == kills
+        assert blamed <= Counter(killed.values()), "one batch a death"
         assert len(idle_pids(10)) == workers
     base.check()
