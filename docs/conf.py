@@ -1,3 +1,7 @@
+from pathlib import Path
+
+from sphinx.pycode import ModuleAnalyzer
+
 import slither_actors
 
 project = "slither-actors"
@@ -28,9 +32,18 @@ nitpick_ignore_regex = [
 def keep_first_line(app, what, name, obj, options, lines):
     """Napoleon would take the words before a colon in an attribute's description for its type."""
     if what in ("attribute", "property", "data"):
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]  # an empty comment: napoleon looks at the first line that is not blank
+
+
+def join_errors():
+    """Have autodoc find the comments of attributes: errors name as their module the package, not its part."""
+    package = "slither_actors.errors"
+    folder = Path(slither_actors.__file__).parent / "errors"
+    source = "\n".join(path.read_text() for path in sorted(folder.glob("_[a-z]*.py")))
+    ModuleAnalyzer.cache["module", package] = ModuleAnalyzer.for_string(source, package)
 
 
 def setup(app):
+    join_errors()
     # Before napoleon, which connects with 500.
     app.connect("autodoc-process-docstring", keep_first_line, priority=400)

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 import slither_actors
-from slither_actors import pool
+from slither_actors import errors, pool
 from slither_actors._lazy_names import lazy_names
 from tests.search_path import SEARCH_PATH
 
-PACKAGES = pytest.mark.parametrize("package", [slither_actors, pool], ids=lambda package: package.__name__)
+PACKAGES = pytest.mark.parametrize(
+    "package", [slither_actors, pool, errors], ids=lambda package: package.__name__
+)
 
 
 def declared(package: object) -> set[str]:
