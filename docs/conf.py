@@ -1,5 +1,7 @@
+import builtins
 from pathlib import Path
 
+from sphinx.addnodes import pending_xref
 from sphinx.pycode import ModuleAnalyzer
 
 import slither_actors
@@ -35,6 +37,13 @@ def keep_first_line(app, what, name, obj, options, lines):
         lines[:0] = ["..", ""]  # an empty comment: napoleon looks at the first line that is not blank
 
 
+def unlink_builtins(app, doctree):
+    """Leave `bytes` alone: Sphinx takes any attribute of that name for it, and two of them for a mistake."""
+    for node in list(doctree.findall(pending_xref)):
+        if node.get("refdomain") == "py" and hasattr(builtins, node["reftarget"]):
+            node.replace_self(node.children)
+
+
 def join_errors():
     """Have autodoc find the comments of attributes: errors name as their module the package, not its part."""
     package = "slither_actors.errors"
@@ -45,5 +54,6 @@ def join_errors():
 
 def setup(app):
     join_errors()
+    app.connect("doctree-read", unlink_builtins)
     # Before napoleon, which connects with 500.
     app.connect("autodoc-process-docstring", keep_first_line, priority=400)
