@@ -1,4 +1,4 @@
-"""The pages for those who come from elsewhere have each name of theirs, and none of ours that is not there."""
+"""The pages for those who come from elsewhere: each name of theirs, and none of ours that is not there."""
 
 from __future__ import annotations
 
