@@ -15,7 +15,8 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
 """One for each line of a plot."""
 
 _HEAD = """<svg xmlns="http://www.w3.org/2000/svg"
-width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="13">
+width="{width}" height="{height}" viewBox="0 0 {width} {height}"
+font-family="system-ui, sans-serif" font-size="13">
 <title>{title}</title>
 <rect width="{width}" height="{height}" rx="6" fill="#ffffff"/>
 """
