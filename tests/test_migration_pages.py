@@ -16,6 +16,7 @@ import pytest
 import slither_actors
 from slither_actors.bridge import ViewOptions
 from slither_actors.dispatch import RunOptions
+from slither_actors.examples._catalogue import EXAMPLES
 from slither_actors.pool import PoolOptions
 from tests.reference_tables import names_in, rows_of
 from tests.test_docs import DOCS
@@ -171,8 +172,15 @@ def _member(kind: Any, name: str) -> Any:
     if name in fields or hasattr(kind, name):
         return getattr(kind, name, None)
     # An attribute that `__init__` sets, of an exception say.
-    assert f"self.{name} = " in inspect.getsource(kind)
+    assert f"self.{name} = " in inspect.getsource(kind.__init__)
     return None
+
+
+def test_each_example_is_there() -> None:
+    """All of Slither's, and by its name."""
+    start = "slither-actors example "
+    named = {name.removeprefix(start) for name in names_in(rows("from-slither")) if name.startswith(start)}
+    assert named == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("page", PAGES)
