@@ -24,6 +24,7 @@ SIZES = {
     "replicas": ["--rounds", "1", "--calls", "1000", "--batches", "20", "--rows", "1000"],
     "stages": ["--rounds", "1", "--events", "4000"],
     "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
+    "tuning": ["--rounds", "1", "--scale", "0.01"],
     "views": ["--rounds", "1", "--calls", "20"],
 }
 
@@ -74,7 +75,7 @@ def test_an_unknown_benchmark_is_refused() -> None:
     known = (
         "unknown: bench_weather; known: "
         "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_replicas, "
-        "bench_stages, bench_stores, bench_views"
+        "bench_stages, bench_stores, bench_tuning, bench_views"
     )
     with pytest.raises(AssertionError, match=known):
         run("weather")
