@@ -322,6 +322,8 @@ class DispatchRunner(BatchOutcomes):
                 self._start(entry)
                 if self._executor.runs_in_submit and not isinstance(entry, BatchingError):
                     break  # its answer comes next, which pumps, and before it perhaps the end of the run
+            if self._made:
+                self._emit_outcomes()  # of items that are in no batch: no answer comes for those
             if self._input_ended:
                 if not ready and window.is_empty and self._end_reason is None:
                     self._end_reason = self._last_reason

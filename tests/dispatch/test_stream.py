@@ -6,6 +6,7 @@ import _thread
 import gc
 import itertools
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -89,6 +90,24 @@ def nothing_is_left(source: Endless) -> None:
     assert actors_of_runs() == []
     pipes: Any = whereis("slither.pipes")
     assert pipes.count_children().active == 0
+
+
+@pytest.mark.parametrize("first", [["odd"], ["odd", 1], [1, "odd"]], ids=str)
+def test_an_item_in_no_batch_comes_out_at_once(first: list[Any]) -> None:
+    """Not with what the input gives next: whoever feeds the run may wait for it."""
+    came = threading.Semaphore(0)
+    early = []
+
+    def items() -> Iterator[Any]:
+        for item in first:
+            yield item
+            early.append(came.acquire(timeout=2.0))
+
+    strategy = WeightedBatch(max_weight=1, weight=lambda item: item.payload)
+    with dispatch.stream(items(), executor=inline, strategy=strategy, on_error="skip") as stream:
+        for _ in stream:
+            came.release()
+    assert early == [True] * len(first)
 
 
 def test_close_leaves_nothing() -> None:
