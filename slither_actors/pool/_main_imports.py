@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import sys
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["imports_of_main"]
 
@@ -28,24 +28,49 @@ _OUR_PARTS: Final = tuple(
     f"{_OURS}.{part}" for part in ("application", "dispatch", "pipe", "stages", "store", "telemetry")
 )
 
+_MODULE_OF_TYPE: Final = vars(type)["__module__"].__get__
+
 
 def imports_of_main() -> list[str]:
     """Return modules that importing the main module imports, of the standard library and of this package."""
-    found: set[str] = set()
-    for value in list(vars(sys.modules["__main__"]).values()):
-        # Nothing else is looked at: the attributes of an arbitrary object are somebody's code.
-        if isinstance(value, ModuleType):
-            found.add(value.__name__)
-        elif isinstance(value, type | FunctionType | BuiltinFunctionType):
-            found.add(str(value.__module__))
-    ours = any(name.partition(".")[0] == _OURS for name in found)
-    loaded = found.union(_OUR_PARTS if ours else ()).intersection(sys.modules)
-    return sorted(name for name in loaded if name in _OUR_PARTS or _is_standard(name))
+    main = sys.modules.get("__main__")
+    if not _is_a(main, ModuleType):
+        return []
+    found = {name for value in list(_namespace(main).values()) if type(name := _module_of(value)) is str}
+    if any(name.partition(".")[0] == _OURS for name in found):
+        found.update(name for name in _OUR_PARTS if name in sys.modules)
+    return sorted(name for name in found if name in _OUR_PARTS or _is_standard(name))
+
+
+def _module_of(value: Any) -> Any:
+    """The name of a module, or of the one that has a class or function; None for anything else.
+
+    Runs nobody's code, which may fail or be slow: a proxy's `__class__`, a metaclass's attributes, a module
+    that is loaded when somebody looks at it.
+    """
+    if _is_a(value, ModuleType):
+        return _namespace(value).get("__name__")
+    if _is_a(value, type):
+        return _MODULE_OF_TYPE(value)
+    if _is_a(value, FunctionType) or _is_a(value, BuiltinFunctionType):
+        return value.__module__
+    return None
+
+
+def _is_a(value: object, kind: type) -> bool:
+    return issubclass(type(value), kind)  # `isinstance` would also ask its `__class__`
+
+
+def _namespace(module: Any) -> dict[str, Any]:
+    return object.__getattribute__(module, "__dict__")  # type: ignore[no-any-return]
 
 
 def _is_standard(name: str) -> bool:
-    if name.partition(".")[0] not in sys.stdlib_module_names:
+    module = sys.modules.get(name)
+    if name.partition(".")[0] not in sys.stdlib_module_names or not _is_a(module, ModuleType):
         return False
     # A file of the program may have the name of one of the standard library, which it then hides.
-    file = getattr(sys.modules[name], "__file__", None)
-    return file is None or (file.startswith(_LIBRARY) and "site-packages" not in file)
+    file = _namespace(module).get("__file__")
+    if file is None:
+        return True
+    return isinstance(file, str) and file.startswith(_LIBRARY) and "site-packages" not in file

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+from slither_actors.pool._main_imports import imports_of_main
 from tests.search_path import SEARCH_PATH
 
 PROGRAM = """
@@ -112,6 +115,41 @@ def test_a_file_with_the_name_of_a_standard_module_is_what_workers_import(tmp_pa
     elsewhere.mkdir()
     finished = run([str(tmp_path / "program.py")], elsewhere)
     assert (finished.stdout.strip(), finished.stderr) == ("['mine']", "")
+
+
+class Touchy(type):
+    """Of classes and modules that do not like to be looked at, such as proxies and lazy modules."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError(f"{name} was looked at")
+
+
+class Proxy:
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("working outside of a request")
+
+
+class LazyModule(ModuleType):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"it would be loaded now, for its {name}")
+
+
+def test_nobody_s_code_runs_when_the_main_module_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in it, a pool starts: proxies, lazy modules, classes of odd metaclasses, odd names."""
+    import wave
+
+    main, nameless, named_oddly = ModuleType("__main__"), ModuleType("one"), ModuleType("two")
+    del nameless.__name__
+    named_oddly.__name__ = ["two"]  # type: ignore[assignment]
+    odd = [Proxy(), Touchy("Class", (), {}), LazyModule("lazy"), nameless, named_oddly]
+    vars(main).update({f"odd_{number}": value for number, value in enumerate(odd)}, used=wave)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert imports_of_main() == ["wave"]
+    monkeypatch.setattr(wave, "__file__", Path(wave.__file__))
+    assert imports_of_main() == []
+    monkeypatch.setitem(sys.modules, "__main__", Proxy())  # type: ignore[arg-type]
+    assert imports_of_main() == []
 
 
 @pytest.mark.timeout(60)
