@@ -45,6 +45,8 @@ __all__ = [
 logger = GuardedLog("slither_actors.actors")
 
 _SLICES_PER_POLL = 64
+_ARRIVALS_AT_REST = 8
+"""So often in a row descriptors are attended to before what waits for a rest; some always have something."""
 
 schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 """All of them, for the child of a fork."""
@@ -169,14 +171,18 @@ class Scheduler(Threads):
     def _loop(self, runner: Runner) -> None:
         take = self.run_queue.popleft
         poller = self.poller
+        arrivals = 0
         while True:
             for _ in range(_SLICES_PER_POLL):
                 try:
                     cell = take()
                 except IndexError:
                     runner.cell = None
-                    if poller.watching and self.poll_now():
+                    enough = self.at_rest and arrivals >= _ARRIVALS_AT_REST
+                    if poller.watching and not enough and self.poll_now():
+                        arrivals += 1
                         break
+                    arrivals = 0
                     if self.at_rest:
                         self.put_at_rest()
                     elif not self.rest(runner):

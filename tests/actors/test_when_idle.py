@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
@@ -56,6 +57,23 @@ def test_who_is_busy_does_not_put_it_off_for_ever() -> None:
     Quiet.start(log).cast(lambda probe: when_idle(probe, "idle"))
     assert log.get() == "idle"
     going.clear()
+
+
+def test_descriptors_that_are_always_ready_do_not_put_it_off_for_ever(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes although each look at the descriptors finds something, as beside pools that are busy."""
+    log = Log()
+    read, write = os.pipe()
+    reader = Quiet.start(log)
+    reader.call(lambda probe: probe.watch(read, print))  # type: ignore[misc]
+    monkeypatch.setattr(scheduler, "poll_now", lambda: True)
+    Quiet.start(log).cast(lambda probe: when_idle(probe, "idle"))
+    assert log.get() == "idle"
+    monkeypatch.undo()
+    reader.call(lambda probe: probe.unwatch(read))  # type: ignore[misc]
+    os.close(read)
+    os.close(write)
 
 
 @pytest.mark.usefixtures("any_scheduler")
