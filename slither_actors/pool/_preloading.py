@@ -16,9 +16,11 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final
 
+from slither_actors.pool._fork_request import connect, feeding
 from slither_actors.pool._main_imports import imports_of_main
 
 __all__ = ["PreloadedProcess", "drop_server", "hold_server", "shared_preload", "started_by"]
@@ -135,13 +137,13 @@ class _Popen(multiprocessing.popen_forkserver.Popen):
         module = multiprocessing.popen_forkserver
         server = _chosen.server
         asked = SimpleNamespace(
-            connect_to_new_process=server.connect_to_new_process,
+            connect_to_new_process=partial(connect, server),
             read_signed=lambda _fd: 0,  # it is read later
         )
         # The same code with another server: `forkserver` is a global of its module.
         launch = FunctionType(
             module.Popen._launch.__code__,  # type: ignore[attr-defined]
-            {**vars(module), "forkserver": asked},
+            {**vars(module), "forkserver": asked, "open": feeding},
         )
         self.server = server
         launch(self, process)

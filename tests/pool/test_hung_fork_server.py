@@ -5,14 +5,18 @@ from __future__ import annotations
 import multiprocessing.forkserver
 import os
 import signal
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from slither_actors.errors import BatchTimeoutError, StartError
 from slither_actors.pool import _preloading
+from slither_actors.pool._fork_request import connect
 from tests.pool import work
 from tests.pool.asking import Asker, asking, until
 
@@ -96,6 +100,46 @@ def test_the_other_workers_go_on_while_a_fork_server_hangs(stopped: Callable[[As
         assert len(asker.statistics().slots) == 3
         assert time.monotonic() - began < 10
         os.kill(server, signal.SIGCONT)
+
+
+@pytest.mark.timeout(60)
+def test_a_long_command_line_does_not_make_a_pool_wait_for_a_fork_server(
+    stopped: Callable[[Asker], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is told the arguments of the program; more of them than a pipe holds wait in a thread."""
+    arguments = [f"{number:0100}" for number in range(3000)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with asking(2, start_method="forkserver", start_timeout=30.0) as asker:
+        server = stopped(asker)
+        lose_first_worker(asker)
+        assert asker.run(work.increment, [1]) == [2]
+        os.kill(server, signal.SIGCONT)
+        until(lambda: all(slot.state == "idle" for slot in asker.statistics().slots))
+        asker.resize(1)
+        assert asker.run(work.arguments, [1]) == [arguments]
+
+
+def test_a_fork_server_with_no_room_for_a_request_is_not_waited_for(tmp_path: Path) -> None:
+    """Not for long at the first time, and not at all from then on, until it has taken one again."""
+    path = str(tmp_path / "server")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+        server = SimpleNamespace(
+            _forkserver_address=path,
+            _forkserver_pid=-1,
+            _forkserver_alive_fd=listener.fileno(),
+            ensure_running=lambda: None,
+        )
+        for limit in (5.0, 0.4):
+            began = time.monotonic()
+            with pytest.raises(TimeoutError, match=r"takes no more requests: it is stopped, or hangs"):
+                connect(server, [])
+            assert time.monotonic() - began < limit
+        listener.accept()[0].close()
+        for fd in connect(server, []):
+            os.close(fd)
 
 
 @pytest.mark.timeout(60)
