@@ -8,6 +8,7 @@ a coroutine that does not await.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -228,7 +229,10 @@ class AsyncBatches:
                 call.permits.pop(task).give_back()
         except BaseException as error:  # noqa: BLE001 - as for a batch
             if call.wanted:
-                error.add_note(f"item {index} of {call.batch.description}")
+                with contextlib.suppress(
+                    Exception
+                ):  # its notes are the user's, who may have made none of a list
+                    error.add_note(f"item {index} of {call.batch.description}")
                 self._fail(call, error)
                 self._cancel(call)
 

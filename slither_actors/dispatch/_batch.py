@@ -178,9 +178,9 @@ class Batch:
         return [Item(i.id, r, i.meta, i.route) for i, r in zip(self._items, results, strict=True)]
 
     def succeed(self, results: list[Any]) -> None:
-        """Answer with one result per item, in their order."""
+        """Answer with one result per item, in their order. The list may be used again."""
         if self._claim(False):
-            self.results = results
+            self.results = results[:] if type(results) is list else results
             self.origin.reply_to.send(self.origin.on_done, self)
 
     def fail(self, error: BaseException) -> None:
@@ -225,7 +225,7 @@ def checked_results(results: Any, expected: int, name: str) -> list[Any]:
         kind = "None" if results is None else f"a {type(results).__qualname__}"
         msg = f"{name} returned {kind} for {expected} payloads; one result per payload, in a list, is wanted"
         raise ResultError(msg)
-    made = results if isinstance(results, list) else list(results)
+    made = results if type(results) is list else list(results)  # a subclass may be iterated otherwise
     if len(made) != expected:
         msg = f"{name} returned {len(made)} results for {expected} payloads"
         raise ResultError(msg)

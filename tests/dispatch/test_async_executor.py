@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import functools
 import logging
 import threading
@@ -35,6 +36,23 @@ async def double_one(value: int) -> int:
 
 async def generator(batch: list[int]) -> AsyncIterator[int]:
     yield batch[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    """Takes no note."""
+
+
+def test_an_exception_that_takes_no_note_is_a_failure_all_the_same() -> None:
+    """Its item is not taken to have the result None."""
+
+    async def fail(value: int) -> int:
+        if value == 2:
+            raise FrozenError
+        return value
+
+    found = dispatch.run(range(3), executor=AsyncExecutor(fail, per="item"), on_error="skip")
+    assert [type(item.meta["error"]) for item in found] == [FrozenError] * 3
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from slither_actors import Retry, dispatch, telemetry
-from slither_actors.dispatch import Batch, Executor, InlineExecutor
+from slither_actors.dispatch import Batch, Executor, InlineExecutor, ThreadExecutor
 from slither_actors.errors import BatchTimeoutError, DispatchError, ExecutorError
 from tests.dispatch.manual import SECONDS, Manual, actor, double, in_thread, payloads
 
@@ -57,6 +57,33 @@ def test_answers_may_come_from_any_thread(threads: ThreadPoolExecutor) -> None:
     found = dispatch.run(range(500), executor=OnThreads(function, threads), batch_size=5, on_error="skip")
     expected = [n if n % 50 < 5 else 2 * n for n in range(500)]
     assert payloads(found) == expected
+
+
+class Doubles(list[int]):
+    """Its elements are not what is in the list."""
+
+    def __iter__(self) -> Iterator[int]:
+        return (2 * value for value in super().__iter__() if value)
+
+
+@pytest.mark.parametrize("kind", [InlineExecutor, ThreadExecutor])
+def test_results_in_a_list_of_another_class_are_what_it_yields(kind: Any) -> None:
+    """That many are counted, and none is lost."""
+    assert payloads(dispatch.run(range(1, 5), executor=kind(Doubles))) == [2, 4, 6, 8]
+    with pytest.raises(DispatchError, match="returned 3 results for 4 payloads"):
+        dispatch.run(range(4), executor=kind(Doubles))
+
+
+@pytest.mark.parametrize("kind", [InlineExecutor, lambda function: ThreadExecutor(function, threads=1)])
+def test_a_function_may_use_its_list_of_results_again(kind: Any) -> None:
+    """The results of earlier batches, which nobody has looked at yet, stay what they were."""
+    results: list[int] = []
+
+    def again(batch: list[int]) -> list[int]:
+        results[:] = batch
+        return results
+
+    assert payloads(dispatch.run(range(40), executor=kind(again), batch_size=4)) == list(range(40))
 
 
 def test_a_run_may_be_left_while_batches_run(threads: ThreadPoolExecutor) -> None:
