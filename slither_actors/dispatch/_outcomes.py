@@ -7,6 +7,7 @@ and the batches.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections import Counter, deque
@@ -394,7 +395,8 @@ class BatchOutcomes(ProducerConsumer):
                     msg = f"the function of a Route policy returned {routed!r:.100}; expected is an Item"
                     raise TypeError(msg)
             except Exception as error:  # noqa: BLE001 - the user's function; there is no policy for it
-                error.__cause__ = batch.error
+                with contextlib.suppress(Exception):  # its class may be frozen, as that of a dataclass
+                    error.__cause__ = batch.error
                 if self._dead_letters is not None:
                     self._dead_letters.take(batch, error)
                 self._halt(batch, error)
@@ -412,9 +414,8 @@ class BatchOutcomes(ProducerConsumer):
         self._take_back(-1)
         self._forget_input()
         self._failed = self._items_in - self._emitted - self._skipped - self._routed
-        halted = Halted(
-            error=error or RuntimeError("unknown"), batch=batch.description, stage=self._context.stage or ""
-        )
+        error = error if error is not None else RuntimeError("unknown")  # the user's may be false
+        halted = Halted(error=error, batch=batch.description, stage=self._context.stage or "")
         self._end_reason = (SHUTDOWN, halted)
 
 

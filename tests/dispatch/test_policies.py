@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -296,3 +297,30 @@ def test_whatever_a_function_raises_is_its_batchs_failure(error: BaseException) 
 
     found = dispatch.run(range(3), executor=InlineExecutor(function), batch_size=1, on_error="skip")
     assert [item.meta.get("error") for item in found] == [None, error, None]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    """Nothing of it can be set."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("where", ["function", "route"])
+def test_an_error_that_is_false_and_frozen_is_the_one_that_halts(where: str) -> None:
+    """Not another in its place, and it has its dead letter."""
+
+    def fail(_: object, error: object = None) -> Any:
+        raise FrozenError
+
+    dead: list[Any] = []
+    way: dict[str, Any] = (
+        {"executor": InlineExecutor(fail)}
+        if where == "function"
+        else {"executor": failing(1), "on_error": Route(fail)}
+    )
+    with pytest.raises(DispatchError) as raised:
+        dispatch.run([1], dead_letters=dead.append, **way)
+    assert type(raised.value.reason) is FrozenError
+    assert [type(letter.error) for letter in dead] == [FrozenError]
