@@ -7,12 +7,21 @@ imports under ``TYPE_CHECKING``, which the package has besides.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 __all__ = ["lazy_names"]
+
+
+_turn = threading.RLock()
+"""Held by the thread that imports. Our modules import one another, and two threads that begin at two ends of
+that are each given what the other one has half imported."""
 
 
 def lazy_names(
@@ -33,14 +42,32 @@ def lazy_names(
         if home is None:
             msg = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        if home:
-            value = getattr(importlib.import_module(f"{package}.{home}"), name)
-        else:
-            value = importlib.import_module(f"{package}.{name}")
-        setattr(sys.modules[package], name, value)
+        # A module of ours that is being imported must not wait: who has the turn may wait for that module.
+        with contextlib.nullcontext() if _is_ours(sys._getframe(1)) else _turn:
+            if home:
+                value = getattr(importlib.import_module(f"{package}.{home}"), name)
+            else:
+                value = importlib.import_module(f"{package}.{name}")
+            setattr(sys.modules[package], name, value)
         return value
 
     def names() -> list[str]:
         return sorted({*vars(sys.modules[package]), *home_of})
 
     return look_up, names
+
+
+def _is_ours(asks: FrameType | None) -> bool:
+    """Whether code of this package asks, past the import system."""
+    while asks is not None and str(asks.f_globals.get("__name__")).startswith("importlib."):
+        asks = asks.f_back
+    return asks is not None and str(asks.f_globals.get("__name__")).startswith("slither_actors.")
+
+
+def _after_fork_in_child() -> None:
+    global _turn  # noqa: PLW0603 - the thread that has it may not be here
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -51,6 +51,41 @@ def test_a_name_is_looked_up_once() -> None:
     assert {"SEARCH_PATH", "leaks"} <= set(names())
 
 
+THREADS = """
+import sys, threading, slither_actors
+sys.setswitchinterval(1e-5)
+start, problems = threading.Barrier(len(slither_actors.__all__)), []
+
+def use(name):
+    start.wait()
+    try:
+        getattr(slither_actors, name)
+    except BaseException as error:
+        problems.append(f"{name}: {error!r}")
+
+threads = [threading.Thread(target=use, args=(name,)) for name in slither_actors.__all__]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(*problems, sep="\\n")
+"""
+
+
+def test_many_threads_may_ask_for_their_first_name_at_one_time() -> None:
+    """Nobody is given a module that another thread has half imported, and nobody waits for ever."""
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", THREADS],
+            env={**os.environ, "PYTHONPATH": SEARCH_PATH},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert done.stdout.strip() == ""
+
+
 def test_the_import_of_a_package_imports_nothing_of_it() -> None:
     """It is quick, in programs that only look at its version and in each worker."""
     program = (
