@@ -114,14 +114,16 @@ def test_one_that_breaks_fails_its_batches_and_says_so(processes: futures.Proces
 
 def test_futures_that_somebody_else_cancels_fail_their_batches() -> None:
     """A shutdown with `cancel_futures`, say."""
-    pool, go = futures.ThreadPoolExecutor(1), threading.Event()
+    pool, begun, go = futures.ThreadPoolExecutor(1), threading.Event(), threading.Event()
 
     def function(batch: list[int]) -> list[int]:
+        begun.set()
         assert go.wait(SECONDS)
         return batch
 
     executor = FuturesExecutor(pool, function)
     with in_thread(dispatch.run, [1, 2], executor=executor, batch_size=1, on_error="skip") as result:
+        assert begun.wait(SECONDS)  # the first one waits no more, so who waits is the second
         while pool._work_queue.qsize() == 0:
             threading.Event().wait(0.002)
         pool.shutdown(wait=False, cancel_futures=True)
