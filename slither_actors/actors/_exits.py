@@ -213,7 +213,7 @@ class Exits(Mailbox):
         # A cause may be what it causes: the user's code says what is whose.
         seen: set[int] = set()
         while error is not None and id(error) not in seen:
-            if isinstance(error, ExitPendingError) and error.actor == self.describe():
+            if issubclass(type(error), ExitPendingError) and error.actor == self.describe():  # type: ignore[attr-defined]
                 return True
             seen.add(id(error))
             error = cause_of(error)

@@ -88,7 +88,8 @@ def without_frames(exception: BaseException) -> BaseException:
         # Not by assignment: the class may be frozen, as that of a dataclass.
         BaseException.with_traceback(link, None)
         links += (cause_of(link), _CONTEXT.__get__(link))
-        if isinstance(link, BaseExceptionGroup):
+        # Not `isinstance`, which would ask an exception of another class for its `__class__`.
+        if issubclass(type(link), BaseExceptionGroup):
             links += _MEMBERS.__get__(link)
     return exception
 

@@ -331,4 +331,4 @@ def own_scheduler(name: str) -> Scheduler:
 def interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
     """Return `error` if it is the user's Ctrl-C, which belongs to the main thread and not to an actor."""
     main = threading.current_thread() is threading.main_thread()
-    return error if main and isinstance(error, KeyboardInterrupt) else None
+    return error if main and issubclass(type(error), KeyboardInterrupt) else None  # type: ignore[return-value]

@@ -167,6 +167,8 @@ class Scheduler(Threads):
             except BaseException as error:
                 # A slice never raises; if it did after all, one actor is lost and not all of them.
                 logger.critical("%s: an actor could not be run", self.name, exc_info=error)
+                if runner.cell is not None:
+                    runner.cell.kill()  # it has lost a message; who waits for it is to know
 
     def _loop(self, runner: Runner) -> None:
         take = self.run_queue.popleft

@@ -263,3 +263,32 @@ gate.set()
 """)
     assert done.out == ["refused"] * 3
     assert done.err == ""
+
+
+class HiddenError(Exception):
+    """An exception of which nothing can be asked, not even its class."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize("way", ["cast", "call", "at the end"])
+def test_an_exception_of_which_nothing_can_be_asked_ends_its_actor(way: str) -> None:
+    """Crash report, links and callers have to do without."""
+
+    class Raising(Quiet):
+        def terminate(self, reason: Any) -> None:
+            raise HiddenError
+
+    def hide(_: Any) -> None:
+        raise HiddenError
+
+    ref = (Raising if way == "at the end" else Quiet).start()
+    if way == "call":
+        with pytest.raises(ActorExitError):
+            ref.call(hide, LONG)
+    elif way == "cast":
+        ref.cast(hide)
+    else:
+        ref.stop(block=False)
+    assert ref.join(LONG)

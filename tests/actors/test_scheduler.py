@@ -516,13 +516,20 @@ def test_a_slice_that_raises_loses_one_actor_only(
     """What must not happen is contained all the same: the thread goes on with the next actor."""
 
     class Broken:
+        killed = False
+
         def run(self) -> None:
             raise MemoryError
 
-    scheduler.ready(Broken())  # type: ignore[arg-type]
+        def kill(self) -> None:
+            self.killed = True
+
+    broken = Broken()
+    scheduler.ready(broken)  # type: ignore[arg-type]
     assert Quiet.start().call("alive", LONG) == "alive"
     (record,) = caplog.records
     assert record.exc_info is not None
+    assert broken.killed
 
 
 def test_an_idle_system_burns_no_processor_time() -> None:
