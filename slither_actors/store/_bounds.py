@@ -70,9 +70,6 @@ class Bounding(Protocol):
     def in_order(self) -> Iterator[Any]:
         """The keys, the first to go first; none where nothing is evicted."""
 
-    def has(self, key: Any) -> bool:
-        """Whether `in_order` has the key."""
-
     def fresh(self) -> Bounds:
         """The same bounds for a table without rows."""
 
@@ -167,10 +164,6 @@ class Bounds:
         self._count_uses()
         return iter(self.order)
 
-    def has(self, key: Any) -> bool:
-        """Whether `in_order` has the key."""
-        return key in self.order
-
     def next_to_go(self) -> Any:
         """The key to evict."""
         return next(self.in_order())
@@ -197,7 +190,11 @@ class Bounds:
 
 
 class DraftBounds:
-    """Bounds over others, which stay as they are. For the writer."""
+    """Bounds over others, which stay as they are. For the writer.
+
+    The reads of an ``"lru"`` table are left to the bounds of the table itself: they have been
+    made, whatever becomes of the draft. So a draft has the order of its own writes only.
+    """
 
     def __init__(self, base: Bounding) -> None:
         self._base = base
@@ -214,6 +211,8 @@ class DraftBounds:
         self._moved: OrderedDict[Any, None] = OrderedDict()
         """The keys that go after those of the base."""
         self._gone: set[Any] = set()
+        self._walk: Iterator[Any] | None = None
+        """Over the keys of the base, the first to go first."""
 
     def add(self, key: Any, deadline: float) -> None:
         """A row is about to be written."""
@@ -221,7 +220,6 @@ class DraftBounds:
             self._deadlines.set(key, deadline)
             self.earliest = min(self.earliest, deadline)
         if self.evicts:
-            self._count_uses()
             self._gone.discard(key)
             self._moved[key] = None
             self._moved.move_to_end(key)
@@ -252,19 +250,20 @@ class DraftBounds:
 
     def in_order(self) -> Iterator[Any]:
         """The keys, the first to go first; none where nothing is evicted."""
-        self._count_uses()
         for key in self._base.in_order():
             if key not in self._moved and key not in self._gone:
                 yield key
         yield from self._moved
 
-    def has(self, key: Any) -> bool:
-        """Whether `in_order` has the key."""
-        return key in self._moved or (key not in self._gone and self._base.has(key))
-
     def next_to_go(self) -> Any:
-        """The key to evict."""
-        return next(self.in_order())
+        """The key to evict, which is then removed."""
+        # Each goes on where the one before has ended, or many rows would take the square of their number.
+        if self._walk is None:
+            self._walk = self._base.in_order()
+        for key in self._walk:
+            if key not in self._moved and key not in self._gone:
+                return key
+        return next(iter(self._moved))
 
     def over(self) -> DraftBounds:
         """The same for a draft of this draft."""
@@ -276,10 +275,3 @@ class DraftBounds:
     def copy(self) -> DraftBounds:
         """As `over`: for a draft no table is copied."""
         return DraftBounds(self)
-
-    def _count_uses(self) -> None:
-        while self.used:
-            key = self.used.popleft()
-            if self.has(key):
-                self._moved[key] = None
-                self._moved.move_to_end(key)

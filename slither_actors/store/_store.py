@@ -94,9 +94,9 @@ class Store:
         raises, a start fails and a reload leaves the old tables in place.
         ``self.features`` is still what all others see: the old tables.
 
-        It may be a generator of rows, each ``(table's name, key, value)``. A
-        store with a `backing` that has its rows from the file gets `restore`
-        instead at its start.
+        It may be a generator of rows, each ``(table's name, key, value)``, or
+        return them. A store with a `backing` that has its rows from the file
+        gets `restore` instead at its start.
         """
 
     def restore(self, tables: LoadTables) -> None:
