@@ -66,7 +66,7 @@ class DriverLine:
         with self._reading:
             while not waiting:
                 waiting.extend(self._receive())
-        if self._news:
+        if self._hear is not None:
             self._tell_news()
         return waiting.popleft()
 
@@ -86,7 +86,7 @@ class DriverLine:
                 raise NotRunningError("a worker can call the driver only while a batch runs")
             self._next_call += 1
             kind, answer = self._ask(self._next_call, body)
-        if self._news:
+        if self._hear is not None:
             self._tell_news()
         if kind == wire.REPLY:
             return loads(answer, f"the answer to {name}", "worker")
@@ -134,6 +134,7 @@ class DriverLine:
         return [frame for frame in frames if frame[0] != wire.NEWS]
 
     def _tell_news(self) -> None:
+        # Waits for a thread that does it at the moment: it may have taken what precedes our answer.
         with self._hearing:
             if self._is_hearing:
                 return  # a call in what is heard: the rest is told when it has returned

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 __all__ = ["SERIALIZERS"]
@@ -14,10 +15,26 @@ def _pickled(value: Any) -> bytes:
     return pickle.dumps(value, protocol=5)
 
 
+def _is_same(back: Any, value: Any) -> bool:
+    """Whether they are equal and of the same types, all the way down: an enum's member equals its number."""
+    if type(back) is not type(value):
+        return False
+    if isinstance(back, dict):
+        # In their order, which JSON keeps; of keys that become the same text the last is left.
+        return len(back) == len(value) and all(map(_is_same, _parts(back), _parts(value)))
+    if isinstance(back, list):
+        return len(back) == len(value) and all(map(_is_same, back, value))
+    return bool(back == value)
+
+
+def _parts(mapping: dict[Any, Any]) -> Iterator[Any]:
+    return chain.from_iterable(mapping.items())
+
+
 def _as_json(value: Any) -> str:
     text = json.dumps(value)
     back = json.loads(text)
-    if back != value or type(back) is not type(value):
+    if not _is_same(back, value):
         msg = f"JSON would give back {back!r:.100} for it; use serializer='pickle'"
         raise ValueError(msg)
     return text

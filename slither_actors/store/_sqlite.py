@@ -29,7 +29,7 @@ from typing import Any
 import attrs
 
 from slither_actors.errors import StoreBackingError, class_name, safe_text
-from slither_actors.store._backing import SQLite
+from slither_actors.store._backing import SQLite, identity_of
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import SetRows
 from slither_actors.store._serializers import SERIALIZERS
@@ -66,6 +66,12 @@ _DAMAGED = (
 )
 
 
+_GONE = (
+    "was moved, deleted or replaced while it was open, so nothing was written; put it back, or restart the "
+    "application to begin with what is there"
+)
+
+
 class SQLiteFile:
     """One open file. `close` may be called from any thread, the rest is for the store's server.
 
@@ -89,6 +95,7 @@ class SQLiteFile:
             with self._explained("cannot be opened"):
                 self._connection: sqlite3.Connection | None = self._connected()
                 self._prepare(self._connection)
+            self._identity = identity_of(path)
         except BaseException:
             self._shut()
             raise
@@ -344,6 +351,8 @@ class SQLiteFile:
             connection = self._connection
             if connection is None:
                 raise self._error("was closed: its server was killed or replaced during the write")
+            if identity_of(self._path) != self._identity:  # SQLite would go on, with a file without a name
+                raise self._error(_GONE)
             try:
                 with self._explained("took no write, and nothing was changed"):
                     connection.execute("BEGIN IMMEDIATE")
