@@ -25,6 +25,8 @@ from slither_actors.pool._payloads import ErrorRecord, loads
 __all__ = ["DriverLine", "Hear", "flush", "leave"]
 
 _LOST_DRIVER: Final = 0
+_LOOK_AGAIN: Final = 0.1
+"""Seconds after which a thread that waits for its turn to call looks whether the batch still runs."""
 
 Hear = Callable[[bytes | bytearray | memoryview], object]
 """Takes one piece of news."""
@@ -81,11 +83,15 @@ class DriverLine:
         """
         if self._closed:
             raise ForkedRuntimeError("calls back belong to the worker, not to a child that it forked")
-        with self._reading:
-            if not self.is_running:
-                raise NotRunningError("a worker can call the driver only while a batch runs")
+        self._check_running()
+        while not self._reading.acquire(timeout=_LOOK_AGAIN):
+            self._check_running()  # the loop has it between batches
+        try:
+            self._check_running()
             self._next_call += 1
             kind, answer = self._ask(self._next_call, body)
+        finally:
+            self._reading.release()
         if self._hear is not None:
             self._tell_news()
         if kind == wire.REPLY:
@@ -106,6 +112,10 @@ class DriverLine:
         """Close the socket, in a child of the worker."""
         self._closed = True
         self._sock.close()
+
+    def _check_running(self) -> None:
+        if not self.is_running:
+            raise NotRunningError("a worker can call the driver only while a batch runs")
 
     def _ask(self, ref: int, body: bytes) -> tuple[int, bytes | bytearray]:
         self.send(wire.CALL, ref, body)

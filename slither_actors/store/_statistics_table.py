@@ -34,9 +34,11 @@ def _replicas(stores: Iterable[StoreStatistics]) -> Iterator[str]:
         replicas = store.replicas
         if replicas is not None and replicas.workers:
             workers = "1 worker" if replicas.workers == 1 else f"{replicas.workers:,} workers"
+            sizes = (replicas.snapshot_bytes, replicas.shared_bytes, replicas.log_bytes)
+            last, kept, changes = map(_bytes, sizes)
             yield (
-                f"{store.store}: replicas in {workers}, the last snapshot of "
-                f"{_bytes(replicas.snapshot_bytes)} ({_bytes(replicas.shared_bytes)} kept), {_bytes(replicas.log_bytes)} of changes to tell"
+                f"{store.store}: replicas in {workers}, the last snapshot of {last} ({kept} kept), "
+                f"{changes} of changes to tell"
             )
 
 
