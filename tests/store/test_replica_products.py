@@ -36,7 +36,7 @@ from tests.store import product_code as code
 from tests.store.product_code import NAMES, STORES, Product, State
 from tests.store.product_model import TableModel
 
-BRIEF = 0.1
+BRIEF = 0.05
 """Seconds that some rows live."""
 
 
@@ -435,7 +435,7 @@ def walk(pool: Asker, store: type[Product], path: Path, seed: int, steps: int) -
 @pytest.mark.parametrize("store", STORES, ids=lambda store: store.__name__)
 def test_a_batch_sees_what_was_written_before_it(pool: Asker, store: type[Product], tmp_path: Path) -> None:
     """Whole transactions of it, in tables of every kind, through reloads, crashes and kills."""
-    walk(pool, store, tmp_path, 1, 120)
+    walk(pool, store, tmp_path, 1, 80)
 
 
 @pytest.mark.soak
