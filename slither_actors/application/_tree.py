@@ -31,7 +31,7 @@ from slither_actors.errors import ActorExitError, StartError
 from slither_actors.pipe import STORES, PipeSupervisor
 from slither_actors.pool import Pool
 from slither_actors.store import Store, StoreSupervisor, retire
-from slither_actors.store._store import pointer_of
+from slither_actors.store._store import is_published, pointer_of
 
 __all__ = ["LoaderSupervisor", "PoolSupervisor", "SlitherSupervisor"]
 
@@ -170,14 +170,14 @@ def _retire_stores() -> None:
 
 def running_stores() -> list[type[Store]]:
     """The stores that have tables to read."""
-    found: list[type[Store]] = []
+    found: dict[type[Store], None] = {}
     waiting = list(Store.__subclasses__())
     while waiting:
         store = waiting.pop(0)
         waiting += store.__subclasses__()
-        if pointer_of(store).is_published:
-            found.append(store)
-    return found
+        if is_published(store):
+            found[store] = None
+    return list(found)
 
 
 def drain(timeout: float, hurried: Callable[[], bool]) -> None:
