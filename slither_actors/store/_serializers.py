@@ -1,14 +1,15 @@
-"""How the keys and values of a store become what its file holds, and back."""
+"""How the keys and values of a store become what its file holds, and back, and their checksums."""
 
 from __future__ import annotations
 
 import json
 import pickle
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-__all__ = ["SERIALIZERS"]
+__all__ = ["SERIALIZERS", "checksum"]
 
 
 def _pickled(value: Any) -> bytes:
@@ -45,3 +46,12 @@ SERIALIZERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "json": (_as_json, json.loads),
 }
 """By the option ``serializer``: to text or bytes, and back."""
+
+
+def checksum(key: str | bytes, value: str | bytes) -> int:
+    """That of a row, for its column ``crc32``."""
+    return zlib.crc32(_bytes(value), zlib.crc32(_bytes(key)))
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else data

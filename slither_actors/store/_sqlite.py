@@ -20,7 +20,6 @@ import os
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ from slither_actors.errors import StoreBackingError, class_name, safe_text
 from slither_actors.store._backing import SQLite, identity_of
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import SetRows
-from slither_actors.store._serializers import SERIALIZERS
+from slither_actors.store._serializers import SERIALIZERS, checksum
 from slither_actors.store._writer import Change
 
 __all__ = ["Encoded", "FileTable", "SQLiteFile"]
@@ -230,7 +229,7 @@ class SQLiteFile:
         statement = f'SELECT id, key, value, crc32 FROM "{table}" ORDER BY id'
         for number, key_data, data, crc in self._connection.execute(statement):
             try:
-                if crc is not None and crc != _crc(key_data, data):
+                if crc is not None and crc != checksum(key_data, data):
                     msg = "its checksum is wrong"
                     raise ValueError(msg)
                 key = self._loads(key_data)
@@ -337,7 +336,7 @@ class SQLiteFile:
                 self._next += 1
                 if undo is not None:
                     undo.append((ids, key, None))
-            row: tuple[Any, ...] = (number, key_data, data, _crc(key_data, data))
+            row: tuple[Any, ...] = (number, key_data, data, checksum(key_data, data))
             if self._bounded[index]:
                 written = self._written if ranks is None else first + ranks[key]
                 self._written = max(self._written, written) + 1
@@ -398,11 +397,3 @@ def _tables_of(connection: sqlite3.Connection) -> set[str]:
 
 def _has_ends(connection: sqlite3.Connection, table: str) -> bool:
     return any(column[1] == "ends" for column in connection.execute(f'PRAGMA table_info("{table}")'))
-
-
-def _crc(key: str | bytes, value: str | bytes) -> int:
-    return zlib.crc32(_bytes(value), zlib.crc32(_bytes(key)))
-
-
-def _bytes(data: str | bytes) -> bytes:
-    return data.encode() if isinstance(data, str) else data

@@ -170,7 +170,7 @@ def pointer_of(store: type[Store]) -> Pointer:
 
 
 def is_published(store: type[Store]) -> bool:
-    """Whether `store` has tables to read; not where its class was refused as it was made, and is still there."""
+    """Whether `store` has tables to read. One that was refused as it was made has none."""
     pointer = vars(store).get("_pointer")
     return isinstance(pointer, Pointer) and pointer.is_published
 

@@ -161,7 +161,7 @@ def test_a_write_timeout_is_checked_where_the_class_is_made() -> None:
 
 
 def test_a_class_that_was_refused_stands_in_nobodys_way() -> None:
-    """It is there for as long as its error is, in a notebook for example, and applications start all the same."""
+    """It is there for as long as its error is, and applications start all the same."""
 
     class Right(Store):
         rows: Table[Any, Any] = Table()
