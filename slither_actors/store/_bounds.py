@@ -70,6 +70,9 @@ class Bounding(Protocol):
     def in_order(self) -> Iterator[Any]:
         """The keys, the first to go first; none where nothing is evicted."""
 
+    def has(self, key: Any) -> bool:
+        """Whether `in_order` has the key."""
+
     def fresh(self) -> Bounds:
         """The same bounds for a table without rows."""
 
@@ -164,6 +167,10 @@ class Bounds:
         self._count_uses()
         return iter(self.order)
 
+    def has(self, key: Any) -> bool:
+        """Whether `in_order` has the key."""
+        return key in self.order
+
     def next_to_go(self) -> Any:
         """The key to evict."""
         return next(self.in_order())
@@ -192,8 +199,8 @@ class Bounds:
 class DraftBounds:
     """Bounds over others, which stay as they are. For the writer.
 
-    The reads of an ``"lru"`` table are left to the bounds of the table itself: they have been
-    made, whatever becomes of the draft. So a draft has the order of its own writes only.
+    The reads of an ``"lru"`` table count for what is below as well: they have been made,
+    whatever becomes of the draft.
     """
 
     def __init__(self, base: Bounding) -> None:
@@ -201,7 +208,7 @@ class DraftBounds:
         self.clock = base.clock
         self.ttl = base.ttl
         self.max_rows = base.max_rows
-        self.used = base.used
+        self.used: deque[Any] | None = None if base.used is None else _DraftUses(base.used)
         self.evicts = base.evicts
         self.earliest = base.earliest
         self.gone: list[Any] | None = None
@@ -220,6 +227,7 @@ class DraftBounds:
             self._deadlines.set(key, deadline)
             self.earliest = min(self.earliest, deadline)
         if self.evicts:
+            self._count_uses()
             self._gone.discard(key)
             self._moved[key] = None
             self._moved.move_to_end(key)
@@ -250,20 +258,31 @@ class DraftBounds:
 
     def in_order(self) -> Iterator[Any]:
         """The keys, the first to go first; none where nothing is evicted."""
+        self._count_uses()
         for key in self._base.in_order():
             if key not in self._moved and key not in self._gone:
                 yield key
         yield from self._moved
 
+    def has(self, key: Any) -> bool:
+        """Whether `in_order` has the key."""
+        return key in self._moved or (key not in self._gone and self._base.has(key))
+
     def next_to_go(self) -> Any:
         """The key to evict, which is then removed."""
         # Each goes on where the one before has ended, or many rows would take the square of their number.
-        if self._walk is None:
-            self._walk = self._base.in_order()
-        for key in self._walk:
-            if key not in self._moved and key not in self._gone:
-                return key
-        return next(iter(self._moved))
+        self._count_uses()
+        while True:
+            if self._walk is None:
+                self._walk = self._base.in_order()
+            try:
+                for key in self._walk:
+                    if key not in self._moved and key not in self._gone:
+                        return key
+            except RuntimeError:  # reads below were counted meanwhile: from the beginning
+                self._walk = None
+            else:
+                return next(iter(self._moved))
 
     def over(self) -> DraftBounds:
         """The same for a draft of this draft."""
@@ -275,3 +294,23 @@ class DraftBounds:
     def copy(self) -> DraftBounds:
         """As `over`: for a draft no table is copied."""
         return DraftBounds(self)
+
+    def _count_uses(self) -> None:
+        while self.used:
+            key = self.used.popleft()
+            if self.has(key):
+                self._moved[key] = None
+                self._moved.move_to_end(key)
+
+
+class _DraftUses(deque[Any]):
+    """The keys that were read in a draft."""
+
+    def __init__(self, below: deque[Any]) -> None:
+        super().__init__(maxlen=MARKS)
+        self._below = below
+
+    def append(self, key: Any, /) -> None:
+        """Count a read, here and below."""
+        super().append(key)
+        self._below.append(key)
