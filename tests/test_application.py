@@ -140,6 +140,7 @@ def test_a_failed_start_says_what_in_the_users_code_failed() -> None:
     cause = caught.value.__cause__
     assert isinstance(cause, LookupError)
     assert cause.__cause__ is None
+    assert 'in load\n    raise LookupError("no source")' in caught.value.__notes__[0]
 
 
 def test_a_pool_that_cannot_start_a_worker_fails_the_start() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from slither_actors.actors import (
     SHUTDOWN,
     ChildSpec,
+    Crash,
     DynamicSupervisorRef,
     Ref,
     Server,
@@ -116,10 +117,16 @@ def pool_spec(name: str, options: Mapping[str, Any]) -> ChildSpec:
 
 
 def root_cause(error: StartError) -> BaseException:
-    """The failure of the child that made the tree's start fail."""
-    cause: BaseException = error
+    """The failure of the child that made the tree's start fail, with a note of where it was."""
+    start, cause = error, error.__cause__
     while isinstance(cause, StartError) and cause.__cause__ is not None:
-        cause = cause.__cause__
+        start, cause = cause, cause.__cause__
+    if cause is None:
+        return error
+    if isinstance(start.reason, Crash) and start.reason.exception is cause:
+        # Its frames are gone, so that nobody keeps what they hold.
+        with contextlib.suppress(Exception):  # of a class of somebody's own
+            cause.add_note(f"\nIn the actor:\n{start.reason.traceback_text}".rstrip())
     return cause
 
 
