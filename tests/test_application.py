@@ -133,6 +133,16 @@ def test_a_store_that_does_not_load_fails_the_start() -> None:
         pass
 
 
+def test_a_failed_start_says_what_in_the_users_code_failed() -> None:
+    """By the causes of its error, which are no circle: who follows them comes to an end."""
+    with pytest.raises(StoreLoadError) as caught:
+        Application(stores=[code.Unloadable], pools={}).start()
+    cause = caught.value.__cause__
+    assert isinstance(cause, LookupError)
+    assert cause.__cause__ is None
+    assert 'in load\n    raise LookupError("no source")' in caught.value.__notes__[0]
+
+
 def test_a_pool_that_cannot_start_a_worker_fails_the_start() -> None:
     """With the worker's reason."""
     with pytest.raises(WorkerStartError, match="no graphics card"):

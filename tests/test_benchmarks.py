@@ -23,7 +23,7 @@ SIZES = {
     "pool": ["--rounds", "1", "--starts", "1", "--start-methods", "forkserver"],
     "replicas": ["--rounds", "1", "--calls", "1000", "--batches", "20", "--rows", "1000"],
     "stages": ["--rounds", "1", "--events", "4000"],
-    "stores": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
+    "tables": ["--rounds", "1", "--calls", "1000", "--rows", "1000"],
     "tuning": ["--rounds", "1", "--scale", "0.01"],
     "views": ["--rounds", "1", "--calls", "20"],
 }
@@ -60,6 +60,11 @@ def test_dispatch_is_all_about_worker_processes() -> None:
     assert set(GROUPS["dispatch"]) == {"integers", "payloads", "crash", "pool"} <= set(SIZES)
 
 
+def test_stores_is_all_that_has_rows() -> None:
+    """The same for tables, and what workers have of them."""
+    assert set(GROUPS["stores"]) == {"tables", "views", "replicas"} <= set(SIZES)
+
+
 def test_what_was_asked_for_is_compared() -> None:
     """Each contender has a line in both sizes, and each goal one with its ratio."""
     printed = run("integers", *SIZES["integers"])
@@ -75,7 +80,7 @@ def test_an_unknown_benchmark_is_refused() -> None:
     known = (
         "unknown: bench_weather; known: "
         "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_replicas, "
-        "bench_stages, bench_stores, bench_tuning, bench_views"
+        "bench_stages, bench_tables, bench_tuning, bench_views"
     )
     with pytest.raises(AssertionError, match=known):
         run("weather")

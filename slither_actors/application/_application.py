@@ -150,14 +150,21 @@ class Application:
 
     def _start_tree(self) -> SupervisorRef:
         pools = {} if self._lazy else self._pools
+        root, failed = None, None
         try:
             root = SlitherSupervisor.start(children(self._stores, pools, self._children), name=ROOT)
         except StartError as error:
             await_remains(pools, _STOP_SECONDS)
-            raise root_cause(error) from error
+            failed = root_cause(error)
         except KeyboardInterrupt:
             await_remains(pools, _HURRY_SECONDS if self._signals.hurried else _STOP_SECONDS)
             raise
+        if failed is not None:
+            try:
+                # Not "from" the errors around it, of which it is the cause: that would be a circle.
+                raise failed
+            finally:
+                failed = None
         assert isinstance(root, SupervisorRef)
         return root
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from slither_actors.actors import (
     SHUTDOWN,
     ChildSpec,
+    Crash,
     DynamicSupervisorRef,
     Ref,
     Server,
@@ -31,7 +32,7 @@ from slither_actors.errors import ActorExitError, StartError
 from slither_actors.pipe import STORES, PipeSupervisor
 from slither_actors.pool import Pool
 from slither_actors.store import Store, StoreSupervisor, retire
-from slither_actors.store._store import pointer_of
+from slither_actors.store._store import is_published, pointer_of
 
 __all__ = ["LoaderSupervisor", "PoolSupervisor", "SlitherSupervisor"]
 
@@ -116,10 +117,16 @@ def pool_spec(name: str, options: Mapping[str, Any]) -> ChildSpec:
 
 
 def root_cause(error: StartError) -> BaseException:
-    """The failure of the child that made the tree's start fail."""
-    cause: BaseException = error
+    """The failure of the child that made the tree's start fail, with a note of where it was."""
+    start, cause = error, error.__cause__
     while isinstance(cause, StartError) and cause.__cause__ is not None:
-        cause = cause.__cause__
+        start, cause = cause, cause.__cause__
+    if cause is None:
+        return error
+    if isinstance(start.reason, Crash) and start.reason.exception is cause:
+        # Its frames are gone, so that nobody keeps what they hold.
+        with contextlib.suppress(Exception):  # of a class of somebody's own
+            cause.add_note(f"\nIn the actor:\n{start.reason.traceback_text}".rstrip())
     return cause
 
 
@@ -170,14 +177,14 @@ def _retire_stores() -> None:
 
 def running_stores() -> list[type[Store]]:
     """The stores that have tables to read."""
-    found: list[type[Store]] = []
+    found: dict[type[Store], None] = {}
     waiting = list(Store.__subclasses__())
     while waiting:
         store = waiting.pop(0)
         waiting += store.__subclasses__()
-        if pointer_of(store).is_published:
-            found.append(store)
-    return found
+        if is_published(store):
+            found[store] = None
+    return list(found)
 
 
 def drain(timeout: float, hurried: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Set, Sized
+from itertools import islice
 from typing import Any, NoReturn, TypeVar, overload
 
 import attrs
@@ -166,10 +167,14 @@ class View:
             raise
         if isinstance(found, _NOT_RESULTS) or not isinstance(found, Iterable):
             self.fail(f"returned {_name_of(found)}; one result per key, in a list, is wanted")
-        # A generator is fine as a result: it is read here, in the driver.
-        results = found if isinstance(found, list) else list(found)
-        if isinstance(keys, Sized) and len(results) != len(keys):
-            self.fail(f"returned {len(results)} results for {len(keys)} keys")
+        # A generator is fine as a result: it is read here, in the driver; an endless one not to its end.
+        most = len(keys) if isinstance(keys, Sized) else None
+        results = (
+            found if isinstance(found, list) else list(found if most is None else islice(found, most + 1))
+        )
+        if most is not None and len(results) != most:
+            more = "or more " if not isinstance(found, Sized) and len(results) > most else ""
+            self.fail(f"returned {len(results)} {more}results for {most} keys")
         return results
 
     def _check(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:

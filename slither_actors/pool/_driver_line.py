@@ -25,6 +25,8 @@ from slither_actors.pool._payloads import ErrorRecord, loads
 __all__ = ["DriverLine", "Hear", "flush", "leave"]
 
 _LOST_DRIVER: Final = 0
+_LOOK_AGAIN: Final = 0.1
+"""Seconds after which a thread that waits for its turn to call looks whether the batch still runs."""
 
 Hear = Callable[[bytes | bytearray | memoryview], object]
 """Takes one piece of news."""
@@ -66,7 +68,7 @@ class DriverLine:
         with self._reading:
             while not waiting:
                 waiting.extend(self._receive())
-        if self._news:
+        if self._hear is not None:
             self._tell_news()
         return waiting.popleft()
 
@@ -81,12 +83,16 @@ class DriverLine:
         """
         if self._closed:
             raise ForkedRuntimeError("calls back belong to the worker, not to a child that it forked")
-        with self._reading:
-            if not self.is_running:
-                raise NotRunningError("a worker can call the driver only while a batch runs")
+        self._check_running()
+        while not self._reading.acquire(timeout=_LOOK_AGAIN):
+            self._check_running()  # the loop has it between batches
+        try:
+            self._check_running()
             self._next_call += 1
             kind, answer = self._ask(self._next_call, body)
-        if self._news:
+        finally:
+            self._reading.release()
+        if self._hear is not None:
             self._tell_news()
         if kind == wire.REPLY:
             return loads(answer, f"the answer to {name}", "worker")
@@ -106,6 +112,10 @@ class DriverLine:
         """Close the socket, in a child of the worker."""
         self._closed = True
         self._sock.close()
+
+    def _check_running(self) -> None:
+        if not self.is_running:
+            raise NotRunningError("a worker can call the driver only while a batch runs")
 
     def _ask(self, ref: int, body: bytes) -> tuple[int, bytes | bytearray]:
         self.send(wire.CALL, ref, body)
@@ -134,6 +144,7 @@ class DriverLine:
         return [frame for frame in frames if frame[0] != wire.NEWS]
 
     def _tell_news(self) -> None:
+        # Waits for a thread that does it at the moment: it may have taken what precedes our answer.
         with self._hearing:
             if self._is_hearing:
                 return  # a call in what is heard: the rest is told when it has returned

@@ -78,14 +78,14 @@ class Bounded(SetRows):
     def put(self, key: Hashable, value: Any, ttl: float | None = None) -> None:
         """Set one row, which ends in `ttl` seconds or, if that is None, in those of the table."""
         now = self.bounds.clock()
-        self._store(key, value, now + (self.bounds.ttl if ttl is None else ttl), now)
+        self._store(key, value, now + (self.bounds.ttl if ttl is None else ttl))
 
     def replace(self, key: Hashable, value: Any) -> None:
         """Set the value of a row, which keeps its deadline. A new one gets the table's."""
         now = self.bounds.clock()
         cell = self.live.get(key)
         deadline = now + self.bounds.ttl if cell is None or cell[1] <= now else cell[1]
-        self._store(key, value, deadline, now)
+        self._store(key, value, deadline)
 
     def remove(self, key: Hashable) -> Any:
         """Remove one row and return its value; `MISSING` if there was none."""
@@ -127,23 +127,30 @@ class Bounded(SetRows):
         cell = self.live.get(key)
         return math.inf if cell is None else cell[1]
 
-    def _store(self, key: Hashable, value: Any, deadline: float, now: float) -> None:
+    def _store(self, key: Hashable, value: Any, deadline: float) -> None:
         bounds = self.bounds
         if bounds.max_rows is not None and key not in self.live and len(self.live) >= bounds.max_rows:
-            self._make_room(key, now)
+            self.admit(key)
+            self.make_room(1)
         self.admit(key)
         bounds.add(key, deadline)
         super().put(key, (value, deadline))
 
-    def _make_room(self, key: Hashable, now: float) -> None:
+    def make_room(self, rows: int = 0) -> None:
+        """Have rows go until there is room for so many more.
+
+        Raises:
+            TableFullError: there is none, and the table is to refuse.
+        """
         # Each row that goes is a change of its own, which readers may see before the put.
         bounds = self.bounds
-        self.admit(key)
+        most = math.inf if bounds.max_rows is None else bounds.max_rows - rows
+        now = bounds.clock() if len(self.live) > most else -math.inf
         while bounds.earliest <= now and (over := bounds.due(now, self._deadline_of, SWEPT_AT_ONCE)):
             for each in over:
                 self.remove(each)
             bounds.swept()
-        while len(self.live) >= (bounds.max_rows or 0):
+        while len(self.live) > most:
             if not bounds.evicts:
                 bounds.refuse()
             self.remove(bounds.next_to_go())

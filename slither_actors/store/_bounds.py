@@ -197,14 +197,18 @@ class Bounds:
 
 
 class DraftBounds:
-    """Bounds over others, which stay as they are. For the writer."""
+    """Bounds over others, which stay as they are. For the writer.
+
+    The reads of an ``"lru"`` table count for what is below as well: they have been made,
+    whatever becomes of the draft.
+    """
 
     def __init__(self, base: Bounding) -> None:
         self._base = base
         self.clock = base.clock
         self.ttl = base.ttl
         self.max_rows = base.max_rows
-        self.used = base.used
+        self.used: deque[Any] | None = None if base.used is None else _DraftUses(base.used)
         self.evicts = base.evicts
         self.earliest = base.earliest
         self.gone: list[Any] | None = None
@@ -214,6 +218,8 @@ class DraftBounds:
         self._moved: OrderedDict[Any, None] = OrderedDict()
         """The keys that go after those of the base."""
         self._gone: set[Any] = set()
+        self._walk: Iterator[Any] | None = None
+        """Over the keys of the base, the first to go first."""
 
     def add(self, key: Any, deadline: float) -> None:
         """A row is about to be written."""
@@ -263,8 +269,20 @@ class DraftBounds:
         return key in self._moved or (key not in self._gone and self._base.has(key))
 
     def next_to_go(self) -> Any:
-        """The key to evict."""
-        return next(self.in_order())
+        """The key to evict, which is then removed."""
+        # Each goes on where the one before has ended, or many rows would take the square of their number.
+        self._count_uses()
+        while True:
+            if self._walk is None:
+                self._walk = self._base.in_order()
+            try:
+                for key in self._walk:
+                    if key not in self._moved and key not in self._gone:
+                        return key
+            except RuntimeError:  # reads below were counted meanwhile: from the beginning
+                self._walk = None
+            else:
+                return next(iter(self._moved))
 
     def over(self) -> DraftBounds:
         """The same for a draft of this draft."""
@@ -283,3 +301,16 @@ class DraftBounds:
             if self.has(key):
                 self._moved[key] = None
                 self._moved.move_to_end(key)
+
+
+class _DraftUses(deque[Any]):
+    """The keys that were read in a draft."""
+
+    def __init__(self, below: deque[Any]) -> None:
+        super().__init__(maxlen=MARKS)
+        self._below = below
+
+    def append(self, key: Any, /) -> None:
+        """Count a read, here and below."""
+        super().append(key)
+        self._below.append(key)

@@ -15,9 +15,12 @@ store gets. Dropping a draft undoes all of it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from slither_actors.config import shown
 from slither_actors.errors import StoreError
 from slither_actors.store._arguments import WRONG, name_error
 from slither_actors.store._pointer import Pointer
@@ -124,6 +127,13 @@ class Draft(Writer):
             result = function(transaction, *arguments)
         finally:
             transaction.close()
+        if isinstance(result, CoroutineType) or (
+            isinstance(result, GeneratorType) and inspect.isgeneratorfunction(function)
+        ):
+            result.close()
+            msg = f"store {self._pointer.name}: a transaction takes a plain function; {shown(function)} is "
+            msg += "async or has a yield, so nothing of it has run"
+            raise StoreError(msg)
         self._check_owner("a transaction")
         return result
 

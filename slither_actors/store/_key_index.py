@@ -21,7 +21,7 @@ from typing import Any
 __all__ = ["CHUNK", "KeyIndex", "Place"]
 
 CHUNK = 512
-"""The most keys of one chunk: at a million keys the best of 128 to 4096 in `bench_stores`."""
+"""The most keys of one chunk: at a million keys the best of 128 to 4096 in `bench_tables`."""
 
 Place = tuple[int, int]
 """Between two keys: chunk, and offset in it."""
@@ -74,9 +74,12 @@ class KeyIndex:
 
     def without(self, key: Any) -> KeyIndex:
         """This index less one of its keys."""
-        at = bisect_left(self._last, key)
+        found = self._place_of(key)
+        if found is None:
+            return self
+        at, place = found
         chunk = self._chunks[at].copy()
-        del chunk[bisect_left(chunk, key)]
+        del chunk[place]
         end = at + 1
         if len(chunk) < CHUNK // 4 and end < len(self._chunks):
             following = self._chunks[end]
@@ -84,6 +87,16 @@ class KeyIndex:
                 chunk += following
                 end += 1
         return self._replaced(at, end, [chunk] if chunk else [])
+
+    def _place_of(self, key: Any) -> Place | None:
+        at, place = self.place(key, after=False)
+        if at < len(self._chunks) and place < len(self._chunks[at]):
+            found = self._chunks[at][place]
+            if found is key or found == key:
+                return at, place
+        # Keys without one order (sets, a NaN in a tuple): it is here, and no other may go in its place.
+        places = ((at, chunk.index(key)) for at, chunk in enumerate(self._chunks) if key in chunk)
+        return next(places, None)
 
     def _replaced(self, start: int, end: int, fresh: list[list[Any]]) -> KeyIndex:
         chunks = self._chunks.copy()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import islice
+from types import CoroutineType
 from typing import Any
 
+from slither_actors.config import shown
 from slither_actors.errors import StoreError
 from slither_actors.store._kinds import TableOptions
 
@@ -173,6 +175,25 @@ class LoadTables:
     def ends(self) -> list[dict[Any, float]]:
         """The deadlines of rows that keep theirs, per table."""
         return [table.ends for table in self._tables.values()]
+
+    def take(self, returned: Any, function: str) -> None:
+        """What ``load`` or ``restore`` has returned: rows, which a generator yields, or None.
+
+        Raises:
+            StoreError: it is something else, a coroutine for example.
+        """
+        if isinstance(returned, CoroutineType):
+            returned.close()
+            msg = f"{function} is an async function; it has to be a plain one, or a generator"
+            raise StoreError(msg)
+        if isinstance(returned, Iterable) and not isinstance(returned, (str, bytes, Mapping)):
+            self.put_all(returned)
+        elif returned is not None:
+            msg = (
+                f"{function} returned {shown(returned)}; it fills the tables that it is given, or returns or "
+            )
+            msg += "yields rows, each (table's name, key, value)"
+            raise StoreError(msg)
 
     def put_all(self, rows: Iterable[tuple[str, Any, Any]]) -> None:
         """Put the rows that a ``load`` yields: each the table's name, the key and the value."""

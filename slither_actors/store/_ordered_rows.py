@@ -116,12 +116,13 @@ class OrderedRows(SetRows):
 
     def remove(self, key: Hashable) -> Any:
         """Remove one row and return its value; `MISSING` if there was none."""
-        if not self.live:
-            hash(key)  # the pop of an empty dict does not look at it
-        value = self.live.pop(key, MISSING)
-        if value is not MISSING:
-            self.index = self.index.without(key)
-            self.version += 1
+        hash(key)  # an empty dict does not look at it
+        if key not in self.live:
+            return MISSING
+        index = self.index.without(key)  # before anything changes: keys compare with methods of the user's
+        value = self.live.pop(key)
+        self.index = index
+        self.version += 1
         return value
 
     def cells(self) -> dict[Any, Any]:

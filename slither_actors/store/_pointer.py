@@ -17,6 +17,7 @@ refuses any other, and a dead one.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -73,6 +74,10 @@ class Publication:
     loaded: Loaded = Loaded()
 
 
+_by_key: weakref.WeakValueDictionary[str, Pointer] = weakref.WeakValueDictionary()
+"""The last one of each key, for classes that arrive by value."""
+
+
 class Pointer:
     """A store's published tables, the server that may replace them, and where writes go.
 
@@ -81,6 +86,7 @@ class Pointer:
     """
 
     __slots__ = (
+        "__weakref__",
         "_absent",
         "_attach",
         "_changed",
@@ -127,6 +133,12 @@ class Pointer:
         self._nobody = _Nobody(self)
         self.server: WriteTarget = self._nobody
         """The server that claimed last, alive or not."""
+        if tables:
+            _by_key[key] = self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # With a class that goes by value, from an interactive session. What is published stays here.
+        return (_arrived, (self.key, self.name, self.tables, self.kinds, self._attach))
 
     @property
     def is_published(self) -> bool:
@@ -222,6 +234,20 @@ class Pointer:
         limit = RESTART_SECONDS if timeout is None else min(timeout, RESTART_SECONDS)
         with self._changed:
             return self._changed.wait_for(lambda: self.server is not server, limit)
+
+
+def _arrived(
+    key: str,
+    name: str,
+    tables: tuple[str, ...],
+    kinds: tuple[TableOptions, ...],
+    attach: Callable[[Pointer], bool],
+) -> Pointer:
+    """That of a class that came by value: the same each time, and in the driver its own."""
+    known = _by_key.get(key)
+    if known is None or (known.tables, known.kinds) != (tables, kinds):
+        known = Pointer(key=key, name=name, tables=tables, kinds=kinds, attach=attach)
+    return known
 
 
 class _Absent(Sequence[Rows]):

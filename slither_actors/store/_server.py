@@ -23,21 +23,22 @@ takes its tables with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
 from slither_actors import bridge, telemetry
 from slither_actors.actors import NO_REPLY, NORMAL, ChildSpec, Failure, Request, Server
-from slither_actors.errors import StoreBackingError, StoreLoadError, StoreReloadingError
+from slither_actors.errors import StoreBackingError, StoreLoadError, StoreReloadingError, TableFullError
 from slither_actors.store._access import StoreAccess
 from slither_actors.store._backing import close_files, open_file
+from slither_actors.store._bounded_rows import Bounded
 from slither_actors.store._commits import Commits
 from slither_actors.store._feed import KEEP_SECONDS
 from slither_actors.store._load import LoadTables
 from slither_actors.store._loader import FreshTables, RunningReload, StoreLoader
-from slither_actors.store._rows import QUERIES
+from slither_actors.store._rows import QUERIES, SetRows
 from slither_actors.store._store import Store, handles_of, pointer_of, views_of
 from slither_actors.store._sweeper import Sweeper
 from slither_actors.store._told import Told
@@ -215,7 +216,7 @@ class StoreServer(Server):
         counts = [(len(table.rows), len(table.ends)) for table in found]
         try:
             instance = self._store()
-            instance.restore(tables)
+            tables.take(instance.restore(tables), "restore")  # type: ignore[func-returns-value]
             is_new = tables.changed
             ends = tables.ends
             rows = self._writer.build(tables.seal(), ends)
@@ -232,16 +233,14 @@ class StoreServer(Server):
         tables = LoadTables(self._pointer.tables, kinds=self._pointer.kinds)
         try:
             instance = self._store()
-            yielded = instance.load(tables)
-            if isinstance(yielded, Iterator):  # load is a generator
-                tables.put_all(yielded)
+            tables.take(instance.load(tables), "load")
             rows = self._writer.build(tables.seal())
         except Exception as error:
             raise StoreLoadError(self._pointer.name, error) from error
         return FreshTables(rows, instance, time.monotonic() - began)
 
     def _install(self, loaded: FreshTables, changes: Sequence[Change] = ()) -> None:
-        rows = changed_rows(loaded.rows, changes, mine=True)
+        rows = self._merged(loaded.rows, changes) if changes else loaded.rows
         if self._commits.file is not None and loaded.is_new:
             try:
                 self._commits.file.replace(rows)
@@ -250,6 +249,16 @@ class StoreServer(Server):
         self._writer.install(rows, loaded.instance, at=time.time(), seconds=loaded.seconds)
         if self._told is not None:
             self._told.installed()
+
+    def _merged(self, loaded: tuple[SetRows, ...], changes: Sequence[Change]) -> tuple[SetRows, ...]:
+        rows = changed_rows(loaded, changes, mine=True)
+        try:
+            for each in rows:
+                if isinstance(each, Bounded):
+                    each.make_room()
+        except TableFullError as error:
+            raise StoreLoadError(self._pointer.name, error) from error
+        return rows
 
     # -- telling -------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ import os
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +28,10 @@ from typing import Any
 import attrs
 
 from slither_actors.errors import StoreBackingError, class_name, safe_text
-from slither_actors.store._backing import SQLite
+from slither_actors.store._backing import SQLite, identity_of
 from slither_actors.store._pointer import Pointer
 from slither_actors.store._rows import SetRows
-from slither_actors.store._serializers import SERIALIZERS
+from slither_actors.store._serializers import SERIALIZERS, checksum
 from slither_actors.store._writer import Change
 
 __all__ = ["Encoded", "FileTable", "SQLiteFile"]
@@ -66,6 +65,12 @@ _DAMAGED = (
 )
 
 
+_GONE = (
+    "was moved, deleted or replaced while it was open, so nothing was written; put it back, or restart the "
+    "application to begin with what is there"
+)
+
+
 class SQLiteFile:
     """One open file. `close` may be called from any thread, the rest is for the store's server.
 
@@ -89,6 +94,7 @@ class SQLiteFile:
             with self._explained("cannot be opened"):
                 self._connection: sqlite3.Connection | None = self._connected()
                 self._prepare(self._connection)
+            self._identity = identity_of(path)
         except BaseException:
             self._shut()
             raise
@@ -223,7 +229,7 @@ class SQLiteFile:
         statement = f'SELECT id, key, value, crc32 FROM "{table}" ORDER BY id'
         for number, key_data, data, crc in self._connection.execute(statement):
             try:
-                if crc is not None and crc != _crc(key_data, data):
+                if crc is not None and crc != checksum(key_data, data):
                     msg = "its checksum is wrong"
                     raise ValueError(msg)
                 key = self._loads(key_data)
@@ -330,7 +336,7 @@ class SQLiteFile:
                 self._next += 1
                 if undo is not None:
                     undo.append((ids, key, None))
-            row: tuple[Any, ...] = (number, key_data, data, _crc(key_data, data))
+            row: tuple[Any, ...] = (number, key_data, data, checksum(key_data, data))
             if self._bounded[index]:
                 written = self._written if ranks is None else first + ranks[key]
                 self._written = max(self._written, written) + 1
@@ -344,6 +350,8 @@ class SQLiteFile:
             connection = self._connection
             if connection is None:
                 raise self._error("was closed: its server was killed or replaced during the write")
+            if identity_of(self._path) != self._identity:  # SQLite would go on, with a file without a name
+                raise self._error(_GONE)
             try:
                 with self._explained("took no write, and nothing was changed"):
                     connection.execute("BEGIN IMMEDIATE")
@@ -389,11 +397,3 @@ def _tables_of(connection: sqlite3.Connection) -> set[str]:
 
 def _has_ends(connection: sqlite3.Connection, table: str) -> bool:
     return any(column[1] == "ends" for column in connection.execute(f'PRAGMA table_info("{table}")'))
-
-
-def _crc(key: str | bytes, value: str | bytes) -> int:
-    return zlib.crc32(_bytes(value), zlib.crc32(_bytes(key)))
-
-
-def _bytes(data: str | bytes) -> bytes:
-    return data.encode() if isinstance(data, str) else data

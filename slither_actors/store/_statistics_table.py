@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from slither_actors.store._statistics import StoreStatistics, TableStatistics
 
@@ -17,14 +17,29 @@ _TEXTS = 2
 def statistics_table(stores: Iterable[StoreStatistics], now: float | None = None) -> str:
     """A header and a line per table, in columns; bytes are an estimate, ``-`` are reads that nobody counts.
 
-    `now` is the Unix time from which on the loads are told.
+    Below them a line per store that workers have replicas of. `now` is the Unix time from which
+    on the loads are told.
     """
     at = time.time() if now is None else now
+    stores = list(stores)
     lines: list[Sequence[str]] = [_HEADER]
     for store in stores:
         lines += [_line(store, table, at) for table in store.tables] or [_empty_line(store)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(_joined(line, widths) for line in lines)
+    return "\n".join([*(_joined(line, widths) for line in lines), *_replicas(stores)])
+
+
+def _replicas(stores: Iterable[StoreStatistics]) -> Iterator[str]:
+    for store in stores:
+        replicas = store.replicas
+        if replicas is not None and replicas.workers:
+            workers = "1 worker" if replicas.workers == 1 else f"{replicas.workers:,} workers"
+            sizes = (replicas.snapshot_bytes, replicas.shared_bytes, replicas.log_bytes)
+            last, kept, changes = map(_bytes, sizes)
+            yield (
+                f"{store.store}: replicas in {workers}, the last snapshot of {last} ({kept} kept), "
+                f"{changes} of changes to tell"
+            )
 
 
 def _joined(line: Sequence[str], widths: Sequence[int]) -> str:

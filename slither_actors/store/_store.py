@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, TypeVar
 
 from slither_actors.bridge import View, ViewOptions
+from slither_actors.config import wait_seconds_or_none
 from slither_actors.errors import OptionError, StoreError
 from slither_actors.store._backing import SQLite, checked_backing
 from slither_actors.store._load import LoadTables
@@ -15,7 +16,7 @@ from slither_actors.store._statistics import StoreStatistics, store_statistics
 from slither_actors.store._table import Table
 from slither_actors.store._transaction import CollectedWrites
 
-__all__ = ["Store", "handles_of", "pointer_of", "views_of"]
+__all__ = ["Store", "handles_of", "is_published", "pointer_of", "views_of"]
 
 R = TypeVar("R")
 
@@ -68,11 +69,12 @@ class Store:
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         declared = _declared(cls, lambda value: isinstance(value, Table))
-        reserved = sorted(set(declared) & set(vars(Store)))
+        reserved = sorted(set(declared) & {*vars(Store), "_pointer"})
         if reserved:
             msg = f"store {cls.__name__}: {reserved[0]!r} is the name of a Store method, not for a table"
             raise StoreError(msg)
         checked_backing(cls.backing, cls.__name__)
+        wait_seconds_or_none.check("write_timeout", cls.write_timeout, f"store {cls.__name__}")
         if cls.during_reload not in _DURING_RELOAD:
             allowed = ", ".join(map(repr, _DURING_RELOAD))
             problem = f"is {cls.during_reload!r}; allowed are {allowed}"
@@ -94,9 +96,9 @@ class Store:
         raises, a start fails and a reload leaves the old tables in place.
         ``self.features`` is still what all others see: the old tables.
 
-        It may be a generator of rows, each ``(table's name, key, value)``. A
-        store with a `backing` that has its rows from the file gets `restore`
-        instead at its start.
+        It may be a generator of rows, each ``(table's name, key, value)``, or
+        return them. A store with a `backing` that has its rows from the file
+        gets `restore` instead at its start.
         """
 
     def restore(self, tables: LoadTables) -> None:
@@ -165,6 +167,12 @@ class Store:
 def pointer_of(store: type[Store]) -> Pointer:
     """The reference through which `store` is read and written."""
     return store._pointer
+
+
+def is_published(store: type[Store]) -> bool:
+    """Whether `store` has tables to read. One that was refused as it was made has none."""
+    pointer = vars(store).get("_pointer")
+    return isinstance(pointer, Pointer) and pointer.is_published
 
 
 def handles_of(store: type[Store]) -> tuple[Table[Any, Any], ...]:

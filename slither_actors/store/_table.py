@@ -26,13 +26,8 @@ import attrs
 from slither_actors.actors._ref import _SECONDS as CALL_SECONDS
 from slither_actors.config import a_function, build, positive_seconds
 from slither_actors.errors import OptionError, RowNotFoundError
-from slither_actors.store._arguments import (
-    LIMIT,
-    PREFIX,
-    WRONG,
-    name_error,
-    name_error_of_update,
-)
+from slither_actors.store._arguments import LIMIT, PREFIX, WRONG, name_error, name_error_of_update
+from slither_actors.store._by_value import arrived, can_be_imported
 from slither_actors.store._kinds import TableOptions
 from slither_actors.store._pattern import ANY, Prefix
 from slither_actors.store._pointer import Pointer
@@ -146,7 +141,13 @@ class Table(Generic[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By reference, as its class: a worker gets its own handle of the same table.
-        return (getattr, (self._store, self.name))
+        if not self.name or can_be_imported(self._store):
+            return (getattr, (self._store, self.name))
+        # The class goes by value, and has none yet when this one arrives as a part of it.
+        return (
+            arrived,
+            (type(self), self.options, self._store, self.name, self._pointer, self._write_timeout),
+        )
 
     def __deepcopy__(self, _: object) -> Table[K, V]:
         return self

@@ -3,7 +3,7 @@
     python -m tests.benchmarks [dispatch …] [--rounds 5 …]
 
 ``dispatch`` is all that is about worker processes: integers, payloads, crash and
-pool. Options, and what follows the first one, go to every benchmark; all of
+pool; ``stores`` is tables, views and replicas. Options, and what follows the first one, go to every benchmark; all of
 them know ``--rounds``.
 """
 
@@ -13,7 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-GROUPS = {"dispatch": ["integers", "payloads", "crash", "pool"]}
+GROUPS = {
+    "dispatch": ["integers", "payloads", "crash", "pool"],
+    "stores": ["tables", "views", "replicas"],
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -101,6 +102,9 @@ def test_a_batch_view_returns_one_result_per_key(ask: Ask) -> None:
     short = make_view("short", lambda keys: keys[1:], batch=True)
     with pytest.raises(ViewError, match="view 'short' of S returned 2 results for 3 keys"):
         ask([short], "short", [1, 2, 3])
+    endless = make_view("endless", lambda _: itertools.count(), batch=True)
+    with pytest.raises(ViewError, match="view 'endless' of S returned 3 or more results for 2 keys"):
+        ask([endless], "endless", [1, 2])
 
 
 def test_a_slow_view_runs_out_of_time(bridge: Bridge) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from slither_actors.context import Context
 from slither_actors.errors import NotRunningError, RemoteError, ViewError
 from slither_actors.pool import CallRequest, current_worker, in_worker
 from tests.pool import work
-from tests.pool.asking import asking
+from tests.pool.asking import asking, until
 
 
 def test_a_call_is_answered() -> None:
@@ -117,6 +118,14 @@ def test_threads_of_a_batch_may_call() -> None:
     """One call at a time goes over the socket; each thread gets its own answer."""
     with asking(calls=lambda request: request.reply(-request.args[0])) as asker:
         assert asker.run(work.ask_from_threads, list(range(8))) == [-n for n in range(8)]
+
+
+def test_a_thread_that_calls_after_its_batch_is_told_so(tmp_path: Path) -> None:
+    """At once, and not as a part of the next batch, whenever that comes."""
+    with asking(calls=lambda request: request.reply("too late")) as asker:
+        asker.run(work.ask_too_late, [tmp_path / "found"])
+        until((tmp_path / "found").exists, "the thread has its answer")
+    assert "only while a batch runs" in (tmp_path / "found").read_text()
 
 
 def test_an_answer_for_a_dead_worker_is_dropped() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from slither_actors.pool import CallRequest, current_worker
+from slither_actors.pool import _wire as wire
+from slither_actors.pool._driver_line import DriverLine
 from slither_actors.pool._news import SealedBytes
+from slither_actors.pool._payloads import dumps
 from tests.pool.asking import Asker, asking, until
 
 heard: list[bytes] = []
@@ -133,3 +137,41 @@ def test_sealed_bytes_can_be_read_by_all_and_written_by_nobody() -> None:
     del sealed
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+def test_an_answer_waits_for_news_that_another_thread_has_taken() -> None:
+    """What precedes the answer is heard before the call returns, whoever hears it."""
+    asked, hearing, go_on = threading.Event(), threading.Event(), threading.Event()
+    events: list[str] = []
+
+    def hear(_: Any) -> None:
+        hearing.set()
+        assert go_on.wait(20)
+        events.append("heard")
+
+    class Answered(DriverLine):
+        def _ask(self, ref: int, body: bytes) -> tuple[int, bytes]:
+            self._news.append((0, b"news"))
+            asked.set()
+            assert hearing.wait(20)  # another thread was quicker
+            return wire.REPLY, dumps(None, "answer")
+
+    line = Answered(None, None)  # type: ignore[arg-type]
+    line.is_running = True
+    line.listen(hear)
+
+    def call() -> None:
+        line.call("answer", b"")
+        events.append("answered")
+
+    caller = threading.Thread(target=call, daemon=True)
+    caller.start()
+    assert asked.wait(20)
+    other = threading.Thread(target=line._tell_news, daemon=True)
+    other.start()
+    assert hearing.wait(20)
+    caller.join(0.1)
+    go_on.set()
+    caller.join(20)
+    other.join(20)
+    assert events == ["heard", "answered"]

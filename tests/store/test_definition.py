@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from slither_actors.application import Application
+from slither_actors.application._tree import running_stores
 from slither_actors.bridge import View
 from slither_actors.errors import OptionError, StoreError
 from slither_actors.store import BagTable, LoadTables, OrderedTable, Store, Table, view, views_of
@@ -147,6 +149,30 @@ def test_a_table_cannot_have_the_name_of_a_store_method() -> None:
     """It would hide the method."""
     with pytest.raises(StoreError, match="store Wrong: 'reload' is the name of a Store method"):
         type("Wrong", (Store,), {"reload": Table()})
+
+
+def test_a_write_timeout_is_checked_where_the_class_is_made() -> None:
+    """And not by the first write."""
+    for wrong in ("5", -1, float("nan")):
+        with pytest.raises(OptionError, match=r"store Wrong: option 'write_timeout'"):
+            type("Wrong", (Store,), {"write_timeout": wrong})
+    with pytest.raises(StoreError, match="'_pointer' is the name of a Store method"):
+        type("Wrong", (Store,), {"_pointer": Table()})
+
+
+def test_a_class_that_was_refused_stands_in_nobodys_way() -> None:
+    """It is there for as long as its error is, and applications start all the same."""
+
+    class Right(Store):
+        rows: Table[Any, Any] = Table()
+
+    with pytest.raises(OptionError) as refused:
+        type("Wrong", (Store,), {"during_reload": "never"})
+    with pytest.raises(OptionError) as inherited:
+        type("Wronger", (Right,), {"during_reload": "never"})
+    with Application(stores=[Right], pools={}):
+        assert running_stores() == [Right]
+    assert refused.value is not inherited.value
 
 
 def test_the_key_is_the_same_in_a_worker() -> None:

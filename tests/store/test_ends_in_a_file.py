@@ -330,3 +330,14 @@ def test_one_put_into_a_large_table_copies_nothing(tmp_path: Path, monkeypatch: 
             large.rows.put(number, number)  # type: ignore[attr-defined]
         assert pointer_of(large).now.rows[0] is rows
         assert min(large.rows) == 10  # type: ignore[attr-defined]
+
+
+def test_reads_count_as_uses_beside_a_file(tmp_path: Path) -> None:
+    """Also where another row is written between the read and the put that needs room."""
+    with running(Ending, tmp_path / "rows.db"):
+        for key in "abc":
+            Ending.used.put(key, 1)
+        Ending.used.get("a")
+        Ending.used.put("c", 2)
+        Ending.used.put("d", 1)
+        assert set(Ending.used.snapshot()) == {"a", "c", "d"}

@@ -154,6 +154,28 @@ def test_a_clear_is_merged_as_well(start: Start) -> None:
     assert Merging.other.snapshot() == {"load": 2}
 
 
+@pytest.mark.parametrize("evict", ["oldest", "lru", "refuse"])
+def test_merged_rows_do_not_go_past_the_limit(start: Start, evict: str) -> None:
+    """The oldest of all make room, or the reload fails and the writes stay."""
+
+    class Limited(Gated):
+        during_reload = "merge"
+        rows: Table[Any, Any] = Table(max_rows=3, evict=evict)
+
+    start(Limited)
+    Limited.rows.clear()
+    reloading = Reloading(Limited)
+    Limited.rows.put("a", 1)
+    Limited.rows.put("b", 1)
+    if evict == "refuse":
+        with pytest.raises(StoreLoadError, match=r"Limited.rows is full: max_rows=3"):
+            reloading.finish()
+        assert Limited.rows.snapshot() == {"a": 1, "b": 1}
+    else:
+        reloading.finish()
+        assert Limited.rows.snapshot() == {"loaded": 1, "a": 1, "b": 1}
+
+
 def test_a_failed_reload_keeps_the_writes_that_were_to_be_merged(start: Start) -> None:
     """They are in the old tables, which stay."""
     start(Merging)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from slither_actors.errors import OptionError, StartError, StoreLoadError, TableFullError
 from slither_actors.store import LoadTables, OrderedTable, Store, Table, _sweeper
+from slither_actors.store._draft import DraftDict
+from slither_actors.store._kinds import TableOptions, make_rows
 from slither_actors.store._store import pointer_of
 from tests.store.conftest import Start
 
@@ -141,3 +145,40 @@ def test_a_ttl_needs_a_table_that_was_declared_for_it(start: Start) -> None:
         Ending.plain.put(1, 1, ttl=5)
     with pytest.raises(OptionError, match=r"'ttl' is 0; allowed is a number of seconds above 0"):
         Ending.sessions.put_new(1, 1, ttl=0)
+
+
+def test_a_transaction_takes_no_use_away(start: Start) -> None:
+    """A read before it counts after it, whether it is done or undone."""
+    start(Ending)
+    for fails in (False, True):
+        Ending.recent.clear()
+        for key in "abc":
+            Ending.recent.put(key, 1)
+        Ending.recent.get("a")
+        try:
+            Ending.transact(lambda tx, divisor: (tx.recent.put("c", 2), 1 // divisor), 0 if fails else 1)
+        except ZeroDivisionError:
+            assert fails
+        Ending.recent.put("d", 1)
+        assert "a" in Ending.recent.snapshot()
+        assert "b" not in Ending.recent.snapshot()
+
+
+def test_many_rows_that_make_room_in_a_transaction_are_found_one_after_the_other() -> None:
+    """Each search goes on where the one before has ended."""
+    rows: Any = make_rows(TableOptions(max_rows=1000), dict.fromkeys(range(1000)), table="Store.rows")
+    looked = 0
+
+    class Counting(OrderedDict[Any, None]):
+        def __iter__(self) -> Iterator[Any]:
+            nonlocal looked
+            for key in super().__iter__():
+                looked += 1
+                yield key
+
+    rows.bounds.order = Counting(rows.bounds.order)
+    draft = rows.over(DraftDict(rows.live, 0, []))
+    for key in range(2000, 3500):
+        draft.put(key, key)
+    assert list(draft.live.copy()) == list(range(2500, 3500))
+    assert looked < 2000

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http
 import os
 import pickle
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -224,6 +226,9 @@ def test_json_is_text_that_others_can_read(tmp_path: Path) -> None:
         Text.rows.put("pair", (1, 2))
     with pytest.raises(StoreBackingError, match="cannot hold row"):
         Text.rows.put(("a", "b"), 1)
+    for changed in (http.HTTPStatus.OK, [http.HTTPStatus.OK], {"a": OrderedDict(b=1)}, {"a": {1: 2}}):
+        with pytest.raises(StoreBackingError, match="JSON would give"):
+            Text.rows.put("changed", changed)
     assert list(Text.rows) == ["user"]
     with sqlite3.connect(tmp_path / "text.db") as reader:
         assert reader.execute("SELECT key FROM rows_rows").fetchall() == [('"user"',)]
@@ -593,6 +598,22 @@ def test_a_program_that_holds_the_file_locked(start: Start, path: Path) -> None:
     other.close()
     assert "x" not in Kept.rows
     Kept.rows.put("x", 1)
+
+
+def test_a_file_that_is_gone_takes_no_write(start: Start, path: Path) -> None:
+    """It would be acknowledged and lost. Once the file is back it works again."""
+    start(Kept)
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    for there in (False, True):
+        if there:
+            path.write_bytes(aside.read_bytes())
+        with pytest.raises(StoreBackingError, match=r"was moved, deleted or replaced while it was open"):
+            Kept.rows.put("x", 1)
+        assert "x" not in Kept.rows
+    aside.replace(path)
+    Kept.rows.put("x", 1)
+    assert "x" in Kept.rows
 
 
 def test_a_server_that_was_replaced_writes_no_more(start: Start, path: Path) -> None:

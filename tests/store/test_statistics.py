@@ -7,11 +7,13 @@ import threading
 import time
 from typing import Any
 
+import attrs
 import pytest
 
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.store import (
     LoadTables,
+    ReplicaStatistics,
     Store,
     StoreStatistics,
     Table,
@@ -196,4 +198,30 @@ def test_statistics_as_a_table() -> None:
         "Shop.rows    set          1,234  3.0 MiB        9       -       8  2 min ago, in 0.25 s",
         "Shop.b       ordered          0     64 B        1  70,000       0  2 min ago, in 0.25 s",
         "Idle         not running",
+    ]
+
+
+def test_replicas_below_the_table() -> None:
+    """A line per store that workers have; none where there could be some and are not."""
+    table = TableStatistics(
+        name="rows", kind="set", rows=1, bytes=64, version=1, writes=0, reads=None, loaded_at=1000
+    )
+    replicas = ReplicaStatistics(
+        workers=4, snapshots=2, snapshot_bytes=3 * 1024**2, shared_bytes=0, log_bytes=512, position=7
+    )
+    stores = [
+        StoreStatistics(
+            store=name,
+            running=True,
+            tables=(table,),
+            loads=1,
+            loaded_at=1000,
+            load_seconds=0.25,
+            replicas=attrs.evolve(replicas, workers=workers),
+        )
+        for name, workers in (("Shop", 4), ("Unread", 0), ("Other", 1))
+    ]
+    assert statistics_table(stores, now=1150).splitlines()[4:] == [
+        "Shop: replicas in 4 workers, the last snapshot of 3.0 MiB (0 B kept), 512 B of changes to tell",
+        "Other: replicas in 1 worker, the last snapshot of 3.0 MiB (0 B kept), 512 B of changes to tell",
     ]

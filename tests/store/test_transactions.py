@@ -143,6 +143,21 @@ def test_a_transaction_names_a_table_that_is_not_there() -> None:
         Bank.transact(lambda tx: tx.acounts.put("x", 1))
 
 
+def test_a_function_that_would_not_run_is_refused() -> None:
+    """An async one, and one with a yield: a transaction of nothing is not taken for one that was done."""
+
+    async def later(tx: Transaction) -> None:
+        tx.accounts.clear()
+
+    def pieces(tx: Transaction) -> Any:
+        yield tx.accounts.clear()
+
+    for function in (later, pieces):
+        with pytest.raises(StoreError, match=f"takes a plain function; .*{function.__name__}"):
+            Bank.transact(function)
+    assert list(Bank.transact(lambda tx: (each for each in [1, 2]))) == [1, 2]
+
+
 def test_a_plain_write_inside_a_transaction_is_refused() -> None:
     """It would wait for the transaction that it is in; nothing is written."""
 

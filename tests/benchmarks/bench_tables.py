@@ -1,6 +1,6 @@
 """Tables of a store, each line beside what it costs without one.
 
-    python -m tests.benchmarks.bench_stores [--rounds 20] [--calls 20000] [--rows 100000 1000000]
+    python -m tests.benchmarks.bench_tables [--rounds 20] [--calls 20000] [--rows 100000 1000000]
 
 In the driver, telemetry not attached; one thread unless said otherwise. Rounds are short and go around all
 lines of a block; the best one counts, and the ratio is to the block's first line in
