@@ -3,8 +3,8 @@
     python -m tests.benchmarks [dispatch …] [--rounds 5 …]
 
 ``dispatch`` is all that is about worker processes: integers, payloads, crash and
-pool; ``stores`` is tables, views and replicas. Options, and what follows the first one, go to every benchmark; all of
-them know ``--rounds``.
+pool; ``stores`` is tables, views and replicas. Options, and what follows the
+first one, go to every benchmark; all of them know ``--rounds``.
 """
 
 from __future__ import annotations
