@@ -70,11 +70,11 @@ class AckTree:
         nodes = self._nodes
         return self._take((nodes[item], error) for item in items if item in nodes)
 
-    def close(self, error: BaseException) -> list[AckTreeEnd]:
-        """Return all of the input that has not ended, as failed with its own failure or else `error`."""
+    def close(self) -> list[AckTreeEnd]:
+        """Return all of the input that has not ended, with its failure if it has one, and forget it."""
         left = [node for node in self._nodes.values() if not node.parents]
         self._nodes.clear()
-        return [(node.token, node.error or error) for node in left]
+        return [(node.token, node.error) for node in left]
 
     def _add(self, items: Sequence[int], parents: Sequence[_Node]) -> None:
         if len(parents) > 1:

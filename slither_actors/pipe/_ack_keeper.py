@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 import time
@@ -50,7 +51,8 @@ class AckKeeper:
         self._source = source
         self._label = label
         self._tree = AckTree()
-        self._ends: list[AckTreeEnd] = []
+        self._ends: list[Ack] = []
+        self._next_beat = math.inf
         self._due = 0.0
         """When the first of `_ends` has waited long enough."""
         self._said: queue.SimpleQueue[Callable[[], Iterable[AckTreeEnd]]] = queue.SimpleQueue()
@@ -114,18 +116,34 @@ class AckKeeper:
     # -- listening, in the thread ------------------------------------------------------
 
     def _listen(self) -> None:
+        self._set_beat()
         while self._parties:
-            wait = max(0.0, self._due - time.monotonic()) if self._ends else None
             with contextlib.suppress(queue.Empty):
-                self._take(self._said.get(timeout=wait)())
+                ended = self._said.get(timeout=self._patience())()
+                self._take(Ack(token, error) for token, error in ended)
             if self._ends and (len(self._ends) >= self._source.ack_size or time.monotonic() >= self._due):
                 self._tell()
+            if time.monotonic() >= self._next_beat:
+                self._beat()
         early = NotRunningError(f"{self._label} ended before it was done with this item")
-        self._take(self._tree.close(self._error or early))
+        self._take(Ack(token, own or self._error or early, own is None) for token, own in self._tree.close())
         self._tell()
         self._guarded(self._source.close)
 
-    def _take(self, ends: Iterable[AckTreeEnd]) -> None:
+    def _patience(self) -> float | None:
+        """For how long there is nothing to do if nobody says anything; None for as long as it lasts."""
+        until = min(self._due, self._next_beat) if self._ends else self._next_beat
+        return None if until == math.inf else max(0.0, until - time.monotonic())
+
+    def _set_beat(self) -> None:
+        seconds = self._source.beat_seconds
+        self._next_beat = math.inf if seconds is None else time.monotonic() + seconds
+
+    def _beat(self) -> None:
+        self._guarded(self._source.beat)
+        self._set_beat()
+
+    def _take(self, ends: Iterable[Ack]) -> None:
         ends = list(ends)
         if ends and not self._ends:
             self._due = time.monotonic() + self._source.ack_seconds
@@ -135,8 +153,7 @@ class AckKeeper:
         ends, self._ends = self._ends, []
         size = max(1, self._source.ack_size)
         for at in range(0, len(ends), size):
-            acks = [Ack(token, error) for token, error in ends[at : at + size]]
-            self._guarded(self._source.acknowledge, acks)
+            self._guarded(self._source.acknowledge, ends[at : at + size])
 
     def _guarded(self, call: Callable[..., object], *arguments: Any) -> None:
         try:

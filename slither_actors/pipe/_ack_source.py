@@ -33,6 +33,9 @@ class Ack:
     error: BaseException | None = None
     """Why it, or anything that came of it, failed; None if nothing did."""
 
+    interrupted: bool = False
+    """Whether it did not fail itself: the run ended before all that came of it had ended."""
+
 
 class AckSource:
     """The input of a pipe that delivers again what was not acknowledged. Subclass it.
@@ -48,6 +51,9 @@ class AckSource:
 
     ack_seconds: float = 1.0
     """The longest that an acknowledgement waits for others."""
+
+    beat_seconds: float | None = None
+    """How often `beat` is called during a run; None for never."""
 
     rate_limit: RateLimit | None = None
     """How many items a run may take in, in how much time."""
@@ -65,6 +71,9 @@ class AckSource:
         What it raises is logged, and its acknowledgements are lost: they will be delivered again.
         """
         raise NotImplementedError
+
+    def beat(self) -> None:
+        """Say that what was delivered and not acknowledged is not lost. In the thread of `acknowledge`."""
 
     def close(self) -> None:
         """Tidy up. Called in the same thread after the last acknowledgement of a run."""

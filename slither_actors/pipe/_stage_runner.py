@@ -325,6 +325,8 @@ class StageRunner(ProducerConsumer):
             halted_by = broken
         lost = items[done:]
         self._tally.failed += len(lost)
+        if self._link.acks is not None:
+            self._link.acks.ended(lost, halted_by)
         self._left.appendleft(behind)
         halted = Halted(error=halted_by, batch=self._words(lost), stage=self._name)
         self._ended_with = (SHUTDOWN, halted)

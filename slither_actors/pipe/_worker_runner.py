@@ -20,7 +20,7 @@ from slither_actors.pipe._outgoing import Outgoing
 from slither_actors.pipe._results import Results
 from slither_actors.pipe._tally import tell_skipped
 from slither_actors.pipe._telling import StageTelling
-from slither_actors.policy import Policy, Retry, Route, Skipping, last_policy
+from slither_actors.policy import Halt, Policy, Retry, Route, Skipping, last_policy
 from slither_actors.stages import Subscription, _protocol
 
 __all__ = ["WorkerRunner"]
@@ -78,7 +78,7 @@ class WorkerRunner(DispatchRunner):
 
     def _apply(self, batch: Batch, policy: Policy | None) -> None:
         super()._apply(batch, policy)
-        if isinstance(policy, Skipping) and self._link is not None and self._link.acks is not None:
+        if isinstance(policy, (Skipping, Halt)) and self._link is not None and self._link.acks is not None:
             self._link.acks.ended(batch.items, batch.error)
 
     # -- several stages before it ----------------------------------------------------

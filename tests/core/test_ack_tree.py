@@ -54,13 +54,13 @@ def test_what_is_dropped_has_ended() -> None:
 
 def test_closing_ends_what_has_not_ended() -> None:
     """With its own failure if it had one; what comes later is ignored."""
-    tree, closed = AckTree(), RuntimeError("closed")
+    tree = AckTree()
     tree.read(1, "a")
     tree.read(2, "b")
     tree.became([1], [3, 4])
     tree.ended([3], ERROR)
     tree.became([2], [5])
-    assert tree.close(closed) == [("a", ERROR), ("b", closed)]
+    assert tree.close() == [("a", ERROR), ("b", None)]
     assert tree.ended([4, 5]) == []
     assert tree.became([4], [6]) == []
 
@@ -93,5 +93,5 @@ def test_each_item_ends_once_and_no_sooner_than_all_that_came_of_it(count: int, 
         ends.update(token for token, _ in ended)
         alive = frozenset().union(*(origins for _, origins in on_their_way))
         assert ends == Counter(set(range(1, count + 1)) - alive)
-    ends.update(token for token, _ in tree.close(ERROR))
+    ends.update(token for token, _ in tree.close())
     assert ends == Counter(range(1, count + 1))
