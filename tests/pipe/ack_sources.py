@@ -35,7 +35,13 @@ class ListSource(AckSource):
             self.told.notify_all()
 
     def close(self) -> None:
-        self.closed += 1
+        with self.told:
+            self.closed += 1
+            self.told.notify_all()
+
+    def wait_until_closed(self) -> None:
+        with self.told:
+            assert self.told.wait_for(lambda: self.closed, timeout=10)
 
     @property
     def acks(self) -> list[Ack]:

@@ -166,11 +166,49 @@ def test_a_stream_that_is_dropped_acknowledges_what_is_left_as_failed() -> None:
     next(stream)
     del stream
     gc.collect()
-    source.wait_for(1)
-    deadline = time.monotonic() + 10
-    while not source.closed and time.monotonic() < deadline:
-        time.sleep(0.01)
+    source.wait_until_closed()
     assert failures(source, early=True) == set(range(source.read))
+
+
+def test_a_run_that_is_killed_acknowledges_what_is_left_as_failed() -> None:
+    """Its supervisor gets no chance to say so."""
+
+    class P(Pipe):
+        same = stage(lambda item: item.payload)
+
+    source = ListSource(itertools.repeat(1, 100_000))
+    with stream_pipe(P, source) as stream:
+        next(stream)
+        stream._plan.link.run.kill()
+        with pytest.raises(PipeError):
+            for _ in stream:
+                pass
+    source.wait_until_closed()
+    assert failures(source, early=True)
+
+
+def test_a_beat_comes_as_often_as_it_is_wanted() -> None:
+    """While the run lasts, also while nothing else happens; one that raises does no harm."""
+    beats, enough = [], threading.Event()
+
+    class Beating(ListSource):
+        beat_seconds = 0.01
+
+        def beat(self) -> None:
+            beats.append(1)
+            if len(beats) == 5:
+                enough.set()
+            raise ValueError("missed")
+
+    class P(Pipe):
+        @stage
+        def wait(item: Any) -> Any:  # noqa: N805
+            assert enough.wait(10)
+            return item.payload
+
+    source = Beating([1])
+    run_pipe(P, source)
+    assert failures(source) == set()
 
 
 def test_what_a_batch_handler_makes_anew_belongs_to_all_items_of_the_batch() -> None:
