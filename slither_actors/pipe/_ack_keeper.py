@@ -16,6 +16,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from slither_actors.core import AckTree, AckTreeEnd
@@ -37,6 +38,12 @@ _LOOK_SECONDS = 0.01
 """How often a reader that is to wait for that looks again."""
 
 
+_PAUSE_SECONDS = 0.002
+"""How long the thread lets words gather."""
+
+_Word = Callable[[], Iterable[AckTreeEnd]]
+
+
 class AckKeeper:
     """One per run. `read`, `became` and `ended` may be called from any thread."""
 
@@ -55,7 +62,7 @@ class AckKeeper:
         self._next_beat = math.inf
         self._due = 0.0
         """When the first of `_ends` has waited long enough."""
-        self._said: queue.SimpleQueue[Callable[[], Iterable[AckTreeEnd]]] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[_Word] = queue.SimpleQueue()
         self._parties = {"run", "reader"} if has_reader else {"run"}
         """Who may still have something to say."""
         self._present = set(self._parties)
@@ -119,8 +126,7 @@ class AckKeeper:
         self._set_beat()
         while self._parties:
             with contextlib.suppress(queue.Empty):
-                ended = self._said.get(timeout=self._patience())()
-                self._take(Ack(token, error) for token, error in ended)
+                self._hear(self._said.get(timeout=self._patience()))
             if self._ends and (len(self._ends) >= self._source.ack_size or time.monotonic() >= self._due):
                 self._tell()
             if time.monotonic() >= self._next_beat:
@@ -129,6 +135,13 @@ class AckKeeper:
         self._take(Ack(token, own or self._error or early, own is None) for token, own in self._tree.close())
         self._tell()
         self._guarded(self._source.close)
+
+    def _hear(self, first: _Word) -> None:
+        """Take one word and those that are behind it."""
+        # To be woken for each costs the stages far more than what there is to do for it.
+        time.sleep(_PAUSE_SECONDS)
+        for word in chain((first,), (self._said.get() for _ in range(self._said.qsize()))):
+            self._take(Ack(token, error) for token, error in word())
 
     def _patience(self) -> float | None:
         """For how long there is nothing to do if nobody says anything; None for as long as it lasts."""
@@ -144,10 +157,10 @@ class AckKeeper:
         self._set_beat()
 
     def _take(self, ends: Iterable[Ack]) -> None:
-        ends = list(ends)
-        if ends and not self._ends:
-            self._due = time.monotonic() + self._source.ack_seconds
+        begins = not self._ends
         self._ends += ends
+        if begins and self._ends:
+            self._due = time.monotonic() + self._source.ack_seconds
 
     def _tell(self) -> None:
         ends, self._ends = self._ends, []
