@@ -20,6 +20,8 @@ FLOORS = [
     "slither_actors.bridge",
     "slither_actors.config",
     "slither_actors.context",
+    "slither_actors.contrib.redis",
+    "slither_actors.contrib.sqlite",
     "slither_actors.core",
     "slither_actors.dispatch",
     "slither_actors.dispatch.executor",

@@ -4,6 +4,7 @@ A core takes values and returns decisions; an actor owns it, is its only caller
 and performs what it decides. Times and random numbers are arguments.
 """
 
+from slither_actors.core._ack_tree import AckTree, AckTreeEnd
 from slither_actors.core._affinity import Affinity, SessionLoss, SessionOverflow, Sessions
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._backoff import is_one_of, may_retry, retry_delay
@@ -49,6 +50,7 @@ from slither_actors.core._lock_queue import LockQueue
 from slither_actors.core._partition_fan_out import PartitionFanOut, PartitionHash
 from slither_actors.core._partitions import Partitions, Resize
 from slither_actors.core._progress_meter import ProgressMeter, RunProgress
+from slither_actors.core._rate_limit import Pace, RateLimit
 from slither_actors.core._registrations import Registration, RegistrationPlace, Registrations
 from slither_actors.core._restart_backoff import Backoff, RestartBackoff
 from slither_actors.core._round_robin_fan_out import RoundRobinFanOut
@@ -64,6 +66,10 @@ from slither_actors.core._weighted_fan_out import WeightedFanOut
 from slither_actors.core._window import Ordering, Window, WindowStatistics
 
 __all__ = [
+    "AckTree",
+    "AckTreeEnd",
+    "Pace",
+    "RateLimit",
     "Affinity",
     "SessionLoss",
     "SessionOverflow",

@@ -34,6 +34,7 @@ class RunLink:
     """One per run. The supervisor of the run sets `reader` before any demand flows."""
 
     __slots__ = (
+        "acks",
         "close_timeout",
         "closing",
         "contextvars",
@@ -50,6 +51,8 @@ class RunLink:
     def __init__(self, on_close: str = "abandon", close_timeout: float = 0.0) -> None:
         self.on_close = on_close
         """What becomes of the batches that run when the run is closed: see `RunOptions`."""
+        self.acks: Any = None
+        """What follows the items to their end; None where the input does not want to know."""
         self.close_timeout = close_timeout if on_close != "abandon" else 0.0
         """Seconds that they may take."""
         self.run: Ref | None = None

@@ -194,6 +194,8 @@ class RunSupervisor(Supervisor):
             self.plan.on_end(self)
 
     def _on_dead(self) -> None:
+        if self.run_link.acks is not None:
+            self.run_link.acks.leave("run")  # again, unless it was killed
         # However it ends, the caller must not wait for ever. A reader says so itself, with what it has.
         if self.reader is None:
             self.plan.outlet.finish(KILLED)

@@ -1,5 +1,7 @@
 """Pipes: declared stages over worker processes, run under one supervisor."""
 
+from slither_actors.core import RateLimit
+from slither_actors.pipe._ack_source import Ack, AckSource, Delivery
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._graph import Destination
 from slither_actors.pipe._pipe import Pipe
@@ -26,8 +28,11 @@ from slither_actors.pipe.stage import (
 
 __all__ = [
     "PER_ITEM",
+    "Ack",
+    "AckSource",
     "ClassStage",
     "STORES",
+    "Delivery",
     "Destination",
     "FunctionStage",
     "NestablePipe",
@@ -37,6 +42,7 @@ __all__ = [
     "PipeStage",
     "PipeStream",
     "PipeSupervisor",
+    "RateLimit",
     "RouterStage",
     "Stage",
     "StageDeclaration",

@@ -14,7 +14,9 @@ from typing import Any
 
 from slither_actors.core import PartitionFanOut
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._definition import StageDefinition
+from slither_actors.pipe._followed_results import FollowedResults
 from slither_actors.pipe._graph import Destination
 from slither_actors.pipe._results import Results
 
@@ -50,8 +52,10 @@ class Outgoing:
             return None
         return partial(PartitionFanOut, self.partitions, self._choose, buffer_size=_QUEUE)
 
-    def results(self, label: str) -> Results:
+    def results(self, label: str, acks: AckKeeper | None) -> Results:
         """Return what reads the results of the stage."""
+        if acks is not None:
+            return FollowedResults(label, self.outputs, self.onward, acks)
         return Results(label, self.outputs, self.onward)
 
     def _choose(self, item: Item) -> tuple[Item, str]:

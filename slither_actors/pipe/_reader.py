@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from slither_actors.actors import NORMAL
-from slither_actors.dispatch._reader import Outlet, Reader
+from slither_actors.dispatch._reader import Credit, Outlet, Reader
+from slither_actors.item import Item
 from slither_actors.stages import Subscription
 
 __all__ = ["PipeReader"]
@@ -19,6 +20,11 @@ class PipeReader(Reader):
         """Subscribe to the stages that lead to outputs; takes what `Reader.init` does."""
         self._open_inputs = len(subscribe_to)
         super().init(outlet, subscribe_to=subscribe_to, **options)
+
+    def _take(self, items: Sequence[Item], credit: Credit) -> None:
+        super()._take(items, credit)
+        if self._collect and self._link.acks is not None:
+            self._link.acks.ended(items)
 
     def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
         """A stage has ended: the run has, if it is the last one, or did not end as it should."""

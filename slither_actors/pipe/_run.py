@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sized
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import attrs
 from slither_actors import bridge
 from slither_actors.config import build
 from slither_actors.context import Context
+from slither_actors.core import RateLimit
 from slither_actors.dispatch import Halted, RunStream
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Outlet
@@ -18,7 +20,10 @@ from slither_actors.dispatch._stream import collect
 from slither_actors.dispatch._topology import RunPlan, StagePlan
 from slither_actors.errors import NameTakenError, OptionError, PipeError
 from slither_actors.item import Item
+from slither_actors.pipe._ack_keeper import AckKeeper
+from slither_actors.pipe._ack_source import AckSource
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
+from slither_actors.pipe._entry import Entry
 from slither_actors.pipe._graph import Destination
 from slither_actors.pipe._outgoing import READER, subscription_to
 from slither_actors.pipe._pipe import Pipe
@@ -50,12 +55,20 @@ def _mapping(_: object, field: attrs.Attribute[Any], value: object) -> None:
         raise OptionError(field.name, f"is {value!r:.200}; allowed is a mapping")
 
 
+def _limit(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, RateLimit):
+        raise OptionError(
+            field.name, f"is {value!r:.200}; allowed are RateLimit(count, per_seconds) and None"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class _RunOptions:
     """What `run_pipe` and `stream_pipe` take."""
 
     session_id: str | None = attrs.field(default=None, validator=_name)
     metadata: Mapping[str, Any] = attrs.field(factory=dict, validator=_mapping)
+    rate_limit: RateLimit | None = attrs.field(default=None, validator=_limit)
 
 
 class PipeOutputs(dict[str, list[Item]]):
@@ -83,6 +96,29 @@ class PipeStream(RunStream):
             super()._next_chunk()
         except NameTakenError as error:
             raise _in_use(self._plan) from error
+        acks = self._plan.link.acks
+        if acks is not None:
+            self._chunk = acks.read_by(self._chunk)
+
+    def _start(self) -> None:
+        acks = self._plan.link.acks
+        if acks is not None:
+            self._acks_end = weakref.finalize(self, acks.leave, "reader")
+            self._acks_end.atexit = False
+        super()._start()
+
+    def close(self) -> None:
+        """End the run. What is on its way is dropped; closing again does nothing.
+
+        The item that was read last counts as not done with: ask for the next one, or read to the end.
+        """
+        closed = self._closed
+        super().close()
+        if self._acks_end is not None and not closed:
+            self._acks_end()
+            self._plan.link.acks.join()
+
+    _acks_end: weakref.finalize[Any, Any] | None = None
 
     @property
     def finished(self) -> Mapping[str, Any]:
@@ -91,7 +127,7 @@ class PipeStream(RunStream):
 
 
 def run_pipe(
-    pipe: type[Pipe], items: Iterable[Any], *, session_id: str | None = None, **options: Any
+    pipe: type[Pipe], items: Iterable[Any] | AckSource, *, session_id: str | None = None, **options: Any
 ) -> PipeOutputs:
     """Run a pipe over `items` and return its outputs.
 
@@ -100,10 +136,11 @@ def run_pipe(
 
     Args:
         pipe: the pipe's class.
-        items: payloads or items; read only as far as there is room.
+        items: payloads or items, or an `AckSource`; read only as far as there is room.
         session_id: names the run to its views and workers; made by default. Runs one after the other may
             share it, and at one time those that have no views.
-        **options: ``metadata``, a mapping that stages find in their context.
+        **options: ``metadata``, a mapping that stages find in their context; ``rate_limit``, a `RateLimit` of
+            the input.
 
     Raises:
         PipeError: the run halted; `partial_results` has what had come out.
@@ -121,7 +158,7 @@ def run_pipe(
 
 
 def stream_pipe(
-    pipe: type[Pipe], items: Iterable[Any], *, session_id: str | None = None, **options: Any
+    pipe: type[Pipe], items: Iterable[Any] | AckSource, *, session_id: str | None = None, **options: Any
 ) -> PipeStream:
     """Run a pipe over `items` and return an iterator over what comes out, as it comes.
 
@@ -133,14 +170,17 @@ def stream_pipe(
     return PipeStream(plan, partial(_error, pipe.definition, plan.link))
 
 
-def _plan(pipe: type[Pipe], items: Iterable[Any], given: Mapping[str, Any], *, collect_all: bool) -> RunPlan:
+def _plan(
+    pipe: type[Pipe], items: Iterable[Any] | AckSource, given: Mapping[str, Any], *, collect_all: bool
+) -> RunPlan:
     """Check what the user gave, and lay out the run."""
     if not (isinstance(pipe, type) and issubclass(pipe, Pipe)) or pipe is Pipe:
         raise OptionError("pipe", f"is {pipe!r:.200}; allowed is a subclass of Pipe")
     definition = pipe.definition
     where = f"running {definition.name}"
-    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        raise OptionError("items", f"is {items!r:.200}; allowed is an iterable of payloads", where=where)
+    if isinstance(items, (str, bytes)) or not isinstance(items, (Iterable, AckSource)):
+        problem = f"is {items!r:.200}; allowed is an iterable of payloads, or an AckSource"
+        raise OptionError("items", problem, where=where)
     options = build(_RunOptions, given, where=where)
     context = Context(pipe=definition.name, stores=definition.stores, metadata=options.metadata)
     if options.session_id is not None:
@@ -148,11 +188,14 @@ def _plan(pipe: type[Pipe], items: Iterable[Any], given: Mapping[str, Any], *, c
     context = attrs.evolve(context, views=bridge.Views(context.session_id))
     named = options.session_id is not None
     link = RunLink()
+    if isinstance(items, AckSource):
+        link.acks = AckKeeper(items, f"a run of {definition.name}", has_reader=not collect_all)
+    entry = Entry(items, options.rate_limit, link)
     session = RunSession(pipe, context, link, len(items) if isinstance(items, Sized) else None)
     first = StagePlan(
         name="source",
         actor=PipeSource,
-        args=(lambda: items,),
+        args=(entry.open,),
         options={"label": f"the input of {definition.name}", "link": link},
         takes_input=False,
     )

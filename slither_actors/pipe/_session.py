@@ -44,6 +44,8 @@ class RunSession:
 
     def open(self, run: RunSupervisor) -> None:
         """Make sure that the stores run, and let the run's workers call their views."""
+        if self.link.acks is not None:
+            self.link.acks.start()
         self._began = time.monotonic()
         started = {"system_time": time.time()}
         self._tell(telemetry.PIPE_RUN_START, started, {"input_count": self.input_count})
@@ -63,6 +65,7 @@ class RunSession:
             except (NotRunningError, ActorError) as error:
                 # The registry watches this run and will find out by itself.
                 logger.debug("the views of session %s: %s", self.context.session_id, error)
+        self._end_acks()
         source = self.link.finished.get("source")
         about: dict[str, Any] = {"input_count": 0 if source is None else source.items}
         duration = {"duration": time.monotonic() - self._began}
@@ -73,6 +76,14 @@ class RunSession:
             word = "error" if isinstance(halted.error, Exception) else "exit"
             about |= {"kind": word, "reason": halted.error}
             self._tell(telemetry.PIPE_RUN_EXCEPTION, duration, about)
+
+    def _end_acks(self) -> None:
+        acks = self.link.acks
+        if acks is not None:
+            halted = None if self.link.ended is None else halted_by(self.link.ended)
+            acks.leave("run", None if halted is None else halted.error)
+            if acks.is_left:
+                acks.join()
 
     def _tell(
         self, signal: telemetry.Signal, measurements: Mapping[str, Any], metadata: Mapping[str, Any]

@@ -93,7 +93,7 @@ class StageRunner(ProducerConsumer):
         self._label = f"{context.pipe}.{definition.name}"
         self._context = context
         outgoing = Outgoing(definition)
-        self._results = outgoing.results(self._label)
+        self._results = outgoing.results(self._label, link.acks)
         self._forks = bool(outgoing.onward)
         """Whether some of its routes lead to stages."""
         fan_out = outgoing.fan_out()
@@ -314,6 +314,8 @@ class StageRunner(ProducerConsumer):
         self._tally.saw(error, len(items), self._words(items))
         if isinstance(policy, Skipping):
             self._tally.skipped += len(items)
+            if self._link.acks is not None:
+                self._link.acks.ended(items, error)
             return True
         halted_by, done = error, 0
         if isinstance(policy, Route):
@@ -323,6 +325,8 @@ class StageRunner(ProducerConsumer):
             halted_by = broken
         lost = items[done:]
         self._tally.failed += len(lost)
+        if self._link.acks is not None:
+            self._link.acks.ended(lost, halted_by)
         self._left.appendleft(behind)
         halted = Halted(error=halted_by, batch=self._words(lost), stage=self._name)
         self._ended_with = (SHUTDOWN, halted)
@@ -344,6 +348,8 @@ class StageRunner(ProducerConsumer):
             except Exception as broken:  # noqa: BLE001 - the user's function; there is no policy for it
                 broken.__cause__ = error
                 return broken, done
+            if self._link.acks is not None:
+                self._link.acks.became((item,), [*made[0], *made[1]])
             flow.add(made)
         return None, len(items)
 

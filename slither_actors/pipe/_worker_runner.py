@@ -11,14 +11,16 @@ import attrs
 from slither_actors.actors import NORMAL, is_abnormal
 from slither_actors.context import Context
 from slither_actors.dispatch import DispatchOptions, DispatchRunner
+from slither_actors.dispatch._batch import Batch
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._definition import StageDefinition
 from slither_actors.pipe._outgoing import Outgoing
 from slither_actors.pipe._results import Results
 from slither_actors.pipe._tally import tell_skipped
 from slither_actors.pipe._telling import StageTelling
-from slither_actors.policy import Policy, Retry, Route, Skipping, last_policy
+from slither_actors.policy import Halt, Policy, Retry, Route, Skipping, last_policy
 from slither_actors.stages import Subscription, _protocol
 
 __all__ = ["WorkerRunner"]
@@ -49,7 +51,9 @@ class WorkerRunner(DispatchRunner):
         self._asked_of: Counter[Subscription] = Counter()
         """What each of them has been asked for and has not sent."""
         super().init(
-            attrs.evolve(options, on_error=_checked(options.on_error, outgoing.results(label))),
+            attrs.evolve(
+                options, on_error=_checked(options.on_error, outgoing.results(label, link.acks), link.acks)
+            ),
             context=context,
             label=label,
             keep_skipped=False,
@@ -71,6 +75,11 @@ class WorkerRunner(DispatchRunner):
 
     def _tell_discarded(self, count: int, of: Any = None) -> None:
         """Say nothing: a stage behind this one is gone only when the run is to end."""
+
+    def _apply(self, batch: Batch, policy: Policy | None) -> None:
+        super()._apply(batch, policy)
+        if isinstance(policy, (Skipping, Halt)) and self._link is not None and self._link.acks is not None:
+            self._link.acks.ended(batch.items, batch.error)
 
     # -- several stages before it ----------------------------------------------------
 
@@ -120,23 +129,25 @@ class _Fork:
             self._side.send(leave)
 
 
-def _checked(policy: Policy, results: Results) -> Policy:
+def _checked(policy: Policy, results: Results, acks: AckKeeper | None) -> Policy:
     """The policy, with an error where its function routes to what the stage cannot route to."""
     if isinstance(policy, Retry):
-        return attrs.evolve(policy, then=_checked(policy.then, results))
+        return attrs.evolve(policy, then=_checked(policy.then, results, acks))
     if isinstance(policy, Route):
-        return Route(_within(policy.fn, results))
+        return Route(_within(policy.fn, results, acks))
     return policy
 
 
 def _within(
-    route: Callable[[Item, BaseException], Item], results: Results
+    route: Callable[[Item, BaseException], Item], results: Results, acks: AckKeeper | None
 ) -> Callable[[Item, BaseException], Item]:
     def checked(item: Item, error: BaseException) -> Item:
         routed = route(item, error)
         if isinstance(routed, Item) and routed.route != DEFAULT_ROUTE:
             stay, leave = results.by_route([routed])
-            return (stay or leave)[0]
+            routed = (stay or leave)[0]
+        if acks is not None and isinstance(routed, Item):
+            acks.became((item,), (routed,))
         return routed
 
     return checked

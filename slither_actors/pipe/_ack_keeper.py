@@ -1,0 +1,184 @@
+"""What follows the items of a run whose input wants to know what becomes of them.
+
+The stages tell what they do, batch by batch, and go on; a thread of the run's own
+listens, keeps the tree of what came of what, and calls the source, whose calls may
+block. Whoever passes items on has told before what was made of them, so nothing is
+heard too late. The thread ends when the run has ended and nobody reads any more
+what came out of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from slither_actors.core import AckTree, AckTreeEnd
+from slither_actors.errors import NotRunningError
+from slither_actors.item import Item
+from slither_actors.pipe._ack_source import Ack, AckSource
+
+__all__ = ["AckKeeper"]
+
+logger = logging.getLogger("slither_actors.pipe")
+
+_CLOSE_SECONDS = 5.0
+"""How long the end of a run waits for the last acknowledgements."""
+
+_BEHIND = 10_000
+"""Nothing more is read while so many words wait to be heard: the source is slow to take acknowledgements."""
+
+_LOOK_SECONDS = 0.01
+"""How often a reader that is to wait for that looks again."""
+
+
+_PAUSE_SECONDS = 0.002
+"""How long the thread lets words gather."""
+
+_Word = Callable[[], Iterable[AckTreeEnd]]
+
+
+class AckKeeper:
+    """One per run. `read`, `became` and `ended` may be called from any thread."""
+
+    def __init__(self, source: AckSource, label: str, *, has_reader: bool) -> None:
+        """Take the source.
+
+        Args:
+            source: is told.
+            label: the run in words, for the log.
+            has_reader: whether what comes out is consumed by somebody who says so, see `read_by`.
+        """
+        self._source = source
+        self._label = label
+        self._tree = AckTree()
+        self._ends: list[Ack] = []
+        self._next_beat = math.inf
+        self._due = 0.0
+        """When the first of `_ends` has waited long enough."""
+        self._said: queue.SimpleQueue[_Word] = queue.SimpleQueue()
+        self._parties = {"run", "reader"} if has_reader else {"run"}
+        """Who may still have something to say."""
+        self._present = set(self._parties)
+        """The same, by who has called `leave`."""
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._listen, name=f"acks of {label}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    # -- what is said ------------------------------------------------------------------
+
+    def read(self, item: Item, token: Any) -> None:
+        """An item of the input goes on its way."""
+        self._said.put(lambda: self._read(item.id, token))
+
+    def became(self, items: Sequence[Item], made: Iterable[Item]) -> None:
+        """A handler took `items` and made these, before they are passed on."""
+        taken, given = [item.id for item in items], [item.id for item in made]
+        if taken != given:
+            self._said.put(lambda: self._tree.became(taken, given))
+
+    def ended(self, items: Iterable[Item], error: BaseException | None = None) -> None:
+        """Items are done with, or have failed."""
+        ids = [item.id for item in items]
+        self._said.put(lambda: self._tree.ended(ids, error))
+
+    def read_by(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Pass items to their reader, who is done with one when it asks for the next."""
+        for item in items:
+            yield item
+            self.ended((item,))
+
+    def keep_up(self, stopping: threading.Event) -> None:
+        """Wait until most of what was said is heard."""
+        while self._said.qsize() + len(self._ends) > _BEHIND and not stopping.is_set():
+            stopping.wait(_LOOK_SECONDS)
+
+    def leave(self, party: str, error: BaseException | None = None) -> None:
+        """The run, or its reader, has nothing more to say. From any thread, a finalizer included."""
+        self._present.discard(party)
+        self._said.put(lambda: self._left(party, error))
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody has anything more to say; what was said may not be heard yet."""
+        return not self._present
+
+    def join(self) -> None:
+        """Wait until the last acknowledgement is given, unless that lasts."""
+        if self._thread.ident is None:
+            return
+        self._thread.join(_CLOSE_SECONDS)
+        if self._thread.is_alive():
+            logger.warning("%s has ended, and its source still takes acknowledgements", self._label)
+
+    # -- listening, in the thread ------------------------------------------------------
+
+    def _listen(self) -> None:
+        self._set_beat()
+        while self._parties:
+            with contextlib.suppress(queue.Empty):
+                self._hear(self._said.get(timeout=self._patience()))
+            if self._ends and (len(self._ends) >= self._source.ack_size or time.monotonic() >= self._due):
+                self._tell()
+            if time.monotonic() >= self._next_beat:
+                self._beat()
+        early = NotRunningError(f"{self._label} ended before it was done with this item")
+        self._take(Ack(token, own or self._error or early, own is None) for token, own in self._tree.close())
+        self._tell()
+        self._guarded(self._source.close)
+
+    def _hear(self, first: _Word) -> None:
+        """Take one word and those that are behind it."""
+        # To be woken for each costs the stages far more than what there is to do for it.
+        time.sleep(_PAUSE_SECONDS)
+        for word in chain((first,), (self._said.get() for _ in range(self._said.qsize()))):
+            self._take(Ack(token, error) for token, error in word())
+
+    def _patience(self) -> float | None:
+        """For how long there is nothing to do if nobody says anything; None for as long as it lasts."""
+        until = min(self._due, self._next_beat) if self._ends else self._next_beat
+        return None if until == math.inf else max(0.0, until - time.monotonic())
+
+    def _set_beat(self) -> None:
+        seconds = self._source.beat_seconds
+        self._next_beat = math.inf if seconds is None else time.monotonic() + seconds
+
+    def _beat(self) -> None:
+        self._guarded(self._source.beat)
+        self._set_beat()
+
+    def _take(self, ends: Iterable[Ack]) -> None:
+        begins = not self._ends
+        self._ends += ends
+        if begins and self._ends:
+            self._due = time.monotonic() + self._source.ack_seconds
+
+    def _tell(self) -> None:
+        ends, self._ends = self._ends, []
+        size = max(1, self._source.ack_size)
+        for at in range(0, len(ends), size):
+            self._guarded(self._source.acknowledge, ends[at : at + size])
+
+    def _guarded(self, call: Callable[..., object], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except BaseException:  # the user's; what it did not take is delivered again
+            logger.exception("%s: %s of its source raised", self._label, call.__name__)
+
+    def _read(self, item: int, token: Any) -> Iterable[AckTreeEnd]:
+        self._tree.read(item, token)
+        return ()
+
+    def _left(self, party: str, error: BaseException | None) -> Iterable[AckTreeEnd]:
+        self._parties.discard(party)
+        self._error = self._error or error
+        return ()

@@ -1,0 +1,79 @@
+"""`AckSource`: an input that is told what became of each item."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from slither_actors.core import RateLimit
+
+__all__ = ["Ack", "AckSource", "Delivery"]
+
+
+@attrs.frozen
+class Delivery:
+    """One element of an `AckSource`."""
+
+    payload: Any
+
+    token: Any
+    """How the source knows it again: an id, a receipt."""
+
+
+@attrs.frozen
+class Ack:
+    """All that came of one element has ended."""
+
+    token: Any
+    """That of its `Delivery`."""
+
+    error: BaseException | None = None
+    """Why it, or anything that came of it, failed; None if nothing did."""
+
+    interrupted: bool = False
+    """Whether it did not fail itself: the run ended before all that came of it had ended."""
+
+
+class AckSource:
+    """The input of a pipe that delivers again what was not acknowledged. Subclass it.
+
+    Give it to `run_pipe` or `stream_pipe` in place of the items. Each delivery is
+    acknowledged once: when all that came of it has left the pipe or was dropped, or,
+    with an error, when any of it has failed, or the run ended before.
+    Source: ``Broadway.Acknowledger``.
+    """
+
+    ack_size: int = 100
+    """Acknowledgements are given so many at a time, or fewer."""
+
+    ack_seconds: float = 1.0
+    """The longest that an acknowledgement waits for others."""
+
+    beat_seconds: float | None = None
+    """How often `beat` is called during a run; None for never."""
+
+    rate_limit: RateLimit | None = None
+    """How many items a run may take in, in how much time."""
+
+    def deliveries(self, stopping: threading.Event) -> Iterable[Delivery]:
+        """Return an iterator over what there is, for one run, which reads it in an actor of its own.
+
+        It may block, but should end soon once `stopping` is set. A generator is closed at the end.
+        """
+        raise NotImplementedError
+
+    def acknowledge(self, acks: Sequence[Ack]) -> None:
+        """Take what has ended. Called in a thread of the run, one call at a time, while others read on.
+
+        What it raises is logged, and its acknowledgements are lost: they will be delivered again.
+        """
+        raise NotImplementedError
+
+    def beat(self) -> None:
+        """Say that what was delivered and not acknowledged is not lost. In the thread of `acknowledge`."""
+
+    def close(self) -> None:
+        """Tidy up. Called in the same thread after the last acknowledgement of a run."""

@@ -1,0 +1,86 @@
+"""Where the input of a run comes in: as fast as it may, and followed if its source wants to know."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
+
+from slither_actors.actors import blocking
+from slither_actors.core import Pace, RateLimit
+from slither_actors.dispatch._link import RunLink
+from slither_actors.dispatch._stream import RunStream
+from slither_actors.item import Item
+from slither_actors.pipe._ack_keeper import AckKeeper
+from slither_actors.pipe._ack_source import AckSource
+
+__all__ = ["Entry"]
+
+
+class Entry:
+    """The input of one run."""
+
+    def __init__(self, items: Any, rate_limit: RateLimit | None, link: RunLink) -> None:
+        self._items = items
+        self._rate_limit = rate_limit
+        self._link = link
+        self._stopping = threading.Event()
+        """Set when the run wants no more."""
+        if isinstance(items, AckSource) and rate_limit is None:
+            self._rate_limit = items.rate_limit
+
+    def open(self) -> Iterable[Any]:
+        """Return the input as it is read; nothing is read yet."""
+        if isinstance(self._items, AckSource):
+            items: Iterable[Any] = self._followed(self._items, self._link.acks)
+        elif self._rate_limit is None:
+            return self._items  # type: ignore[no-any-return]
+        else:
+            items = self._items
+        self._link.waits.add(self)
+        if self._link.closing:
+            self._stopping.set()
+        return items if self._rate_limit is None else self._paced(items, Pace(self._rate_limit))
+
+    def interrupt(self, run: RunLink) -> None:
+        """End a wait, as the run ends."""
+        self._stopping.set()
+
+    def _followed(self, source: AckSource, acks: AckKeeper) -> Iterator[Item]:
+        deliveries = source.deliveries(self._stopping)
+        try:
+            for delivery in deliveries:
+                item = Item.wrap(delivery.payload)
+                if item is delivery.payload:
+                    item = item.spawn(item.payload)  # it may come a second time while the first is on its way
+                acks.read(item, delivery.token)
+                yield item
+                acks.keep_up(self._stopping)
+        finally:
+            _close(deliveries)
+
+    def _paced(self, items: Iterable[Any], pace: Pace) -> Iterator[Any]:
+        iterator = iter(items)
+        try:
+            while True:
+                delay = pace.delay(time.monotonic())
+                if delay > 0:
+                    blocking()
+                    if self._stopping.wait(delay):
+                        return
+                    continue
+                for item in iterator:
+                    pace.took(time.monotonic())
+                    yield item
+                    break
+                else:
+                    return
+        finally:
+            _close(iterator)
+
+
+def _close(items: Iterable[Any]) -> None:
+    """Close what would be closed if it were the input itself."""
+    if isinstance(items, (Generator, RunStream)):
+        items.close()

@@ -1,0 +1,239 @@
+"""A Redis stream as an input, with a server of its own: no message is lost."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slither_actors import Application, Pipe, Skip, run_pipe, stage, stream_pipe
+from slither_actors.contrib.redis import RedisStream
+from slither_actors.errors import OptionError
+from tests.contrib.killing import consume_under_kills
+
+redis = pytest.importorskip("redis")
+SERVER = shutil.which("redis-server")
+pytestmark = pytest.mark.skipif(SERVER is None, reason="there is no redis-server")
+
+QUICK = {"stream": "s", "group": "g", "idle_seconds": 0.15, "poll_seconds": 0.02, "ack_seconds": 0.02}
+
+
+@pytest.fixture(autouse=True)
+def application() -> Iterator[Any]:
+    with Application(pools={}) as running:
+        yield running
+
+
+def start_server(folder: Path, port: int) -> Any:
+    command = [str(SERVER), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    options = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+
+
+def wait_until_up(client: Any) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            client.ping()
+            return
+        except redis.exceptions.RedisError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    with start_server(tmp_path_factory.mktemp("redis"), number) as server:
+        try:
+            with redis.Redis(port=number) as client:
+                wait_until_up(client)
+            yield number
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[Any]:
+    with redis.Redis(port=port) as found:
+        found.flushall()
+        yield found
+
+
+class Same(Pipe):
+    same = stage(lambda item: item.payload)
+
+
+def pending(client: Any) -> int:
+    return int(client.xpending("s", "g")["pending"])
+
+
+def add(client: Any, count: int, stream: str = "s") -> None:
+    pipeline = client.pipeline()
+    for number in range(count):
+        pipeline.xadd(stream, {"number": number})
+    pipeline.execute()
+
+
+def test_messages_are_delivered_in_order_and_acknowledged(client: Any) -> None:
+    """Each once in a group; another group has them as well."""
+    add(client, 250)
+    found = run_pipe(Same, RedisStream(client, **QUICK))["default"]
+    assert [item.payload for item in found] == [{"number": str(n)} for n in range(250)]
+    assert pending(client) == 0
+    assert run_pipe(Same, RedisStream(client, **QUICK))["default"] == []
+    other = RedisStream(client, **{**QUICK, "group": "other"}, decode=dict, delete=True)
+    assert run_pipe(Same, other)["default"][0].payload == {b"number": b"0"}
+    assert client.xlen("s") == 0
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_both_protocols_do(client: Any, port: int, protocol: int) -> None:
+    """The answers have another form in each."""
+    add(client, 3)
+    with redis.Redis(port=port, protocol=protocol) as own:
+        assert len(run_pipe(Same, RedisStream(own, **QUICK))["default"]) == 3
+    assert pending(client) == 0
+
+
+def test_what_fails_comes_again_and_is_given_up_then(client: Any) -> None:
+    """The dead letter has the fields of the message, and the error."""
+    seen = []
+
+    class P(Pipe):
+        @stage(on_error="skip")
+        def check(item: Any) -> Any:  # noqa: N805
+            seen.append(item.payload["number"])
+            if item.payload["number"] == "1":
+                raise ValueError("no good")
+            return item.payload
+
+    add(client, 2)
+    options = {
+        **QUICK,
+        "min_idle_seconds": 0.05,
+        "idle_seconds": 0.4,
+        "max_deliveries": 3,
+        "dead_letters": "dead",
+    }
+    run_pipe(P, RedisStream(client, **options))
+    assert sorted(seen) == ["0", "1", "1", "1"]
+    [(_, letter)] = client.xrange("dead")
+    assert letter[b"number"] == b"1"
+    assert letter[b"error"] == b"ValueError: no good"
+    assert pending(client) == 0
+
+
+def test_what_a_consumer_left_goes_to_another(client: Any) -> None:
+    """After a while; a stream that is left acknowledges only what was consumed."""
+    add(client, 20)
+    options = {**QUICK, "min_idle_seconds": 0.1, "idle_seconds": 0.5}
+    with stream_pipe(Same, RedisStream(client, **options)) as stream:
+        for _ in range(5):
+            next(stream)
+    assert pending(client) == 16
+    rest = run_pipe(Same, RedisStream(client, **options))["default"]
+    assert [int(item.payload["number"]) for item in rest] == list(range(4, 20))
+    assert pending(client) == 0
+
+
+def test_what_is_worked_at_is_not_taken_by_another(client: Any) -> None:
+    """However long it takes."""
+    started, may_end = threading.Event(), threading.Event()
+
+    class Slow(Pipe):
+        @stage
+        def wait(item: Any) -> Any:  # noqa: N805
+            started.set()
+            may_end.wait(10)
+            return Skip()
+
+    add(client, 1)
+    options = {**QUICK, "min_idle_seconds": 0.3}
+    running = threading.Thread(target=run_pipe, args=(Slow, RedisStream(client, **options)))
+    running.start()
+    try:
+        assert started.wait(10)
+        other = RedisStream(client, **{**options, "idle_seconds": 0.7})
+        assert run_pipe(Same, other)["default"] == []
+    finally:
+        may_end.set()
+        running.join(10)
+    assert pending(client) == 0
+
+
+def test_a_message_that_cannot_be_decoded_is_given_up(client: Any) -> None:
+    """And holds up nothing else."""
+    client.xadd("s", {"number": "x"})
+    add(client, 1)
+    options = {**QUICK, "max_deliveries": 1, "decode": lambda fields: int(fields[b"number"])}
+    assert [item.payload for item in run_pipe(Same, RedisStream(client, **options))["default"]] == [0]
+    assert pending(client) == 0
+
+
+def test_a_wrong_option_is_refused(client: Any) -> None:
+    """With its name, and so is a missing one."""
+    with pytest.raises(OptionError, match="groop"):
+        RedisStream(client, stream="s", groop="g")
+    with pytest.raises(OptionError, match="group"):
+        RedisStream(client, stream="s")
+
+
+@pytest.mark.programs
+@pytest.mark.stress
+def test_a_consumer_that_is_killed_at_random_loses_nothing(client: Any, port: int, tmp_path: Path) -> None:
+    """All parts of each message were written at least once before it was acknowledged."""
+    add(client, 300, "numbers")
+    where = f"redis://127.0.0.1:{port}"
+    written = consume_under_kills("redis", where, tmp_path / "notes", kills=3, seed=2)
+    assert written.keys() == {f"{number} {part}" for number in range(300) for part in "ab"}
+    assert client.xpending("numbers", "noting")["pending"] == 0
+
+
+@pytest.mark.stress
+def test_a_server_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    """The run goes on when it is back, and so does what it acknowledges."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    half, seen = threading.Event(), []
+
+    class P(Pipe):
+        @stage
+        def see(item: Any) -> Any:  # noqa: N805
+            seen.append(int(item.payload["number"]))
+            if len(seen) == 50:
+                half.set()
+            time.sleep(0.002)
+            return Skip()
+
+    server = start_server(tmp_path, port)
+    try:
+        with redis.Redis(port=port) as client:
+            wait_until_up(client)
+            add(client, 200)
+            options = {**QUICK, "min_idle_seconds": 0.3, "idle_seconds": 1.0, "fetch_size": 10}
+            source = RedisStream(f"redis://127.0.0.1:{port}", **options)
+            running = threading.Thread(target=run_pipe, args=(P, source))
+            running.start()
+            assert half.wait(10)
+            server.kill()
+            server.wait()
+            server = start_server(tmp_path, port)
+            wait_until_up(client)
+            running.join(30)
+            assert not running.is_alive()
+            assert set(seen) == set(range(200))
+            assert pending(client) == 0
+    finally:
+        server.kill()
+        server.wait()
