@@ -2,10 +2,12 @@
 
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._graph import Destination
+from slither_actors.pipe._outputs import PipeOutputs
 from slither_actors.pipe._pipe import Pipe
-from slither_actors.pipe._run import PipeOutputs, PipeStream, run_pipe, stream_pipe
+from slither_actors.pipe._run import arun_pipe, astream_pipe, run_pipe, stream_pipe
 from slither_actors.pipe._session import STORES
 from slither_actors.pipe._stage_runner import StageRunner
+from slither_actors.pipe._stream import AsyncPipeStream, PipeStream
 from slither_actors.pipe._supervisor import PipeSupervisor
 from slither_actors.pipe._tally import StageStatistics
 from slither_actors.pipe._worker_runner import WorkerRunner
@@ -26,6 +28,7 @@ from slither_actors.pipe.stage import (
 
 __all__ = [
     "PER_ITEM",
+    "AsyncPipeStream",
     "ClassStage",
     "STORES",
     "Destination",
@@ -45,6 +48,8 @@ __all__ = [
     "StageStatistics",
     "WorkerRunner",
     "WorkerStage",
+    "arun_pipe",
+    "astream_pipe",
     "router",
     "run_pipe",
     "stage",

@@ -1,97 +1,28 @@
-"""Running a pipe: its stages as actors, and the caller at the end of them."""
+"""Running a pipe over an input, from a thread or from a coroutine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import AsyncIterable, Iterable
 from functools import partial
 from typing import Any
 
-import attrs
-
-from slither_actors import bridge
-from slither_actors.config import build
-from slither_actors.context import Context
-from slither_actors.dispatch import Halted, RunStream
-from slither_actors.dispatch._link import RunLink
+from slither_actors.dispatch._async_stream import AsyncOutlet
 from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._stream import collect
-from slither_actors.dispatch._topology import RunPlan, StagePlan
-from slither_actors.errors import NameTakenError, OptionError, PipeError
+from slither_actors.errors import NameTakenError
 from slither_actors.item import Item
-from slither_actors.pipe._definition import PipeDefinition, StageDefinition
-from slither_actors.pipe._graph import Destination
-from slither_actors.pipe._outgoing import READER, subscription_to
+from slither_actors.pipe._outputs import PipeOutputs
 from slither_actors.pipe._pipe import Pipe
-from slither_actors.pipe._reader import PipeReader
-from slither_actors.pipe._session import RunSession
-from slither_actors.pipe._source import PipeSource
-from slither_actors.pipe._stage_runner import StageRunner
-from slither_actors.pipe._telling import StageTelling
-from slither_actors.pipe._worker_runner import WorkerRunner
-from slither_actors.pipe.stage import WorkerStage
-from slither_actors.store import views_of
+from slither_actors.pipe._plan import pipe_error, pipe_plan, session_in_use
+from slither_actors.pipe._stream import AsyncPipeStream, PipeStream
 
-__all__ = ["PipeOutputs", "PipeStream", "run_pipe", "stream_pipe"]
+__all__ = ["arun_pipe", "astream_pipe", "run_pipe", "stream_pipe"]
 
-_DEMAND = 1000
-"""Items of a stage on their way to the caller at one time."""
-
-_STAGE_DEMAND = 1000
-"""Items of a stage on their way to another one at one time."""
-
-
-def _name(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (not isinstance(value, str) or not value):
-        raise OptionError(field.name, f"is {value!r:.200}; allowed is a text that names the session")
-
-
-def _mapping(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, Mapping):
-        raise OptionError(field.name, f"is {value!r:.200}; allowed is a mapping")
-
-
-@attrs.frozen(kw_only=True)
-class _RunOptions:
-    """What `run_pipe` and `stream_pipe` take."""
-
-    session_id: str | None = attrs.field(default=None, validator=_name)
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, validator=_mapping)
-
-
-class PipeOutputs(dict[str, list[Item]]):
-    """Output name to items, in the order in which they came; every output of the pipe is there."""
-
-    def __init__(
-        self, definition: PipeDefinition, found: Iterable[Item], statistics: Mapping[str, Any]
-    ) -> None:
-        super().__init__((name, []) for name in definition.outputs)
-        for item in found:
-            self[item.route].append(item)
-        self.statistics = dict(statistics)
-        """Stage name to what the stage did: `StageStatistics` or `DispatchStatistics`, and for
-        ``"source"`` `SourceStatistics`."""
-
-
-class PipeStream(RunStream):
-    """The items of a run as they come. ``item.route`` is the output that an item left by.
-
-    A halted run raises `PipeError` after the last item that came out.
-    """
-
-    def _next_chunk(self) -> None:
-        try:
-            super()._next_chunk()
-        except NameTakenError as error:
-            raise _in_use(self._plan) from error
-
-    @property
-    def finished(self) -> Mapping[str, Any]:
-        """Stage name to what the stage did, complete once the run has ended."""
-        return self._plan.link.finished
+_Items = Iterable[Any] | AsyncIterable[Any]
 
 
 def run_pipe(
-    pipe: type[Pipe], items: Iterable[Any], *, session_id: str | None = None, **options: Any
+    pipe: type[Pipe], items: _Items, *, session_id: str | None = None, **options: Any
 ) -> PipeOutputs:
     """Run a pipe over `items` and return its outputs.
 
@@ -100,7 +31,8 @@ def run_pipe(
 
     Args:
         pipe: the pipe's class.
-        items: payloads or items; read only as far as there is room.
+        items: payloads or items; read only as far as there is room. An async iterable, too, except in a
+            running event loop, see `arun_pipe`.
         session_id: names the run to its views and workers; made by default. Runs one after the other may
             share it, and at one time those that have no views.
         **options: ``metadata``, a mapping that stages find in their context.
@@ -110,18 +42,18 @@ def run_pipe(
         OptionError: an option is wrong.
         NotRunningError: the program is ending.
     """
-    plan = _plan(pipe, items, {"session_id": session_id, **options}, collect_all=True)
+    plan = pipe_plan(pipe, items, {"session_id": session_id, **options}, Outlet(), collect_all=True)
     try:
         found, halted = collect(plan)
     except NameTakenError as error:
-        raise _in_use(plan) from error
+        raise session_in_use(plan) from error
     if halted is not None:
-        raise _error(pipe.definition, plan.link, halted, found) from halted.error
+        raise pipe_error(pipe.definition, plan.link, halted, found) from halted.error
     return PipeOutputs(pipe.definition, found, plan.link.finished)
 
 
 def stream_pipe(
-    pipe: type[Pipe], items: Iterable[Any], *, session_id: str | None = None, **options: Any
+    pipe: type[Pipe], items: _Items, *, session_id: str | None = None, **options: Any
 ) -> PipeStream:
     """Run a pipe over `items` and return an iterator over what comes out, as it comes.
 
@@ -129,98 +61,45 @@ def stream_pipe(
     take constant memory. ``item.route`` says by which output an item left.
     Takes what `run_pipe` takes.
     """
-    plan = _plan(pipe, items, {"session_id": session_id, **options}, collect_all=False)
-    return PipeStream(plan, partial(_error, pipe.definition, plan.link))
+    plan = pipe_plan(pipe, items, {"session_id": session_id, **options}, Outlet(), collect_all=False)
+    return PipeStream(plan, partial(pipe_error, pipe.definition, plan.link))
 
 
-def _plan(pipe: type[Pipe], items: Iterable[Any], given: Mapping[str, Any], *, collect_all: bool) -> RunPlan:
-    """Check what the user gave, and lay out the run."""
-    if not (isinstance(pipe, type) and issubclass(pipe, Pipe)) or pipe is Pipe:
-        raise OptionError("pipe", f"is {pipe!r:.200}; allowed is a subclass of Pipe")
-    definition = pipe.definition
-    where = f"running {definition.name}"
-    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        raise OptionError("items", f"is {items!r:.200}; allowed is an iterable of payloads", where=where)
-    options = build(_RunOptions, given, where=where)
-    context = Context(pipe=definition.name, stores=definition.stores, metadata=options.metadata)
-    if options.session_id is not None:
-        context = attrs.evolve(context, session_id=options.session_id)
-    context = attrs.evolve(context, views=bridge.Views(context.session_id))
-    named = options.session_id is not None
-    link = RunLink()
-    session = RunSession(pipe, context, link, len(items) if isinstance(items, Sized) else None)
-    first = StagePlan(
-        name="source",
-        actor=PipeSource,
-        args=(lambda: items,),
-        options={"label": f"the input of {definition.name}", "link": link},
-        takes_input=False,
+async def arun_pipe(
+    pipe: type[Pipe], items: _Items, *, session_id: str | None = None, **options: Any
+) -> PipeOutputs:
+    """Run a pipe over `items` and return its outputs, as `run_pipe` does, without blocking the event loop.
+
+    Args:
+        pipe: the pipe's class.
+        items: an iterable, which is read in another thread and may block that, or an async iterable, which
+            is read in this loop. Neither is read further than there is room.
+        session_id: see `run_pipe`.
+        **options: see `run_pipe`.
+
+    Raises:
+        PipeError: see `run_pipe`.
+        OptionError: an option is wrong.
+        CancelledError: the task was cancelled; the run is ended.
+    """
+    plan = pipe_plan(pipe, items, {"session_id": session_id, **options}, AsyncOutlet(), collect_all=True)
+    found: list[Item] = []
+    chunks: Any = AsyncPipeStream(
+        plan, lambda halted, _: pipe_error(pipe.definition, plan.link, halted, found), chunks=True
     )
-    return RunPlan(
-        label=definition.name,
-        name=_run_name(definition, context),
-        stages=[
-            first,
-            *(_stage_plan(pipe, stage, context, link, named=named) for stage in definition.stages),
-        ],
-        reader=PipeReader,
-        ends=[subscription_to(stage, READER) for stage in definition.stages if stage.next.kind == "output"],
-        outlet=Outlet(),
-        link=link,
-        demand=_DEMAND,
-        collect=collect_all,
-        on_start=session.open,
-        on_end=session.close,
-    )
+    async with chunks:
+        async for chunk in chunks:
+            found += chunk
+    return PipeOutputs(pipe.definition, found, plan.link.finished)
 
 
-def _run_name(definition: PipeDefinition, context: Context) -> tuple[str, str] | None:
-    """The name that a run holds, so that no other one takes its views from it."""
-    has_views = any(views_of(store) for store in definition.stores.values())
-    return ("slither.session", context.session_id) if has_views else None
+def astream_pipe(
+    pipe: type[Pipe], items: _Items, *, session_id: str | None = None, **options: Any
+) -> AsyncPipeStream:
+    """Run a pipe over `items` and return an async iterator over what comes out, as it comes.
 
-
-def _stage_plan(
-    pipe: type[Pipe], stage: StageDefinition, context: Context, link: RunLink, *, named: bool
-) -> StagePlan:
-    options = {
-        "context": context.with_stage(stage.name),
-        "link": link,
-        "telling": StageTelling(pipe, stage.name, stage.kind),
-    }
-    actor: Any
-    argument: Any
-    declaration = stage.declaration
-    if isinstance(declaration, WorkerStage):
-        # That there is one says that the caller named the session, which then outlives the run.
-        own = context if named else None
-        dispatch = attrs.evolve(declaration.dispatch, on_error=stage.on_error, context=own)
-        options["definition"] = stage
-        actor, argument = WorkerRunner, dispatch
-    else:
-        actor, argument = StageRunner, stage
-    return StagePlan(
-        name=stage.name,
-        actor=actor,
-        args=(argument,),
-        options=options,
-        max_demand=_STAGE_DEMAND,
-        inputs=_inputs(pipe.definition, stage),
-    )
-
-
-def _inputs(definition: PipeDefinition, stage: StageDefinition) -> list[dict[str, Any]]:
-    """The subscriptions of a stage: one to each stage before it, whatever the number of routes."""
-    here = Destination("stage", stage.name)
-    before = [each for each in definition.stages if here in (each.next, *each.routes.values())]
-    return [subscription_to(each, stage.name) for each in before] or [{"to": "source"}]
-
-
-def _error(definition: PipeDefinition, link: RunLink, halted: Halted, found: list[Item]) -> PipeError:
-    partial_results = PipeOutputs(definition, found, link.finished)
-    return PipeError(halted.error, partial_results, pipe=definition.name, stage=halted.stage)
-
-
-def _in_use(plan: RunPlan) -> OptionError:
-    problem = f"is {plan.name[1]!r}, which another run has now; its views would be mixed up with this one's"
-    return OptionError("session_id", problem, where=f"running {plan.label}")
+    As lazy as `stream_pipe`. Use it in ``async with``, which ends the run when the block is left, also by an
+    exception or a cancellation; or in a plain ``async for``. Takes what `arun_pipe` takes.
+    """
+    plan = pipe_plan(pipe, items, {"session_id": session_id, **options}, AsyncOutlet(), collect_all=False)
+    return AsyncPipeStream(plan, partial(pipe_error, pipe.definition, plan.link))
