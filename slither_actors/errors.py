@@ -38,6 +38,7 @@ __all__ = [
     "NotRegisteredError",
     "NotRunningError",
     "OptionError",
+    "OutputFullError",
     "PayloadError",
     "PipeDefinitionError",
     "PipeError",
@@ -670,6 +671,29 @@ class PipeError(SlitherError):
         self.stage = stage
         where = f"{pipe}.{stage}" if stage else pipe
         super().__init__(f"pipe {where} halted: {type(reason).__name__}: {safe_text(reason)}")
+
+
+class OutputFullError(SlitherError):
+    """One output of a stream is read, and the next item is for another one, whose buffer is full.
+
+    Nothing is lost: once there is room, reading goes on where it stopped.
+    """
+
+    def __init__(self, output: str, wanted: str, size: int, *, pipe: str = "", waited: float = 0.0) -> None:
+        self.output = output
+        """The one that is full."""
+        self.wanted = wanted
+        """The one that was read."""
+        self.size = size
+        """Items that a buffer may hold."""
+        self.pipe = pipe
+        waiting = f", and nobody took one for {waited:g} s" if waited else ""
+        super().__init__(
+            f"output {output!r} of pipe {pipe} is full: {size:,} of its items wait for a reader{waiting}, "
+            f"and the next item is for it, so {wanted!r} gets none. Read {output!r} too (in the same loop, "
+            f"or in a thread of its own with outputs(wait=seconds)), call stream.discard({output!r}) if "
+            f"nobody wants it, or raise outputs(buffer_size={size})"
+        )
 
 
 class InputError(SlitherError):

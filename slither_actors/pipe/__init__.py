@@ -2,6 +2,7 @@
 
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._graph import Destination
+from slither_actors.pipe._output_reading import OutputStream
 from slither_actors.pipe._outputs import PipeOutputs
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.pipe._run import arun_pipe, astream_pipe, run_pipe, stream_pipe
@@ -34,6 +35,7 @@ __all__ = [
     "Destination",
     "FunctionStage",
     "NestablePipe",
+    "OutputStream",
     "Pipe",
     "PipeDefinition",
     "PipeOutputs",

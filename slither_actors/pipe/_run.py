@@ -58,11 +58,12 @@ def stream_pipe(
     """Run a pipe over `items` and return an iterator over what comes out, as it comes.
 
     Lazy from the reader back to the input: an endless input and a slow reader
-    take constant memory. ``item.route`` says by which output an item left.
+    take constant memory. ``item.route`` says by which output an item left;
+    `PipeStream.outputs` has an iterator per output.
     Takes what `run_pipe` takes.
     """
     plan = pipe_plan(pipe, items, {"session_id": session_id, **options}, Outlet(), collect_all=False)
-    return PipeStream(plan, partial(pipe_error, pipe.definition, plan.link))
+    return PipeStream(pipe, plan)
 
 
 async def arun_pipe(

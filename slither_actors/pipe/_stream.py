@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from slither_actors.config import build
 from slither_actors.dispatch import RunStream
 from slither_actors.dispatch._async_stream import AsyncRunStream
-from slither_actors.errors import NameTakenError
+from slither_actors.dispatch._topology import RunPlan
+from slither_actors.errors import NameTakenError, OptionError
 from slither_actors.item import Item
-from slither_actors.pipe._plan import session_in_use
+from slither_actors.pipe._output_reading import BufferOptions, OutputBuffers, OutputStream, PipeOutputReader
+from slither_actors.pipe._pipe import Pipe
+from slither_actors.pipe._plan import pipe_error, session_in_use
 
 __all__ = ["AsyncPipeStream", "PipeStream"]
 
@@ -17,10 +23,84 @@ __all__ = ["AsyncPipeStream", "PipeStream"]
 class PipeStream(RunStream):
     """The items of a run as they come. ``item.route`` is the output that an item left by.
 
-    A halted run raises `PipeError` after the last item that came out.
+    Read it as a whole, or each output by itself: see `outputs`. A halted run
+    raises `PipeError` after the last item that came out.
     """
 
+    def __init__(self, pipe: type[Pipe], plan: RunPlan) -> None:
+        super().__init__(plan, partial(pipe_error, pipe.definition, plan.link))
+        self._pipe = pipe.definition
+        self._outputs: PipeOutputReader | None = None
+        self._fetcher: int | None = None
+        """The thread that reads for an output."""
+
+    def outputs(self, **options: Any) -> Mapping[str, OutputStream]:
+        """Return an iterator per output, by name; from then on the stream itself is not read.
+
+        Their readers may take turns in one thread, or have a thread each. Items
+        of an output wait in its buffer while another one is read. When that
+        is full and the next item is for it, whoever reads another one gets an
+        `OutputFullError`, which says what to do; the item stays.
+
+        Args:
+            **options: ``buffer_size`` (10,000), the items of each output that may wait; ``wait`` (0.0), the
+                seconds that a reader waits for another thread to make room, before the error.
+
+        Raises:
+            OptionError: an option is wrong, or they are given after the first call.
+        """
+        if self._outputs is None or options:
+            checked = build(BufferOptions, options, where="stream.outputs")
+            if self._outputs is not None:
+                problem = "is given when outputs are being read; say it in the first call"
+                raise OptionError(next(iter(options)), problem, where="stream.outputs")
+            buffers = OutputBuffers(self._pipe.outputs, self._pipe.name)
+            buffers.size = checked.buffer_size
+            self._outputs = PipeOutputReader(buffers, self._fetch, checked.wait)
+            buffers.put(self._chunk)  # what came already, if somebody has read the stream itself
+            self._chunk = iter(())
+        return self._outputs.streams
+
+    def output(self, name: str) -> OutputStream:
+        """Return the iterator over one output: see `outputs`.
+
+        Raises:
+            OptionError: the pipe has no such output.
+        """
+        streams = self.outputs()
+        assert self._outputs is not None
+        return streams[self._outputs.buffers.check(name)]
+
+    def discard(self, *names: str) -> None:
+        """Drop the items of these outputs, those that wait and those that come, so that they fill no buffer.
+
+        Raises:
+            OptionError: the pipe has no such output.
+        """
+        self.outputs()
+        assert self._outputs is not None
+        for name in names:
+            self._outputs.discard(name)
+
+    def close(self) -> None:
+        """End the run. What is on its way is dropped; closing again does nothing."""
+        super().close()
+        if self._outputs is not None and self._fetcher != threading.get_ident():
+            self._outputs.close()
+
+    def _fetch(self) -> Iterator[Item]:
+        self._fetcher = threading.get_ident()
+        try:
+            self._next_chunk()
+            chunk, self._chunk = self._chunk, iter(())
+            return chunk
+        finally:
+            self._fetcher = None
+
     def _next_chunk(self) -> None:
+        if self._outputs is not None and self._fetcher != threading.get_ident() and not self._closed:
+            msg = "the outputs of this stream are read one by one: read stream.output(name), not the stream"
+            raise RuntimeError(msg)
         try:
             super()._next_chunk()
         except NameTakenError as error:

@@ -142,7 +142,6 @@ def test_a_halted_run_raises_with_what_came_out() -> None:
 
 def test_a_halted_stream_raises_behind_the_last_item() -> None:
     """And says which stage."""
-
     found: list[Any] = []
 
     async def main() -> None:
