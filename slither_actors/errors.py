@@ -40,8 +40,10 @@ __all__ = [
     "OptionError",
     "OutputFullError",
     "PayloadError",
+    "PipeCancelledError",
     "PipeDefinitionError",
     "PipeError",
+    "PipeTimeoutError",
     "PoisonBatchError",
     "PoolError",
     "PoolStoppedError",
@@ -671,6 +673,30 @@ class PipeError(SlitherError):
         self.stage = stage
         where = f"{pipe}.{stage}" if stage else pipe
         super().__init__(f"pipe {where} halted: {type(reason).__name__}: {safe_text(reason)}")
+
+
+class PipeTimeoutError(PipeError):
+    """A run of a pipe took longer than its ``timeout``. What still ran of it is ended."""
+
+    def __init__(
+        self, seconds: float, partial_results: dict[str, list[Any]], *, pipe: str = "", far: str = ""
+    ) -> None:
+        super().__init__(TimeoutError(f"longer than {seconds:g} s"), partial_results, pipe=pipe)
+        self.seconds = seconds
+        """The timeout."""
+        self.args = (f"pipe {pipe} was not done after {seconds:g} s: {far}",)
+
+
+class PipeCancelledError(PipeError):
+    """Somebody cancelled a run of a pipe."""
+
+    def __init__(
+        self, why: str, partial_results: dict[str, list[Any]], *, pipe: str = "", far: str = ""
+    ) -> None:
+        super().__init__(InterruptedError(why), partial_results, pipe=pipe)
+        self.why = why
+        """What the canceller gave as the reason."""
+        self.args = (f"pipe {pipe} was cancelled{f' ({why})' if why else ''}: {far}",)
 
 
 class OutputFullError(SlitherError):

@@ -2,9 +2,11 @@
 
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._graph import Destination
+from slither_actors.pipe._handle import RunHandle
 from slither_actors.pipe._output_reading import OutputStream
 from slither_actors.pipe._outputs import PipeOutputs
 from slither_actors.pipe._pipe import Pipe
+from slither_actors.pipe._record import PipeRecord, StageRecord
 from slither_actors.pipe._run import arun_pipe, astream_pipe, run_pipe, stream_pipe
 from slither_actors.pipe._session import STORES
 from slither_actors.pipe._stage_runner import StageRunner
@@ -39,13 +41,16 @@ __all__ = [
     "Pipe",
     "PipeDefinition",
     "PipeOutputs",
+    "PipeRecord",
     "PipeStage",
     "PipeStream",
     "PipeSupervisor",
     "RouterStage",
+    "RunHandle",
     "Stage",
     "StageDeclaration",
     "StageDefinition",
+    "StageRecord",
     "StageRunner",
     "StageStatistics",
     "WorkerRunner",

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from slither_actors.item import Item
-from slither_actors.pipe._definition import PipeDefinition
+from slither_actors.pipe._link import PipeLink
+from slither_actors.pipe._record import PipeRecord, record_of
 
 __all__ = ["PipeOutputs"]
 
@@ -14,12 +15,12 @@ __all__ = ["PipeOutputs"]
 class PipeOutputs(dict[str, list[Item]]):
     """Output name to items, in the order in which they came; every output of the pipe is there."""
 
-    def __init__(
-        self, definition: PipeDefinition, found: Iterable[Item], statistics: Mapping[str, Any]
-    ) -> None:
-        super().__init__((name, []) for name in definition.outputs)
+    def __init__(self, link: PipeLink, found: Iterable[Item]) -> None:
+        super().__init__((name, []) for name in link.definition.outputs)
         for item in found:
             self[item.route].append(item)
-        self.statistics = dict(statistics)
+        self.statistics: Mapping[str, Any] = dict(link.finished)
         """Stage name to what the stage did: `StageStatistics` or `DispatchStatistics`, and for
         ``"source"`` `SourceStatistics`."""
+        self.record: PipeRecord = record_of(link)
+        """What the run did, in figures: a `PipeRecord`."""

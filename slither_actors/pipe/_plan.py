@@ -8,18 +8,20 @@ from typing import Any
 import attrs
 
 from slither_actors import bridge
-from slither_actors.config import build
+from slither_actors.config import Rule, build, seconds_or_none
 from slither_actors.context import Context
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._async_stream import AsyncOutlet
-from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._plan import length_of, running_loop
+from slither_actors.dispatch._progress import progress_teller
 from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._topology import RunPlan, StagePlan
-from slither_actors.errors import OptionError, PipeError
+from slither_actors.errors import OptionError, PipeCancelledError, PipeError, PipeTimeoutError
 from slither_actors.item import Item
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._graph import Destination
+from slither_actors.pipe._handle import RunHandle
+from slither_actors.pipe._link import Cancelled, Expired, PipeLink
 from slither_actors.pipe._outgoing import READER, subscription_to
 from slither_actors.pipe._outputs import PipeOutputs
 from slither_actors.pipe._pipe import Pipe
@@ -32,7 +34,7 @@ from slither_actors.pipe._worker_runner import WorkerRunner
 from slither_actors.pipe.stage import WorkerStage
 from slither_actors.store import views_of
 
-__all__ = ["pipe_error", "pipe_plan", "session_in_use"]
+__all__ = ["link_of", "pipe_error", "pipe_plan", "session_in_use"]
 
 _DEMAND = 1000
 """Items of a stage on their way to the caller at one time."""
@@ -51,12 +53,27 @@ def _mapping(_: object, field: attrs.Attribute[Any], value: object) -> None:
         raise OptionError(field.name, f"is {value!r:.200}; allowed is a mapping")
 
 
+_progress = Rule(
+    "allowed are True, a function, and None",
+    lambda value: value is None or isinstance(value, bool) or callable(value),
+)
+
+_handle = Rule("allowed are a RunHandle, None", lambda value: value is None or isinstance(value, RunHandle))
+
+
+def _none_for_false(value: Any) -> Any:
+    return None if value is False else value
+
+
 @attrs.frozen(kw_only=True)
 class _RunOptions:
     """What `run_pipe` and `stream_pipe` take."""
 
     session_id: str | None = attrs.field(default=None, validator=_name)
     metadata: Mapping[str, Any] = attrs.field(factory=dict, validator=_mapping)
+    timeout: float | None = attrs.field(default=None, validator=seconds_or_none)
+    progress: Any = attrs.field(default=None, converter=_none_for_false, validator=_progress)
+    handle: RunHandle | None = attrs.field(default=None, validator=_handle)
 
 
 def pipe_plan(
@@ -79,8 +96,10 @@ def pipe_plan(
         context = attrs.evolve(context, session_id=options.session_id)
     context = attrs.evolve(context, views=bridge.Views(context.session_id))
     named = options.session_id is not None
-    link = RunLink()
-    session = RunSession(pipe, context, link, length_of(items))
+    link = PipeLink(definition, context.session_id, length_of(items))
+    session = RunSession(pipe, context, link, options.timeout)
+    if options.handle is not None:
+        options.handle._bind(outlet, link, where)
     return RunPlan(
         label=definition.name,
         name=_run_name(definition, context),
@@ -94,6 +113,7 @@ def pipe_plan(
         link=link,
         demand=_DEMAND,
         collect=collect_all,
+        progress=None if options.progress is None else progress_teller(options.progress, link.input_count),
         on_start=session.open,
         on_end=session.close,
     )
@@ -111,7 +131,7 @@ def _check_items(items: Any, where: str, *, waits: bool) -> None:
         raise OptionError("items", problem, where=where)
 
 
-def _source_plan(items: Any, definition: PipeDefinition, link: RunLink) -> StagePlan:
+def _source_plan(items: Any, definition: PipeDefinition, link: PipeLink) -> StagePlan:
     options: dict[str, Any] = {"label": f"the input of {definition.name}", "link": link}
     actor: Any = PipeSource
     if not isinstance(items, Iterable):
@@ -127,12 +147,12 @@ def _run_name(definition: PipeDefinition, context: Context) -> tuple[str, str] |
 
 
 def _stage_plan(
-    pipe: type[Pipe], stage: StageDefinition, context: Context, link: RunLink, *, named: bool
+    pipe: type[Pipe], stage: StageDefinition, context: Context, link: PipeLink, *, named: bool
 ) -> StagePlan:
     options = {
         "context": context.with_stage(stage.name),
         "link": link,
-        "telling": StageTelling(pipe, stage.name, stage.kind),
+        "telling": StageTelling(pipe, stage.name, stage.kind, link),
     }
     actor: Any
     argument: Any
@@ -162,9 +182,21 @@ def _inputs(definition: PipeDefinition, stage: StageDefinition) -> list[dict[str
     return [subscription_to(each, stage.name) for each in before] or [{"to": "source"}]
 
 
-def pipe_error(definition: PipeDefinition, link: RunLink, halted: Halted, found: list[Item]) -> PipeError:
-    partial_results = PipeOutputs(definition, found, link.finished)
-    return PipeError(halted.error, partial_results, pipe=definition.name, stage=halted.stage)
+def link_of(plan: RunPlan) -> PipeLink:
+    """The link of a pipe's run."""
+    assert isinstance(plan.link, PipeLink)
+    return plan.link
+
+
+def pipe_error(link: PipeLink, halted: Halted, found: list[Item]) -> PipeError:
+    """What a run raises that ended early, with the items that it had collected."""
+    partial_results = PipeOutputs(link, found)
+    name, error = link.definition.name, halted.error
+    if isinstance(error, Expired):
+        return PipeTimeoutError(error.seconds, partial_results, pipe=name, far=partial_results.record.words)
+    if isinstance(error, Cancelled):
+        return PipeCancelledError(str(error), partial_results, pipe=name, far=partial_results.record.words)
+    return PipeError(error, partial_results, pipe=name, stage=halted.stage)
 
 
 def session_in_use(plan: RunPlan) -> OptionError:

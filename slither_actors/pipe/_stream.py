@@ -15,7 +15,8 @@ from slither_actors.errors import NameTakenError, OptionError
 from slither_actors.item import Item
 from slither_actors.pipe._output_reading import BufferOptions, OutputBuffers, OutputStream, PipeOutputReader
 from slither_actors.pipe._pipe import Pipe
-from slither_actors.pipe._plan import pipe_error, session_in_use
+from slither_actors.pipe._plan import link_of, pipe_error, session_in_use
+from slither_actors.pipe._record import PipeRecord, record_of
 
 __all__ = ["AsyncPipeStream", "PipeStream"]
 
@@ -28,7 +29,7 @@ class PipeStream(RunStream):
     """
 
     def __init__(self, pipe: type[Pipe], plan: RunPlan) -> None:
-        super().__init__(plan, partial(pipe_error, pipe.definition, plan.link))
+        super().__init__(plan, partial(pipe_error, link_of(plan)))
         self._pipe = pipe.definition
         self._outputs: PipeOutputReader | None = None
         self._fetcher: int | None = None
@@ -106,6 +107,14 @@ class PipeStream(RunStream):
         except NameTakenError as error:
             raise session_in_use(self._plan) from error
 
+    def record(self) -> PipeRecord:
+        """Return what the run has done so far, or in all.
+
+        Raises:
+            NotRunningError: the run has not started.
+        """
+        return record_of(link_of(self._plan), self.statistics())
+
     @property
     def finished(self) -> Mapping[str, Any]:
         """Stage name to what the stage did, complete once the run has ended."""
@@ -128,3 +137,11 @@ class AsyncPipeStream(AsyncRunStream):
     def finished(self) -> Mapping[str, Any]:
         """Stage name to what the stage did, complete once the run has ended."""
         return self._plan.link.finished
+
+    async def record(self) -> PipeRecord:
+        """Return what the run has done so far, or in all.
+
+        Raises:
+            NotRunningError: the run has not started.
+        """
+        return record_of(link_of(self._plan), await self.statistics())
