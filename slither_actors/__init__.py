@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         router,
         run_pipe,
         stage,
+        start_pipe,
         stream_pipe,
         workers,
     )
@@ -67,6 +68,7 @@ __all__ = [
     "router",
     "run_pipe",
     "stage",
+    "start_pipe",
     "stream_pipe",
     "telemetry",
     "view",
@@ -94,6 +96,7 @@ if not TYPE_CHECKING:  # else a type checker would take any name to be there
                 "router",
                 "run_pipe",
                 "stage",
+                "start_pipe",
                 "stream_pipe",
                 "workers",
             ),

@@ -43,10 +43,12 @@ __all__ = [
     "PipeCancelledError",
     "PipeDefinitionError",
     "PipeError",
+    "PipeStoppedError",
     "PipeTimeoutError",
     "PoisonBatchError",
     "PoolError",
     "PoolStoppedError",
+    "PushTimeoutError",
     "RemoteError",
     "ResultError",
     "RowNotFoundError",
@@ -697,6 +699,31 @@ class PipeCancelledError(PipeError):
         self.why = why
         """What the canceller gave as the reason."""
         self.args = (f"pipe {pipe} was cancelled{f' ({why})' if why else ''}: {far}",)
+
+
+class PipeStoppedError(SlitherError):
+    """A pipe that was running on takes no more items."""
+
+    def __init__(self, pipe: str, why: str, pushed: int = 0) -> None:
+        self.pipe = pipe
+        self.why = why
+        """Why it takes none."""
+        self.pushed = pushed
+        """Items of this push that it took before."""
+        super().__init__(f"pipe {pipe!r} {why}; it took {pushed:,} items of this push, and takes no more")
+
+
+class PushTimeoutError(SlitherError):
+    """A pipe that runs on did not want all items of a push in time."""
+
+    def __init__(self, pipe: str, seconds: float, pushed: int, *, paused: bool = False) -> None:
+        self.pipe = pipe
+        self.seconds = seconds
+        """How long it was waited for."""
+        self.pushed = pushed
+        """Items that it took."""
+        why = "it is paused: call resume()" if paused else "its stages are slower than the push, see status()"
+        super().__init__(f"pipe {pipe!r} took {pushed:,} items in {seconds:g} s, and no more; {why}")
 
 
 class OutputFullError(SlitherError):

@@ -10,6 +10,7 @@ from slither_actors.pipe._record import PipeRecord, StageRecord
 from slither_actors.pipe._run import arun_pipe, astream_pipe, run_pipe, stream_pipe
 from slither_actors.pipe._session import STORES
 from slither_actors.pipe._stage_runner import StageRunner
+from slither_actors.pipe._start import PipeStatus, RunningPipe, start_pipe
 from slither_actors.pipe._stream import AsyncPipeStream, PipeStream
 from slither_actors.pipe._supervisor import PipeSupervisor
 from slither_actors.pipe._tally import StageStatistics
@@ -43,10 +44,12 @@ __all__ = [
     "PipeOutputs",
     "PipeRecord",
     "PipeStage",
+    "PipeStatus",
     "PipeStream",
     "PipeSupervisor",
     "RouterStage",
     "RunHandle",
+    "RunningPipe",
     "Stage",
     "StageDeclaration",
     "StageDefinition",
@@ -60,6 +63,7 @@ __all__ = [
     "router",
     "run_pipe",
     "stage",
+    "start_pipe",
     "stream_pipe",
     "workers",
 ]

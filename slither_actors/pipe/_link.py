@@ -34,7 +34,16 @@ class Cancelled(Exception):  # noqa: N818 - no error of the run's
 class PipeLink(RunLink):
     """One per run of a pipe. Each field has one writer."""
 
-    __slots__ = ("began", "counts", "definition", "input_count", "seconds", "session_id", "stage_seconds")
+    __slots__ = (
+        "began",
+        "counts",
+        "definition",
+        "input_count",
+        "live",
+        "seconds",
+        "session_id",
+        "stage_seconds",
+    )
 
     def __init__(self, definition: PipeDefinition, session_id: str, input_count: int | None) -> None:
         super().__init__()
@@ -44,6 +53,8 @@ class PipeLink(RunLink):
         """Items of the input, if that knows its length."""
         self.counts: Counter[str] = Counter()
         """Items that came out, by output. Written by the reader."""
+        self.live: Any = None
+        """Of a pipe that runs on, what is known of all of its runs."""
         self.began: float | None = None
         """When the run began, of `time.monotonic`. This and the next are written by the supervisor."""
         self.seconds: float | None = None

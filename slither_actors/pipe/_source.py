@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slither_actors.dispatch._async_source import AsyncItemSource
-from slither_actors.dispatch._source import ItemSource
+from slither_actors.dispatch._source import ItemSource, SourceStatistics
 from slither_actors.item import DEFAULT_ROUTE, Item
 
 __all__ = ["AsyncPipeSource", "PipeSource"]
@@ -21,6 +21,10 @@ class PipeSource(ItemSource):
     """
 
     demand = "accumulate"
+
+    def snapshot(self, _: None = None) -> SourceStatistics:
+        """Return the statistics."""
+        return SourceStatistics(items=self.count)
 
     def emit(self, events: Iterable[Any]) -> None:
         """Emit items, with the default route."""
@@ -38,6 +42,10 @@ class AsyncPipeSource(AsyncItemSource):
         self.demand = "accumulate"
 
     demand = "accumulate"
+
+    def snapshot(self, _: None = None) -> SourceStatistics:
+        """Return the statistics."""
+        return SourceStatistics(items=self.count)
 
     def _dispatch(self, events: Sequence[Any]) -> None:
         super()._dispatch(
