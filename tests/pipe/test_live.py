@@ -23,6 +23,7 @@ from slither_actors import (
     telemetry,
     workers,
 )
+from slither_actors.application._tree import drain
 from slither_actors.errors import OptionError, PipeStoppedError, PushTimeoutError
 
 
@@ -448,6 +449,24 @@ def test_the_end_of_the_application_stops_its_pipes(application: Any) -> None:
     with pytest.raises(PipeStoppedError):
         pipe.push([1])
     assert not pipe.ref.is_alive()
+
+
+def test_an_application_that_drains_has_its_pipes_finish() -> None:
+    """What was pushed comes out, and no more is taken."""
+    found: list[Any] = []
+
+    def slowly(batch: Any) -> Any:
+        time.sleep(0.01)
+        return batch
+
+    class P(Pipe):
+        work = workers(InlineExecutor(slowly), batch_size=1)
+
+    pipe = start_pipe(P, into=found.extend)
+    pipe.push(range(20))
+    drain(10, lambda: False)
+    assert payloads(found) == list(range(20))
+    assert pipe.status().why == "was drained"
 
 
 def test_an_idle_pipe_uses_no_processor_time() -> None:
