@@ -13,10 +13,10 @@ from itertools import islice
 from typing import Any
 
 from slither_actors.actors import Ref, blocking
-from slither_actors.dispatch._link import RunLink
-from slither_actors.dispatch._source import SourceStatistics
+from slither_actors.dispatch._source import _CONTAINERS, SourceStatistics
 from slither_actors.errors import PipeStoppedError, PushTimeoutError
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._link import PipeLink
 from slither_actors.stages import Producer, ProducerConsumer, Subscription, async_subscribe
 from slither_actors.stages._control import _begin_drain
 
@@ -46,13 +46,15 @@ class Feed:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         left = iter(items)
+        # Any other may be slow: what it has given must not wait for what it has not.
+        in_lots = type(items) in _CONTAINERS
         pushed = 0
         while True:
             head = list(islice(left, 1))  # read without the lock: it may be slow
             if not head:
                 return pushed
             room = self._await_room(deadline, timeout, pushed)
-            lot = [*head, *islice(left, room - 1)] if room > 1 else head
+            lot = [*head, *islice(left, room - 1)] if in_lots else head
             while lot:
                 sent = self._send(lot)
                 pushed += sent
@@ -133,7 +135,7 @@ class PushSource(Producer):
 
     demand = "accumulate"
 
-    def init(self, feed: Feed, link: RunLink) -> None:
+    def init(self, feed: Feed, link: PipeLink) -> None:
         """Open the feed for this run."""
         self._feed = feed
         self._link = link
@@ -149,6 +151,7 @@ class PushSource(Producer):
     def take(self, items: Sequence[Any]) -> None:
         """Emit pushed items."""
         self.count += len(items)
+        self._link.read = self.count
         self.emit(_as_input(items))
 
     def drain(self, _: None = None) -> None:
@@ -173,7 +176,7 @@ class PushSource(Producer):
 class StageSource(ProducerConsumer):
     """Takes the events of a producer stage as items."""
 
-    def init(self, producer: Ref, link: RunLink) -> None:
+    def init(self, producer: Ref, link: PipeLink) -> None:
         """Take the producer; nothing comes before `begin`, which the run calls when all of it is there."""
         self._producer = producer
         self._link = link
@@ -187,6 +190,7 @@ class StageSource(ProducerConsumer):
     def handle_events(self, events: Sequence[Any], source: Subscription) -> list[Item]:
         """Pass events on as items."""
         self.count += len(events)
+        self._link.read = self.count
         return _as_input(events)
 
     def drain(self, _: None = None) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from slither_actors.dispatch._stream import statistics_of
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.pipe._link import Cancelled, PipeLink, interrupt_run
-from slither_actors.pipe._record import PipeRecord, record_of
+from slither_actors.pipe._record import PipeRecord, look
 
 __all__ = ["RunHandle"]
 
@@ -54,8 +53,7 @@ class RunHandle:
         if self._run is None:
             msg = "no run has this handle yet: give it to run_pipe as handle="
             raise NotRunningError(msg)
-        link = self._run[1]
-        return record_of(link, statistics_of(link))
+        return look(self._run[1])
 
     def _bind(self, outlet: Any, link: PipeLink, where: str) -> None:
         with self._lock:

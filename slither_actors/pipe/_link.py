@@ -15,7 +15,7 @@ from slither_actors.pipe._definition import PipeDefinition
 
 __all__ = ["Cancelled", "Expired", "PipeLink", "interrupt_run"]
 
-_GRACE = 1.0
+_GRACE = 0.5
 """Seconds that an interrupted run gets to end before its caller goes on, whatever still blocks."""
 
 
@@ -40,6 +40,7 @@ class PipeLink(RunLink):
         "definition",
         "input_count",
         "live",
+        "read",
         "seconds",
         "session_id",
         "stage_seconds",
@@ -51,6 +52,8 @@ class PipeLink(RunLink):
         self.session_id = session_id
         self.input_count = input_count
         """Items of the input, if that knows its length."""
+        self.read = 0
+        """Items of the input that were read. Written by the source."""
         self.counts: Counter[str] = Counter()
         """Items that came out, by output. Written by the reader."""
         self.live: Any = None

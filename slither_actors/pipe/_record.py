@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from slither_actors.dispatch._stream import halted_by
+from slither_actors.dispatch._stream import halted_by, stages_of
+from slither_actors.errors import ActorExitError, CallTimeoutError
 from slither_actors.pipe._link import Cancelled, Expired, PipeLink
 
-__all__ = ["PipeRecord", "StageRecord", "record_of"]
+__all__ = ["PipeRecord", "StageRecord", "look", "record_of"]
+
+
+_LOOK_SECONDS = 0.5
+"""How long a record waits for stages that are busy."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,7 +96,10 @@ class PipeRecord:
     """The failed items by the name of the exception's type."""
 
     stages: Mapping[str, StageRecord]
-    """By stage, in the order of the pipe. A stage that could not be asked is not there."""
+    """By stage, in the order of the pipe, but those that are `silent`."""
+
+    silent: tuple[str, ...] = ()
+    """Stages that could not be asked: inside a handler that has not returned, not started, or killed."""
 
     @property
     def items_out(self) -> int:
@@ -108,6 +118,8 @@ class PipeRecord:
         if held:
             most = max(held, key=lambda name: held[name])
             text += f", {held[most]:,} of them at stage {most!r}"
+        if self.silent and self.ended in ("timeout", "cancelled"):
+            text += f"; inside a handler, or not started: {', '.join(self.silent)}"
         return text
 
     def __str__(self) -> str:
@@ -133,7 +145,7 @@ def record_of(link: PipeLink, statistics: Mapping[str, Any] | None = None) -> Pi
         if stage.name in found
     }
     source = found.get("source")
-    items_in = 0 if source is None else source.items
+    items_in = max(link.read, 0 if source is None else source.items)
     outputs = {name: link.counts[name] for name in definition.outputs}
     skipped = sum(each.skipped for each in stages.values())
     made = sum(getattr(found[name], "made", 0) for name in stages)
@@ -155,6 +167,7 @@ def record_of(link: PipeLink, statistics: Mapping[str, Any] | None = None) -> Pi
         unfinished=max(0, items_in + made - skipped - sum(outputs.values())),
         errors=dict(errors),
         stages=stages,
+        silent=tuple(stage.name for stage in definition.stages if stage.name not in stages),
     )
 
 
@@ -181,3 +194,24 @@ def _ended(link: PipeLink) -> str:
     if isinstance(halted.error, Expired):
         return "timeout"
     return "cancelled" if isinstance(halted.error, Cancelled) else "halted"
+
+
+def look(link: PipeLink) -> PipeRecord:
+    """Return the record of a run that may be under way, soon."""
+    return record_of(link, _statistics(link))
+
+
+def _statistics(link: PipeLink) -> dict[str, Any]:
+    """Those of the stages of a run that answer at once: one that is busy in a handler is left out."""
+    deadline = time.monotonic() + _LOOK_SECONDS
+    found = {}
+    try:
+        if link.run is not None:
+            for name, ref in link.run.run(stages_of, timeout=_LOOK_SECONDS):
+                snapshot = getattr(ref.actor_class, "snapshot", None)
+                if snapshot is not None:
+                    with contextlib.suppress(CallTimeoutError):
+                        found[name] = ref.run(snapshot, timeout=max(0.01, deadline - time.monotonic()))
+    except (ActorExitError, CallTimeoutError):
+        pass  # it ends, or a stage takes its time to start
+    return {**found, **link.finished}

@@ -28,6 +28,7 @@ class PipeSource(ItemSource):
 
     def emit(self, events: Iterable[Any]) -> None:
         """Emit items, with the default route."""
+        self._link.read = self.count  # type: ignore[union-attr]
         super().emit(
             [each if each.route == DEFAULT_ROUTE else each.put_route(DEFAULT_ROUTE) for each in events]
         )
@@ -48,6 +49,7 @@ class AsyncPipeSource(AsyncItemSource):
         return SourceStatistics(items=self.count)
 
     def _dispatch(self, events: Sequence[Any]) -> None:
+        self._link.read = self.count  # type: ignore[union-attr]
         super()._dispatch(
             [
                 each.put_route(DEFAULT_ROUTE)

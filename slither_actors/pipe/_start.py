@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,30 +13,23 @@ from slither_actors.config import build, integer, one_of, positive_seconds, wait
 from slither_actors.core import Backoff
 from slither_actors.dispatch._default import pipes
 from slither_actors.dispatch._reader import Outlet
-from slither_actors.dispatch._stream import stages_of
 from slither_actors.dispatch._topology import RunPlan, StagePlan
 from slither_actors.errors import (
     ActorExitError,
-    CallTimeoutError,
     NameTakenError,
     NotRunningError,
     OptionError,
 )
 from slither_actors.pipe._feed import Feed, PushSource, StageSource
 from slither_actors.pipe._into import LiveReader, destinations, is_stage
-from slither_actors.pipe._link import PipeLink
 from slither_actors.pipe._live import Life, LivePipe, LiveRun
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.pipe._plan import link_of, pipe_plan
-from slither_actors.pipe._record import PipeRecord, record_of
+from slither_actors.pipe._record import PipeRecord, look
 from slither_actors.stages import Producer
 from slither_actors.stages._emitter import Emitter
 
 __all__ = ["PipeStatus", "RunningPipe", "start_pipe"]
-
-
-_LOOK_SECONDS = 0.5
-"""How long a status waits for stages that are busy."""
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +126,7 @@ class RunningPipe:
             items_in, outputs, skipped = life.items_in, life.outputs.copy(), life.skipped
         in_flight = 0
         if link is not None:
-            record = record_of(link, _statistics(link))
+            record = look(link)
             items_in, skipped = items_in + record.items_in, skipped + record.skipped
             outputs.update(record.outputs)
             in_flight = record.unfinished
@@ -262,22 +254,6 @@ def start_pipe(
     except ActorExitError as error:
         msg = "the application stops and takes no more pipes"
         raise NotRunningError(msg) from error
-
-
-def _statistics(link: PipeLink) -> dict[str, Any]:
-    """Those of the stages of a run that answer at once: one that is busy in a handler is left out."""
-    deadline = time.monotonic() + _LOOK_SECONDS
-    found = {}
-    try:
-        if link.run is not None:
-            for name, ref in link.run.run(stages_of, timeout=_LOOK_SECONDS):
-                snapshot = getattr(ref.actor_class, "snapshot", None)
-                if snapshot is not None:
-                    with contextlib.suppress(CallTimeoutError):
-                        found[name] = ref.run(snapshot, timeout=max(0.01, deadline - time.monotonic()))
-    except (ActorExitError, CallTimeoutError):
-        pass  # it ends, or a stage takes its time to start
-    return {**found, **link.finished}
 
 
 class _NoOutlet(Outlet):

@@ -16,7 +16,7 @@ from slither_actors.item import Item
 from slither_actors.pipe._output_reading import BufferOptions, OutputBuffers, OutputStream, PipeOutputReader
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.pipe._plan import link_of, pipe_error, session_in_use
-from slither_actors.pipe._record import PipeRecord, record_of
+from slither_actors.pipe._record import PipeRecord, look
 
 __all__ = ["AsyncPipeStream", "PipeStream"]
 
@@ -108,12 +108,8 @@ class PipeStream(RunStream):
             raise session_in_use(self._plan) from error
 
     def record(self) -> PipeRecord:
-        """Return what the run has done so far, or in all.
-
-        Raises:
-            NotRunningError: the run has not started.
-        """
-        return record_of(link_of(self._plan), self.statistics())
+        """Return what the run has done so far, or in all."""
+        return look(link_of(self._plan))
 
     @property
     def finished(self) -> Mapping[str, Any]:
@@ -139,9 +135,7 @@ class AsyncPipeStream(AsyncRunStream):
         return self._plan.link.finished
 
     async def record(self) -> PipeRecord:
-        """Return what the run has done so far, or in all.
+        """Return what the run has done so far, or in all."""
+        import asyncio  # noqa: PLC0415 - it takes its time
 
-        Raises:
-            NotRunningError: the run has not started.
-        """
-        return record_of(link_of(self._plan), await self.statistics())
+        return await asyncio.to_thread(look, link_of(self._plan))

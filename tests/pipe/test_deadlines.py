@@ -90,8 +90,8 @@ def test_a_stage_that_blocks_does_not_hold_up_the_deadline(gate: threading.Event
         work = stage(lambda item: gate.wait(20) if item.payload == 2 else item.payload)
 
     began = time.monotonic()
-    with pytest.raises(PipeTimeoutError, match="5 of 5 items were read and 0 came out"):
-        run_pipe(P, [0, 1, 2, 3, 4], timeout=0.1)
+    with pytest.raises(PipeTimeoutError, match="1.000 items were read .* inside a handler, .*: work"):
+        run_pipe(P, itertools.count(), timeout=0.1)
     assert time.monotonic() - began < 4
     gate.set()
 

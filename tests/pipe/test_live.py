@@ -159,6 +159,20 @@ def test_a_push_waits_for_demand(gate: Gate) -> None:
     assert pipe.drain(10)
 
 
+def test_a_slow_input_of_a_push_is_passed_on_as_it_comes() -> None:
+    """An item does not wait for the next one."""
+    found: list[Any] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(3):
+            until(lambda number=number: len(found) == number)
+            yield number
+
+    pipe = start_pipe(Same, into=found.extend)
+    assert pipe.push(numbers(), timeout=10) == 3
+    assert pipe.drain(10)
+
+
 def test_a_push_that_waits_too_long_says_how_many_were_taken(gate: Gate) -> None:
     """Those are on their way; the others are the caller's."""
 
@@ -344,6 +358,14 @@ def test_a_killed_stage_restarts_the_run() -> None:
     pipe.push([2])
     assert pipe.drain(10)
     assert payloads(found) == [1, 2]
+
+
+def test_a_transient_pipe_restarts_a_run_that_halts() -> None:
+    """Its end is no regular one."""
+    pipe = start_pipe(Inverse, restart="transient")
+    pipe.push([0])
+    until(lambda: restarted(pipe))
+    assert pipe.drain(10)
 
 
 def test_a_temporary_pipe_is_not_restarted() -> None:
