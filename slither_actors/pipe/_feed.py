@@ -32,6 +32,8 @@ class Feed:
         self._source: Ref | None = None
         self._room = 0
         """Items that the present run wants."""
+        self._handed = 0
+        """Items that the present run was sent; some may never get out of its mailbox."""
         self._paused = False
         self._closed = ""
         self.waiting = 0
@@ -88,19 +90,22 @@ class Feed:
             count = min(self._room, len(items))
             if count:
                 self._room -= count
+                self._handed += count
                 self._source.send(PushSource.take, items[:count])
             return count
 
     def attach(self, source: Ref) -> None:
         """A run has started."""
         with self._changed:
-            self._source, self._room = source, 0
+            self._source, self._room, self._handed = source, 0, 0
 
-    def detach(self, source: Ref) -> None:
-        """It ends; those who push wait for the next one."""
+    def detach(self, source: Ref) -> int:
+        """It ends; those who push wait for the next one. Returns what it was sent; 0 for another."""
         with self._changed:
-            if self._source is source:
-                self._source, self._room = None, 0
+            if self._source is not source:
+                return 0
+            self._source, self._room = None, 0
+            return self._handed
 
     def granted(self, source: Ref, count: int) -> None:
         """A run wants more."""
@@ -141,6 +146,7 @@ class PushSource(Producer):
         self._link = link
         self.count = 0
         """Items that came."""
+        self._attached = True
         feed.attach(self.ref)
 
     def handle_demand(self, demand: int) -> list[Any]:
@@ -164,12 +170,17 @@ class PushSource(Producer):
 
     def terminate(self, reason: Any) -> None:
         """Leave the statistics with the run."""
-        self._feed.detach(self.ref)
+        self._detach()
         self._link.finished["source"] = self.snapshot()
+
+    def _detach(self) -> None:
+        if self._attached:
+            self._attached = False
+            self.count = self._link.read = max(self.count, self._feed.detach(self.ref))
 
     def _on_dead(self) -> None:
         if hasattr(self, "_feed"):
-            self._feed.detach(self.ref)  # killed, perhaps
+            self._detach()  # killed, perhaps
         super()._on_dead()
 
 
