@@ -1,5 +1,6 @@
 """Pipes: declared stages over worker processes, run under one supervisor."""
 
+from slither_actors.pipe._async_output_reading import AsyncOutputStream
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._graph import Destination
 from slither_actors.pipe._handle import RunHandle
@@ -32,6 +33,7 @@ from slither_actors.pipe.stage import (
 
 __all__ = [
     "PER_ITEM",
+    "AsyncOutputStream",
     "AsyncPipeStream",
     "ClassStage",
     "STORES",

@@ -75,6 +75,11 @@ class OutputBuffers:
         self._discarded: set[str] = set()
         self.size = 10_000
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self._queues)
+
     def check(self, name: Any) -> str:
         """Refuse what is no output.
 
@@ -155,7 +160,7 @@ class PipeOutputReader:
         """Outputs whose readers know of the error."""
         self._wait = wait
         self.streams: Mapping[str, OutputStream] = MappingProxyType(
-            {name: OutputStream(name, self) for name in buffers._queues}
+            {name: OutputStream(name, self) for name in buffers.outputs}
         )
 
     def read(self, name: str) -> Item:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from slither_actors.dispatch._async_stream import AsyncRunStream
 from slither_actors.dispatch._topology import RunPlan
 from slither_actors.errors import NameTakenError, OptionError
 from slither_actors.item import Item
+from slither_actors.pipe._async_output_reading import AsyncOutputReader, AsyncOutputStream
 from slither_actors.pipe._output_reading import BufferOptions, OutputBuffers, OutputStream, PipeOutputReader
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.pipe._plan import link_of, pipe_error, session_in_use
@@ -122,6 +123,58 @@ class AsyncPipeStream(AsyncRunStream):
 
     A halted run raises `PipeError` after the last item that came out.
     """
+
+    _outputs: AsyncOutputReader | None = None
+
+    def outputs(self, **options: Any) -> Mapping[str, AsyncOutputStream]:
+        """Return an async iterator per output, by name, for the tasks of one loop: see `PipeStream.outputs`.
+
+        Raises:
+            OptionError: an option is wrong, or they are given after the first call.
+        """
+        if self._outputs is None or options:
+            checked = build(BufferOptions, options, where="stream.outputs")
+            if self._outputs is not None:
+                problem = "is given when outputs are being read; say it in the first call"
+                raise OptionError(next(iter(options)), problem, where="stream.outputs")
+            definition = link_of(self._plan).definition
+            buffers = OutputBuffers(definition.outputs, definition.name)
+            buffers.size = checked.buffer_size
+            self._outputs = AsyncOutputReader(buffers, super().__anext__, checked.wait)
+        return self._outputs.streams
+
+    def output(self, name: str) -> AsyncOutputStream:
+        """Return the async iterator over one output: see `outputs`.
+
+        Raises:
+            OptionError: the pipe has no such output.
+        """
+        streams = self.outputs()
+        assert self._outputs is not None
+        return streams[self._outputs.buffers.check(name)]
+
+    def discard(self, *names: str) -> None:
+        """Drop the items of these outputs: see `PipeStream.discard`.
+
+        Raises:
+            OptionError: the pipe has no such output.
+        """
+        self.outputs()
+        assert self._outputs is not None
+        for name in names:
+            self._outputs.discard(name)
+
+    def __anext__(self) -> Coroutine[Any, Any, Item]:
+        if self._outputs is not None:
+            msg = "the outputs of this stream are read one by one: read stream.output(name), not the stream"
+            raise RuntimeError(msg)
+        return super().__anext__()
+
+    async def aclose(self) -> None:
+        """End the run and wait until nothing of it is left. Closing again does nothing."""
+        if self._outputs is not None:
+            self._outputs.close()
+        await super().aclose()
 
     async def _first(self) -> Item:
         try:

@@ -21,7 +21,7 @@ from slither_actors import (
     stage,
     workers,
 )
-from slither_actors.errors import OptionError
+from slither_actors.errors import OptionError, OutputFullError
 
 
 def payloads(items: Any) -> Any:
@@ -190,3 +190,67 @@ def test_run_pipe_in_a_loop_refuses_what_that_loop_would_have_to_read() -> None:
             run_pipe(Halves, numbers(1))
 
     run(main())
+
+
+# -- each output by itself -----------------------------------------------------------
+
+
+def test_each_output_of_an_async_stream_is_read_by_itself() -> None:
+    """By tasks of one loop, which make room for each other."""
+
+    async def all_of(items: Any) -> Any:
+        return [item.payload async for item in items]
+
+    async def main() -> Any:
+        async with astream_pipe(Halves, range(400)) as stream:
+            outputs = stream.outputs(buffer_size=2, wait=10)
+            found = await asyncio.gather(*map(all_of, outputs.values()))
+            return dict(zip(outputs, found, strict=True))
+
+    assert run(main()) == {"odd": list(range(1, 400, 2)), "default": list(range(0, 800, 4))}
+
+
+async def take(items: Any, found: list[Any]) -> None:
+    async for item in items:
+        found.append(item.payload)
+
+
+def test_a_full_output_of_an_async_stream_is_an_error() -> None:
+    """Until it is discarded; nothing of the others is lost."""
+    found: list[Any] = []
+
+    async def main() -> None:
+        async with astream_pipe(Halves, range(400)) as stream:
+            outputs = stream.outputs(buffer_size=2)
+            with pytest.raises(OutputFullError, match="output 'default' of pipe Halves") as info:
+                await take(outputs["odd"], found)
+            stream.discard(info.value.output)
+            await take(outputs["odd"], found)
+
+    run(main())
+    assert found == list(range(1, 400, 2))
+
+
+def test_an_async_stream_is_not_read_beside_its_outputs() -> None:
+    """The items would be missing there."""
+
+    async def main() -> None:
+        async with astream_pipe(Halves, range(4)) as stream:
+            stream.outputs()
+            with pytest.raises(RuntimeError, match=r"read stream\.output"):
+                await anext(stream)
+
+    run(main())
+
+
+def test_a_halted_async_run_is_told_to_each_reader() -> None:
+    """Behind its items."""
+    found: list[Any] = []
+
+    async def main() -> None:
+        async with astream_pipe(Failing, range(10)) as stream:
+            with pytest.raises(PipeError):
+                await take(stream.output("default"), found)
+
+    run(main())
+    assert found == [2, 2, 3, 5, 10]
