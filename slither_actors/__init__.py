@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from slither_actors.errors import DispatchError, PipeError, SlitherError
     from slither_actors.item import Item
     from slither_actors.outcome import Fail, Many, Ok, RouteTo, Skip
-    from slither_actors.pipe import Pipe, Stage, router, run_pipe, stage, stream_pipe, workers  # type: ignore[no-redef]
+    from slither_actors.pipe import (  # type: ignore[no-redef]
+        Pipe,
+        Stage,
+        arun_pipe,
+        astream_pipe,
+        router,
+        run_pipe,
+        stage,
+        start_pipe,
+        stream_pipe,
+        workers,
+    )
     from slither_actors.policy import Retry, Route
     from slither_actors.stages import Consumer, Producer, ProducerConsumer
     from slither_actors.store import Store, Table, view
@@ -50,11 +61,14 @@ __all__ = [
     "Supervisor",
     "Table",
     "TaskSupervisor",
+    "arun_pipe",
+    "astream_pipe",
     "dispatch",
     "errors",
     "router",
     "run_pipe",
     "stage",
+    "start_pipe",
     "stream_pipe",
     "telemetry",
     "view",
@@ -74,7 +88,18 @@ if not TYPE_CHECKING:  # else a type checker would take any name to be there
             "errors": ("DispatchError", "PipeError", "SlitherError"),
             "item": ("Item",),
             "outcome": ("Fail", "Many", "Ok", "RouteTo", "Skip"),
-            "pipe": ("Pipe", "Stage", "router", "run_pipe", "stage", "stream_pipe", "workers"),
+            "pipe": (
+                "Pipe",
+                "Stage",
+                "arun_pipe",
+                "astream_pipe",
+                "router",
+                "run_pipe",
+                "stage",
+                "start_pipe",
+                "stream_pipe",
+                "workers",
+            ),
             "policy": ("Retry", "Route"),
             "stages": ("Consumer", "Producer", "ProducerConsumer"),
             "store": ("Store", "Table", "view"),

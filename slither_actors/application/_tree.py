@@ -27,7 +27,6 @@ from slither_actors.actors._runtime import current_cell
 from slither_actors.actors._zombie import abandon
 from slither_actors.bridge import ViewRegistry, answer
 from slither_actors.dispatch import _default
-from slither_actors.dispatch._topology import RunSupervisor
 from slither_actors.errors import ActorExitError, StartError
 from slither_actors.pipe import STORES, PipeSupervisor
 from slither_actors.pool import Pool
@@ -196,7 +195,7 @@ def drain(timeout: float, hurried: Callable[[], bool]) -> None:
         for run in runs:
             if run not in told:
                 told.add(run)
-                run.send(RunSupervisor.drain)
+                run.send(run.actor_class.drain)
         if not runs:
             return
         runs[0].join(left)

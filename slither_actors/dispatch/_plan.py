@@ -24,7 +24,15 @@ from slither_actors.dispatch.strategy import FixedBatch
 from slither_actors.errors import DispatchError, OptionError
 from slither_actors.item import Item
 
-__all__ = ["Items", "checked_items", "dispatch_error", "dispatch_options", "dispatch_plan"]
+__all__ = [
+    "Items",
+    "checked_items",
+    "dispatch_error",
+    "dispatch_options",
+    "dispatch_plan",
+    "length_of",
+    "running_loop",
+]
 
 _LEAD = 2
 """Windows of results that a stream may be ahead of its reader: more than one, so that results can be handed
@@ -102,7 +110,7 @@ def dispatch_plan(
         if collect_all
         else min(_LEAD * options.batch_size * options.max_in_flight, _MAX_DEMAND),
         collect=collect_all,
-        progress=None if options.progress is None else progress_teller(options.progress, _length(items)),
+        progress=None if options.progress is None else progress_teller(options.progress, length_of(items)),
         insights=options.insights,
     )
 
@@ -113,7 +121,7 @@ def _context() -> Context:
     return attrs.evolve(context, views=Views(context.session_id))
 
 
-def _length(items: Items) -> int | None:
+def length_of(items: Items) -> int | None:
     """How many items there are, if that can be said before they are read."""
     try:
         return len(items) if isinstance(items, Sized) else None

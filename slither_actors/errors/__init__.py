@@ -43,7 +43,17 @@ if TYPE_CHECKING:
     )
     from slither_actors.errors._config import OptionError
     from slither_actors.errors._dispatch import DispatchError, StrategyError
-    from slither_actors.errors._pipe import InputError, ItemError, PipeDefinitionError, PipeError
+    from slither_actors.errors._pipe import (
+        InputError,
+        ItemError,
+        OutputFullError,
+        PipeCancelledError,
+        PipeDefinitionError,
+        PipeError,
+        PipeStoppedError,
+        PipeTimeoutError,
+        PushTimeoutError,
+    )
     from slither_actors.errors._pool import PoolError, PoolStoppedError, WorkerStartError
     from slither_actors.errors._sessions import (
         SessionBusyError,
@@ -87,12 +97,17 @@ __all__ = [
     "NotRegisteredError",
     "NotRunningError",
     "OptionError",
+    "OutputFullError",
     "PayloadError",
+    "PipeCancelledError",
     "PipeDefinitionError",
     "PipeError",
+    "PipeStoppedError",
+    "PipeTimeoutError",
     "PoisonBatchError",
     "PoolError",
     "PoolStoppedError",
+    "PushTimeoutError",
     "RemoteError",
     "ResultError",
     "RowNotFoundError",
@@ -164,8 +179,13 @@ if not TYPE_CHECKING:  # else a type checker would take any name to be there
             "_pipe": (
                 "InputError",
                 "ItemError",
+                "OutputFullError",
+                "PipeCancelledError",
                 "PipeDefinitionError",
                 "PipeError",
+                "PipeStoppedError",
+                "PipeTimeoutError",
+                "PushTimeoutError",
             ),
             "_pool": (
                 "PoolError",

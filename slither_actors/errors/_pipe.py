@@ -10,8 +10,13 @@ from slither_actors.errors._text import safe_text
 __all__ = [
     "InputError",
     "ItemError",
+    "OutputFullError",
+    "PipeCancelledError",
     "PipeDefinitionError",
     "PipeError",
+    "PipeStoppedError",
+    "PipeTimeoutError",
+    "PushTimeoutError",
 ]
 
 
@@ -54,6 +59,78 @@ class PipeError(SlitherError):
         self.stage = stage
         where = f"{pipe}.{stage}" if stage else pipe
         super().__init__(f"pipe {where} halted: {type(reason).__name__}: {safe_text(reason)}")
+
+
+class PipeTimeoutError(PipeError):
+    """A run of a pipe took longer than its ``timeout``. What still ran of it is ended."""
+
+    def __init__(
+        self, seconds: float, partial_results: dict[str, list[Any]], *, pipe: str = "", far: str = ""
+    ) -> None:
+        super().__init__(TimeoutError(f"longer than {seconds:g} s"), partial_results, pipe=pipe)
+        self.seconds = seconds
+        """The timeout."""
+        self.args = (f"pipe {pipe} was not done after {seconds:g} s: {far}",)
+
+
+class PipeCancelledError(PipeError):
+    """Somebody cancelled a run of a pipe."""
+
+    def __init__(
+        self, why: str, partial_results: dict[str, list[Any]], *, pipe: str = "", far: str = ""
+    ) -> None:
+        super().__init__(InterruptedError(why), partial_results, pipe=pipe)
+        self.why = why
+        """What the canceller gave as the reason."""
+        self.args = (f"pipe {pipe} was cancelled{f' ({why})' if why else ''}: {far}",)
+
+
+class PipeStoppedError(SlitherError):
+    """A pipe that was running on takes no more items."""
+
+    def __init__(self, pipe: str, why: str, pushed: int = 0) -> None:
+        self.pipe = pipe
+        self.why = why
+        """Why it takes none."""
+        self.pushed = pushed
+        """Items of this push that it took before."""
+        super().__init__(f"pipe {pipe!r} {why}; it took {pushed:,} items of this push, and takes no more")
+
+
+class PushTimeoutError(SlitherError):
+    """A pipe that runs on did not want all items of a push in time."""
+
+    def __init__(self, pipe: str, seconds: float, pushed: int, *, paused: bool = False) -> None:
+        self.pipe = pipe
+        self.seconds = seconds
+        """How long it was waited for."""
+        self.pushed = pushed
+        """Items that it took."""
+        why = "it is paused: call resume()" if paused else "its stages are slower than the push, see status()"
+        super().__init__(f"pipe {pipe!r} took {pushed:,} items in {seconds:g} s, and no more; {why}")
+
+
+class OutputFullError(SlitherError):
+    """One output of a stream is read, and the next item is for another one, whose buffer is full.
+
+    Nothing is lost: once there is room, reading goes on where it stopped.
+    """
+
+    def __init__(self, output: str, wanted: str, size: int, *, pipe: str = "", waited: float = 0.0) -> None:
+        self.output = output
+        """The one that is full."""
+        self.wanted = wanted
+        """The one that was read."""
+        self.size = size
+        """Items that a buffer may hold."""
+        self.pipe = pipe
+        waiting = f", and nobody took one for {waited:g} s" if waited else ""
+        super().__init__(
+            f"output {output!r} of pipe {pipe} is full: {size:,} of its items wait for a reader{waiting}, "
+            f"and the next item is for it, so {wanted!r} gets none. Read {output!r} too (in the same loop, "
+            f"or in a thread of its own with outputs(wait=seconds)), call stream.discard({output!r}) if "
+            f"nobody wants it, or raise outputs(buffer_size={size})"
+        )
 
 
 class InputError(SlitherError):

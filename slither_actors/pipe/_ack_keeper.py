@@ -15,7 +15,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -53,7 +53,7 @@ class AckKeeper:
         Args:
             source: is told.
             label: the run in words, for the log.
-            has_reader: whether what comes out is consumed by somebody who says so, see `read_by`.
+            has_reader: whether what comes out is consumed by somebody who says so.
         """
         self._source = source
         self._label = label
@@ -90,12 +90,6 @@ class AckKeeper:
         """Items are done with, or have failed."""
         ids = [item.id for item in items]
         self._said.put(lambda: self._tree.ended(ids, error))
-
-    def read_by(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Pass items to their reader, who is done with one when it asks for the next."""
-        for item in items:
-            yield item
-            self.ended((item,))
 
     def keep_up(self, stopping: threading.Event) -> None:
         """Wait until most of what was said is heard."""

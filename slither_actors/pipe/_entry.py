@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
 from typing import Any
 
 from slither_actors.actors import blocking
@@ -30,12 +30,14 @@ class Entry:
         if isinstance(items, AckSource) and rate_limit is None:
             self._rate_limit = items.rate_limit
 
-    def open(self) -> Iterable[Any]:
-        """Return the input as it is read; nothing is read yet."""
+    def open(self) -> Any:
+        """Return the input as it is read, an iterable or an async one; nothing is read yet."""
         if isinstance(self._items, AckSource):
             items: Iterable[Any] = self._followed(self._items, self._link.acks)
         elif self._rate_limit is None:
-            return self._items  # type: ignore[no-any-return]
+            return self._items
+        elif not isinstance(self._items, Iterable):
+            return _paced_async(self._items, Pace(self._rate_limit))
         else:
             items = self._items
         self._link.waits.add(self)
@@ -84,3 +86,25 @@ def _close(items: Iterable[Any]) -> None:
     """Close what would be closed if it were the input itself."""
     if isinstance(items, (Generator, RunStream)):
         items.close()
+
+
+async def _paced_async(items: AsyncIterable[Any], pace: Pace) -> AsyncIterator[Any]:
+    """As `Entry._paced`. The task that reads is cancelled as the run ends, and its wait with it."""
+    import asyncio  # noqa: PLC0415 - it takes its time
+
+    iterator = aiter(items)
+    try:
+        while True:
+            delay = pace.delay(time.monotonic())
+            if delay > 0:
+                await asyncio.sleep(delay)
+                continue
+            try:
+                item = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            pace.took(time.monotonic())
+            yield item
+    finally:
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from slither_actors.actors import NORMAL
 from slither_actors.dispatch._reader import Credit, Outlet, Reader
-from slither_actors.item import Item
+from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.stages import Subscription
 
 __all__ = ["PipeReader"]
+
+_ROUTE = attrgetter("route")
 
 
 class PipeReader(Reader):
@@ -19,9 +22,15 @@ class PipeReader(Reader):
     def init(self, outlet: Outlet, *, subscribe_to: Sequence[Any], **options: Any) -> None:
         """Subscribe to the stages that lead to outputs; takes what `Reader.init` does."""
         self._open_inputs = len(subscribe_to)
+        self._has_routes = len(options["link"].definition.outputs) > 1
         super().init(outlet, subscribe_to=subscribe_to, **options)
 
     def _take(self, items: Sequence[Item], credit: Credit) -> None:
+        counts = self._link.counts  # type: ignore[attr-defined]
+        if self._has_routes:
+            counts.update(map(_ROUTE, items))
+        else:
+            counts[DEFAULT_ROUTE] += len(items)
         super()._take(items, credit)
         if self._collect and self._link.acks is not None:
             self._link.acks.ended(items)

@@ -10,12 +10,13 @@ from typing import Any
 import attrs
 
 from slither_actors import bridge, telemetry
-from slither_actors.actors import whereis
+from slither_actors.actors import Ref, whereis
 from slither_actors.context import Context
-from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._stream import halted_by
 from slither_actors.dispatch._topology import RunSupervisor
 from slither_actors.errors import ActorError, NotRunningError
+from slither_actors.pipe._deadline import Deadline
+from slither_actors.pipe._link import PipeLink
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.store import StoreSupervisor, views_of
 from slither_actors.store._store import pointer_of
@@ -36,19 +37,21 @@ class RunSession:
 
     pipe: type[Pipe]
     context: Context
-    link: RunLink
-    input_count: int | None
-    """Items of the input, if that knows its length."""
-    _began: float = attrs.field(default=0.0, init=False)
+    link: PipeLink
+    timeout: float | None = None
+    """Seconds that the run may take."""
+    _deadline: Ref | None = attrs.field(default=None, init=False)
     _has_views: bool = attrs.field(default=False, init=False)
 
     def open(self, run: RunSupervisor) -> None:
         """Make sure that the stores run, and let the run's workers call their views."""
         if self.link.acks is not None:
             self.link.acks.start()
-        self._began = time.monotonic()
+        self.link.began = time.monotonic()
+        if self.timeout is not None:
+            self._deadline = Deadline.start_link(self.timeout, run.plan.outlet, self.link)
         started = {"system_time": time.time()}
-        self._tell(telemetry.PIPE_RUN_START, started, {"input_count": self.input_count})
+        self._tell(telemetry.PIPE_RUN_START, started, {"input_count": self.link.input_count})
         stores = self.pipe.definition.stores.values()
         for store in stores:
             _ensure(store)
@@ -59,6 +62,11 @@ class RunSession:
 
     def close(self, _: RunSupervisor) -> None:
         """Take the views back and tell how the run ended."""
+        if self.link.began is None:
+            return  # it was closed before it began
+        self.link.seconds = self.link.age
+        if self._deadline is not None:
+            self._deadline.stop(block=False)
         if self._has_views:
             try:
                 bridge.unregister(self.context.session_id, timeout=_UNREGISTER_SECONDS)
@@ -68,7 +76,7 @@ class RunSession:
         self._end_acks()
         source = self.link.finished.get("source")
         about: dict[str, Any] = {"input_count": 0 if source is None else source.items}
-        duration = {"duration": time.monotonic() - self._began}
+        duration = {"duration": self.link.seconds}
         halted = None if self.link.ended is None else halted_by(self.link.ended)
         if halted is None:
             self._tell(telemetry.PIPE_RUN_STOP, duration, about)

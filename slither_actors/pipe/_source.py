@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from slither_actors.dispatch._source import ItemSource
-from slither_actors.item import DEFAULT_ROUTE
+from slither_actors.dispatch._async_source import AsyncItemSource
+from slither_actors.dispatch._source import ItemSource, SourceStatistics
+from slither_actors.item import DEFAULT_ROUTE, Item
 
-__all__ = ["PipeSource"]
+__all__ = ["AsyncPipeSource", "PipeSource"]
 
 
 class PipeSource(ItemSource):
@@ -21,8 +22,39 @@ class PipeSource(ItemSource):
 
     demand = "accumulate"
 
+    def snapshot(self, _: None = None) -> SourceStatistics:
+        """Return the statistics."""
+        return SourceStatistics(items=self.count)
+
     def emit(self, events: Iterable[Any]) -> None:
         """Emit items, with the default route."""
+        self._link.read = self.count  # type: ignore[union-attr]
         super().emit(
             [each if each.route == DEFAULT_ROUTE else each.put_route(DEFAULT_ROUTE) for each in events]
+        )
+
+
+class AsyncPipeSource(AsyncItemSource):
+    """As `PipeSource`, for an input that is read with ``async for``."""
+
+    def init(self, iterable: Any, **options: Any) -> None:
+        """Take what `AsyncItemSource.init` does."""
+        super().init(iterable, **options)
+        self.demand = "accumulate"
+
+    demand = "accumulate"
+
+    def snapshot(self, _: None = None) -> SourceStatistics:
+        """Return the statistics."""
+        return SourceStatistics(items=self.count)
+
+    def _dispatch(self, events: Sequence[Any]) -> None:
+        self._link.read = self.count  # type: ignore[union-attr]
+        super()._dispatch(
+            [
+                each.put_route(DEFAULT_ROUTE)
+                if isinstance(each, Item) and each.route != DEFAULT_ROUTE
+                else each
+                for each in events
+            ]
         )

@@ -189,10 +189,12 @@ class StageRunner(ProducerConsumer):
         flow = _Flow()
         left = self._left
         self._enough = False
-        self._slice_ends = time.monotonic() + _SLICE_SECONDS
+        began = time.monotonic()
+        self._slice_ends = began + _SLICE_SECONDS
         while left and not (self._waits or self._enough or self._paused) and self._ended_with is None:
             step, what = left.popleft()
             step(what, flow)
+        self._tally.busy += time.monotonic() - began
         onward = self._count_routed(flow.stay) if self._forks else 0
         self._tally.routed += onward
         self._tally.emitted += len(flow.stay) - onward

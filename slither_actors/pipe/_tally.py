@@ -45,6 +45,9 @@ class StageStatistics:
     retries: int
     """Attempts beyond the first."""
 
+    busy: float
+    """Seconds that it was at work, its waits aside."""
+
     errors: Mapping[str, int]
     """Failed items that the policy skipped, routed or halted for, by the name of the exception's type."""
 
@@ -63,6 +66,7 @@ class Tally:
     skipped: int = 0
     failed: int = 0
     retries: int = 0
+    busy: float = 0.0
     errors: Counter[str] = attrs.field(factory=Counter)
     last_error: str = ""
 

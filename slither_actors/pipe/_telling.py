@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from slither_actors import telemetry
+from slither_actors.pipe._link import PipeLink
 
 __all__ = ["StageTelling"]
 
@@ -16,8 +17,10 @@ __all__ = ["StageTelling"]
 class StageTelling:
     """Tells the start and the end of a stage, with the pipe's class as the sender. For the stage's actor."""
 
-    def __init__(self, pipe: Any, stage: str, kind: str) -> None:
+    def __init__(self, pipe: Any, stage: str, kind: str, link: PipeLink) -> None:
         self._pipe = pipe
+        self._stage = stage
+        self._link = link
         self._about = {"pipe": pipe.definition.name, "stage": stage, "type": kind}
         self._began = 0.0
 
@@ -29,7 +32,8 @@ class StageTelling:
     def ended(self, statistics: Any, problem: Any) -> None:
         """The stage has ended; `problem` is why it did so early or in disorder, None if it did not."""
         counts = attrs.asdict(statistics, filter=lambda _, value: isinstance(value, int))
-        measured = {"duration": time.monotonic() - self._began, **counts}
+        self._link.stage_seconds[self._stage] = duration = time.monotonic() - self._began
+        measured = {"duration": duration, **counts}
         if problem is None:
             self._tell(telemetry.PIPE_STAGE_STOP, measured, {})
         else:

@@ -46,6 +46,8 @@ PIPE_STAGE_START = _event("slither.pipe.stage.start", "system_time", _STAGE)
 PIPE_STAGE_STOP = _event("slither.pipe.stage.stop", "duration", _STAGE)
 PIPE_STAGE_EXCEPTION = _event("slither.pipe.stage.exception", "duration", f"{_STAGE}, kind, reason")
 
+PIPE_LOST = _event("slither.pipe.lost", "count", "pipe, name, reason, exact")
+
 STORE_WRITE = _event("slither.store.write", "count", "store, table")
 STORE_RELOAD_START = _event("slither.store.reload.start", "system_time", "store")
 STORE_RELOAD_STOP = _event("slither.store.reload.stop", "duration", "store")

@@ -39,7 +39,7 @@ from slither_actors import (
     workers,
 )
 from slither_actors.dispatch import _link, _reader
-from slither_actors.pipe import _outgoing, _run
+from slither_actors.pipe import _outgoing, _plan
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -215,8 +215,8 @@ demands = st.sampled_from([2, 7, 1000])
 def little(demand: int) -> Iterator[None]:
     """Have stages and the reader ask for so few items at one time."""
     with (
-        patch.object(_run, "_STAGE_DEMAND", demand),
-        patch.object(_run, "_DEMAND", demand),
+        patch.object(_plan, "_STAGE_DEMAND", demand),
+        patch.object(_plan, "_DEMAND", demand),
         patch.object(_outgoing, "_QUEUE", demand // 2),
         patch.object(_link, "SIDE_CREDIT", demand),
         patch.object(_reader, "SIDE_CREDIT", demand),

@@ -48,7 +48,7 @@ def test_a_signal_is_as_good_as_its_name() -> None:
     ("pattern", "count"),
     [
         ("slither.dispatch.*", 6),
-        ("slither.pipe.*", 6),
+        ("slither.pipe.*", 7),
         ("slither.*.exception", 5),
         ("*", len(telemetry.EVENTS)),
     ],

@@ -15,6 +15,7 @@ NAMES = [
     "slither.pipe.stage.start",
     "slither.pipe.stage.stop",
     "slither.pipe.stage.exception",
+    "slither.pipe.lost",
     "slither.store.write",
     "slither.store.reload.start",
     "slither.store.reload.stop",

@@ -1,0 +1,126 @@
+"""Reading each output of a run by itself, in the tasks of one event loop. As `_output_reading`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from slither_actors.item import Item
+from slither_actors.pipe._output_reading import OutputBuffers
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["AsyncOutputReader", "AsyncOutputStream"]
+
+
+class AsyncOutputStream(AsyncIterator[Item]):
+    """The items of one output of a run, for ``async for``. Made by `AsyncPipeStream.output`.
+
+    Raises:
+        OutputFullError: the buffer of another output is full.
+        PipeError: the run has halted, behind the last item of this output.
+    """
+
+    def __init__(self, name: str, reader: AsyncOutputReader) -> None:
+        self.name = name
+        """The output."""
+        self._reader = reader
+
+    async def __anext__(self) -> Item:
+        return await self._reader.read(self.name)
+
+    def __len__(self) -> int:
+        return self._reader.buffers.waiting(self.name)
+
+
+class AsyncOutputReader:
+    """Reads a stream for the tasks that read its outputs: whichever finds nothing reads, the others wait."""
+
+    def __init__(
+        self, buffers: OutputBuffers, read: Callable[[], Coroutine[Any, Any, Item]], wait: float
+    ) -> None:
+        self.buffers = buffers
+        self._read = read
+        self._wait = wait
+        self._reading = self._over = False
+        self._error: Exception | None = None
+        self._told: set[str] = set()
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.streams: Mapping[str, AsyncOutputStream] = MappingProxyType(
+            {name: AsyncOutputStream(name, self) for name in buffers.outputs}
+        )
+
+    async def read(self, name: str) -> Item:
+        """Return the next item of an output. See `AsyncOutputStream`."""
+        deadline: float | None = None
+        if self.buffers.is_discarded(name):
+            msg = f"the output {name!r} is discarded: nobody can read it"
+            raise RuntimeError(msg)
+        while True:
+            item = self.buffers.take(name)
+            if item is not None:
+                self._wake()
+                return item
+            if self._reading:
+                await self._changed(None)
+                continue
+            full = self.buffers.sort()
+            if self.buffers.waiting(name):
+                continue
+            if full is not None:
+                now = time.monotonic()
+                deadline = now + self._wait if deadline is None else deadline
+                if now >= deadline:
+                    raise self.buffers.full(full, name, self._wait)
+                await self._changed(deadline - now)
+            elif self._over:
+                self._end(name)
+            else:
+                await self._fetch()
+
+    async def _changed(self, timeout: float | None) -> None:
+        import asyncio  # noqa: PLC0415 - it takes its time
+
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait([waiter], timeout=timeout)
+        finally:
+            self._waiters.discard(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _fetch(self) -> None:
+        self._reading = True
+        try:
+            self.buffers.put([await self._read()])
+        except StopAsyncIteration:
+            self._over = True
+        except Exception as error:  # noqa: BLE001 - it is told to the reader of each output
+            self._over, self._error = True, error
+        finally:
+            self._reading = False
+            self._wake()
+
+    def _end(self, name: str) -> None:
+        if self._error is not None and name not in self._told:
+            self._told.add(name)
+            raise self._error
+        raise StopAsyncIteration
+
+    def discard(self, name: str) -> None:
+        """Drop what an output has and gets."""
+        self.buffers.discard(name)
+        self._wake()
+
+    def close(self) -> None:
+        """Give nothing more."""
+        self._over, self._error = True, None
+        self.buffers.clear()
+        self._wake()

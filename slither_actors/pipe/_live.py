@@ -1,0 +1,239 @@
+"""A pipe that runs on: its runs, one after the other, and the supervisor that restarts them.
+
+::
+
+    PipeSupervisor
+      └ LivePipe            one per pipe that runs on; it may give up without harm to others
+          ├ OutputProducer    one per output that a consumer stage gets
+          ├ the producer      if the pipe has one that is started for it
+          └ LiveRun           a run, with its stages
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from slither_actors import telemetry
+from slither_actors.actors import NORMAL, SHUTDOWN, ChildSpec, Crash, Exit, Ignore, Ref, Supervisor
+from slither_actors.dispatch._stream import halted_by
+from slither_actors.dispatch._topology import RunPlan, RunSupervisor
+from slither_actors.errors import safe_text
+from slither_actors.pipe._feed import Feed, StageSource
+from slither_actors.pipe._into import OutputProducer
+from slither_actors.pipe._link import PipeLink
+from slither_actors.pipe._record import PipeRecord, record_of
+from slither_actors.stages import async_subscribe
+from slither_actors.stages._control import _begin_pause, _end_pause
+
+__all__ = ["Life", "LivePipe", "LiveRun"]
+
+logger = logging.getLogger("slither_actors.pipe")
+
+
+@attrs.define
+class Life:
+    """What is known of a pipe that runs on, over all of its runs. Shared; `lock` guards the figures."""
+
+    name: str
+    pipe: Any
+    feed: Feed
+    source: Any
+    make_plan: Callable[[], RunPlan] = attrs.field(init=False)
+    deliver: dict[str, Any] = attrs.field(factory=dict)
+    """What gets the items, by output."""
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+    began: float = attrs.field(factory=time.monotonic)
+    run: Ref | None = None
+    """The present run."""
+    link: PipeLink | None = None
+    runs: int = 0
+    items_in: int = 0
+    """Of the runs that have ended, as the following."""
+    outputs: Counter[str] = attrs.field(factory=Counter)
+    skipped: int = 0
+    lost: int = 0
+    last_error: str = ""
+    last_record: PipeRecord | None = None
+    paused: bool = False
+    draining: bool = False
+    stopped: str = ""
+    """Why it runs no more."""
+
+    def run_starts(self, run: LiveRun, link: PipeLink) -> None:
+        """A run begins."""
+        with self.lock:
+            self.runs += 1
+            self.run, self.link = run.ref, link
+
+    def run_ended(self, link: PipeLink) -> None:
+        """A run is over: count it, and what is lost with it."""
+        record = record_of(link)
+        halted = None if link.ended is None else halted_by(link.ended)
+        with self.lock:
+            self.run, self.link = None, None
+            self.items_in += record.items_in
+            self.outputs.update(record.outputs)
+            self.skipped += record.skipped
+            self.lost += record.unfinished
+            self.last_record = record
+            if halted is not None:
+                self.last_error = f"{type(halted.error).__name__}: {safe_text(halted.error)}"
+        if record.unfinished:
+            self._tell_lost(record, self.last_error if halted is not None else "it was stopped")
+
+    def _tell_lost(self, record: PipeRecord, reason: str) -> None:
+        logger.warning("pipe %s lost %d items with a run: %s", self.name, record.unfinished, reason)
+        if telemetry.PIPE_LOST.receivers:
+            exact = len(record.stages) == len(self.pipe.definition.stages)
+            about = {"pipe": self.pipe.definition.name, "name": self.name, "reason": reason, "exact": exact}
+            measured = {"count": record.unfinished}
+            telemetry.emit(telemetry.PIPE_LOST, self.pipe, measurements=measured, metadata=about)
+
+    def end(self, why: str) -> None:
+        """It runs no more."""
+        self.stopped = self.stopped or why
+        self.feed.close(why)
+
+
+class LiveRun(RunSupervisor):
+    """A run of a pipe that runs on. It ends abnormally if it halts, so that it is restarted by policy."""
+
+    def init(self, life: Life) -> None:  # type: ignore[override]
+        """Lay out a new run.
+
+        Raises:
+            Ignore: the pipe is being drained.
+        """
+        if life.draining:
+            raise Ignore
+        self._life = life
+        plan = life.make_plan()
+        assert isinstance(plan.link, PipeLink)
+        self._pipe_link = plan.link
+        life.run_starts(self, plan.link)
+        super().init(plan)
+
+    def handle_continue(self, continuation: Any) -> None:
+        """Start the stages; hold the input if the pipe is paused."""
+        super().handle_continue(continuation)
+        if self._life.paused:
+            self.hold(True)
+        for info in self._do_which_children():
+            if info.id == "source" and info.ref is not None and issubclass(info.ref.actor_class, StageSource):
+                info.ref.send(StageSource.begin)
+        if self._life.draining:
+            self.drain()
+
+    def hold(self, paused: bool) -> None:
+        """Ask the producer for nothing, or go on."""
+        for info in self._do_which_children():
+            if info.id == "source" and info.ref is not None and issubclass(info.ref.actor_class, StageSource):
+                info.ref.send(_begin_pause if paused else _end_pause)
+
+    def stop(self, reason: Any = NORMAL) -> None:
+        """End, with the reason that the stages ended with."""
+        ended = self._pipe_link.ended
+        if ended is not None and reason == SHUTDOWN:
+            halted = halted_by(ended)
+            reason = NORMAL if halted is None else Crash.of(halted.error)
+        super().stop(reason)
+
+    def terminate(self, reason: Any) -> None:
+        """Stop the stages, and have the run counted."""
+        super().terminate(reason)
+        self._life.run_ended(self._pipe_link)
+
+    def _on_dead(self) -> None:
+        if hasattr(self, "plan"):
+            super()._on_dead()
+        else:
+            Supervisor._on_dead(self)  # there was no run: see `init`
+
+
+class LivePipe(Supervisor):
+    """Restarts the runs of one pipe. What it gives up harms no other pipe."""
+
+    def init(self, life: Life, producer: ChildSpec | None, options: Any) -> None:  # type: ignore[override]
+        """Start the producer, if the pipe brings one, and the first run; `options` are a `LiveOptions`."""
+        self._life = life
+        restart = options.restart
+        self._outputs: set[Ref] = set()
+        for output, consumer in life.deliver.items():
+            if isinstance(consumer, Ref):
+                ref = life.deliver[output] = OutputProducer.start_link()
+                self._outputs.add(ref)
+                async_subscribe(consumer, to=ref, cancel="temporary")
+        run = LiveRun.child_spec(
+            life,
+            id="run",
+            restart=restart,
+            significant=restart != "permanent",
+            backoff=options.backoff,
+        )
+        children = [run] if producer is None else [producer, run]
+        ends = "never" if restart == "permanent" else "any_significant"
+        super().init(
+            children,
+            strategy="rest_for_one",
+            auto_shutdown=ends,  # type: ignore[arg-type]
+            max_restarts=options.max_restarts,
+            max_seconds=options.max_seconds,
+        )
+
+    def drain(self, _: None = None) -> None:
+        """Take no more, and end when what was taken is done."""
+        life = self._life
+        if life.draining:
+            return
+        life.draining = True
+        life.feed.close("is being drained")
+        run = life.run
+        if run is None:
+            self._finish_outputs()
+        else:
+            run.send(RunSupervisor.drain)
+
+    def _child_ended(self, child: Any, message: Exit) -> None:
+        if child.id == "run" and self._life.draining:
+            self._finish_outputs()
+            return
+        super()._child_ended(child, message)
+
+    def _finish_outputs(self) -> None:
+        """Have consumer stages take what waits for them, and end with that."""
+        for ref in self._outputs:
+            ref.send(OutputProducer.finish)
+        if not self._outputs:
+            self.stop()
+
+    def handle_info(self, message: Any) -> None:
+        """Handle the end of a child, or of an output's producer."""
+        if isinstance(message, Exit) and message.ref in self._outputs:
+            self._outputs.discard(message.ref)
+            if self._life.draining and not self._outputs:
+                self.stop()
+            return
+        super().handle_info(message)
+
+    def _give_up(self, child: Any, reason: Any, why: str) -> None:
+        self._life.end(f"gave up: {why}")
+        super()._give_up(child, reason, why)
+
+    def terminate(self, reason: Any) -> None:
+        """Stop the run."""
+        super().terminate(reason)
+        for ref in self._outputs:
+            ref.stop(block=False)
+        self._life.end("was drained" if self._life.draining else "has stopped")
+
+    def _on_dead(self) -> None:
+        if hasattr(self, "_life"):
+            self._life.end("was killed")
+        super()._on_dead()

@@ -1,0 +1,301 @@
+"""`start_pipe`: pipes that run on, and the handle of one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from slither_actors.actors import SHUTDOWN, ChildSpec, Ref, whereis
+from slither_actors.config import build, integer, one_of, positive_seconds, wait_seconds_or_none
+from slither_actors.core import Backoff
+from slither_actors.dispatch._default import pipes
+from slither_actors.dispatch._reader import Outlet
+from slither_actors.dispatch._topology import RunPlan, StagePlan
+from slither_actors.errors import (
+    ActorExitError,
+    NameTakenError,
+    NotRunningError,
+    OptionError,
+)
+from slither_actors.pipe._ack_source import AckSource
+from slither_actors.pipe._feed import Feed, PushSource, StageSource
+from slither_actors.pipe._into import LiveReader, destinations, is_stage
+from slither_actors.pipe._live import Life, LivePipe, LiveRun
+from slither_actors.pipe._pipe import Pipe
+from slither_actors.pipe._plan import link_of, pipe_plan
+from slither_actors.pipe._record import PipeRecord, look
+from slither_actors.stages import Producer
+from slither_actors.stages._emitter import Emitter
+
+__all__ = ["PipeStatus", "RunningPipe", "start_pipe"]
+
+
+@attrs.frozen(kw_only=True)
+class LiveOptions:
+    """What `start_pipe` takes besides."""
+
+    restart: str = attrs.field(default="permanent", validator=one_of("permanent", "transient", "temporary"))
+    max_restarts: int = attrs.field(default=3, validator=integer(0))
+    max_seconds: float = attrs.field(default=5.0, validator=positive_seconds)
+    backoff: Backoff | None = None
+    session_id: str | None = None
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class PipeStatus:
+    """How a pipe that runs on was at one moment, over all of its runs."""
+
+    name: str
+    pipe: str
+    state: str
+    """``"running"``, ``"paused"``, ``"draining"``, ``"restarting"`` or ``"stopped"``."""
+
+    why: str
+    """Of a stopped one, why; else empty."""
+
+    seconds: float
+    """Since it was started."""
+
+    restarts: int
+    items_in: int
+    """Items taken."""
+
+    outputs: Mapping[str, int]
+    """Output to items that went to its destination."""
+
+    skipped: int
+    in_flight: int
+    """Items that are in the present run."""
+
+    lost: int
+    """Items that were in runs which ended early; those that failed there, too."""
+
+    waiting: int
+    """Pushes that wait for demand."""
+
+    last_error: str
+    """Why the last run that halted did."""
+
+    record: PipeRecord | None
+    """Of the present run, or of the last one."""
+
+
+class RunningPipe:
+    """The handle of a pipe that runs on. Any thread may use it; dropping it ends nothing."""
+
+    def __init__(self, life: Life, ref: Ref) -> None:
+        self._life = life
+        self.ref = ref
+        """Its supervisor."""
+
+    @property
+    def name(self) -> str:
+        """What it was named at its start."""
+        return self._life.name
+
+    def push(self, items: Iterable[Any], timeout: float | None = None) -> int:
+        """Hand items or payloads to the pipe, and return how many, once it has taken all of them.
+
+        Waits while the pipe wants no more, while it is paused, and while it restarts. `items` are read only
+        as far as there is room. Never push into a pipe from one of its own stages without a `timeout`.
+
+        Args:
+            items: payloads or items.
+            timeout: seconds for all of them; None waits without a limit.
+
+        Raises:
+            PushTimeoutError: the time is over; `pushed` of them were taken.
+            PipeStoppedError: the pipe takes no more; so it is for this.
+            OptionError: the pipe has a producer.
+        """
+        wait_seconds_or_none.check("timeout", timeout, "push")
+        if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+            raise OptionError("items", f"is {items!r:.200}; allowed is an iterable of payloads", where="push")
+        if self._life.source is not None:
+            raise OptionError("source", "feeds this pipe, which nobody can push into then", where=self.name)
+        return self._life.feed.push(items, timeout)
+
+    def status(self) -> PipeStatus:
+        """Return how it is. Stages that are inside a handler for long are not counted."""
+        life = self._life
+        with life.lock:
+            link, record = life.link, life.last_record
+            items_in, outputs, skipped = life.items_in, life.outputs.copy(), life.skipped
+        in_flight = 0
+        if link is not None:
+            record = look(link)
+            items_in, skipped = items_in + record.items_in, skipped + record.skipped
+            outputs.update(record.outputs)
+            in_flight = record.unfinished
+        return PipeStatus(
+            name=life.name,
+            pipe=life.pipe.definition.name,
+            state=self._state(),
+            why=life.stopped,
+            seconds=time.monotonic() - life.began,
+            restarts=max(0, life.runs - 1),
+            items_in=items_in,
+            outputs={output: outputs[output] for output in life.pipe.definition.outputs},
+            skipped=skipped,
+            in_flight=in_flight,
+            lost=life.lost,
+            waiting=life.feed.waiting,
+            last_error=life.last_error,
+            record=record,
+        )
+
+    def _state(self) -> str:
+        life = self._life
+        if life.stopped:
+            return "stopped"
+        if life.draining:
+            return "draining"
+        if life.run is None:
+            return "restarting"
+        return "paused" if life.paused else "running"
+
+    def pause(self) -> None:
+        """Take nothing more until `resume`, also after a restart; what was taken goes on its way."""
+        self._hold(True)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._hold(False)
+
+    def _hold(self, paused: bool) -> None:
+        life = self._life
+        life.paused = paused
+        life.feed.hold(paused)
+        run = life.run
+        if run is not None:
+            run.send(LiveRun.hold, paused)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Take nothing more, wait until all that was taken is done, and end. Undoes `pause`.
+
+        Returns:
+            Whether it was done within `timeout` seconds; if not, it goes on, and `stop` ends it.
+        """
+        self.resume()
+        self.ref.send(LivePipe.drain)
+        return self.ref.join(timeout)
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """End now. What is in flight is counted as lost.
+
+        Returns:
+            Whether it had ended within `timeout` seconds.
+        """
+        self.ref.stop(SHUTDOWN, block=False)
+        return self.ref.join(timeout)
+
+    def producer(self, output: str = "default") -> Ref:
+        """Return the producer stage of an output whose destination is a consumer stage: for more of those.
+
+        Raises:
+            OptionError: it has another destination, or none.
+        """
+        found = self._life.deliver.get(output)
+        if not isinstance(found, Ref):
+            problem = f"is {output!r}; allowed are those whose into= is a stage"
+            raise OptionError("output", problem, where=self.name)
+        return found
+
+    def __repr__(self) -> str:
+        return f"<pipe {self.name!r}: {self._state()}>"
+
+
+def start_pipe(
+    pipe: type[Pipe], *, source: Any = None, name: str | None = None, into: Any = None, **options: Any
+) -> RunningPipe:
+    """Start a pipe that runs on, under the `PipeSupervisor`, until it is stopped or drained.
+
+    A run that halts, or a stage of it that is killed, is restarted by policy with what comes next; what was
+    in flight is lost, counted, and told by the event ``slither.pipe.lost``.
+
+    Args:
+        pipe: the pipe's class.
+        source: a producer stage: the ref of one, a `Producer` class or a `ChildSpec`, which is started for
+            the pipe and restarted with it. None is for `RunningPipe.push`. No `AckSource`.
+        name: names it; no other pipe that runs has it. By default the name of the class.
+        into: what gets the results: a function of a list of items, a table (payloads are pairs of key and
+            value), or the ref of a consumer stage; or a mapping of output to these. Items of an output that
+            has none are counted and dropped. A function that raises halts the run.
+        **options: ``restart`` (``"permanent"``; ``"transient"`` restarts runs that halt and not those whose
+            producer has ended, ``"temporary"`` none), ``max_restarts`` (3) within ``max_seconds`` (5.0),
+            ``backoff``, a `Backoff` before each restart, ``session_id``, ``metadata``.
+
+    Raises:
+        OptionError: an option is wrong, or the name is taken.
+        NotRunningError: the program is ending.
+    """
+    plan = pipe_plan(pipe, (), {}, _NoOutlet(), collect_all=False)  # also checks the pipe
+    name = link_of(plan).definition.name if name is None else name
+    where = f"starting {name}"
+    checked = build(LiveOptions, options, where=where)
+    if not isinstance(name, str) or not name:
+        raise OptionError("name", f"is {name!r:.200}; allowed is a text", where=where)
+    spec = _producer_spec(source, name, checked.restart, where)
+    given = {"session_id": checked.session_id, "metadata": checked.metadata}
+    pipe_plan(pipe, (), given, _NoOutlet(), collect_all=False)
+    life = Life(name=name, pipe=pipe, feed=Feed(name), source=source)
+    life.make_plan = lambda: _plan(life, given, source if spec is None else whereis(_source_name(name)))
+    life.deliver = destinations(pipe.definition, into, where)
+    child = LivePipe.child_spec(
+        life, spec, checked, id=name, name=("slither.pipe", name), restart="temporary"
+    )
+    try:
+        return RunningPipe(life, pipes().start_child(child))
+    except NameTakenError as error:
+        raise OptionError("name", f"is {name!r}, which another pipe has that runs", where=where) from error
+    except ActorExitError as error:
+        msg = "the application stops and takes no more pipes"
+        raise NotRunningError(msg) from error
+
+
+class _NoOutlet(Outlet):
+    """The outlet of runs that have their own end."""
+
+    def finish(self, reason: Any) -> None:
+        """Nobody waits."""
+
+
+def _source_name(name: str) -> tuple[str, str]:
+    return ("slither.pipe.source", name)
+
+
+def _producer_spec(source: Any, name: str, restart: Any, where: str) -> ChildSpec | None:
+    """How to start the producer that a pipe brings along; None for one that runs, and for none."""
+    if source is None or (is_stage(source) and issubclass(source.actor_class, Emitter)):
+        return None
+    if isinstance(source, type) and issubclass(source, Producer):
+        return source.child_spec(id="producer", name=_source_name(name), restart=restart)
+    if isinstance(source, ChildSpec) and isinstance(source.start, tuple):
+        start, args, keywords = source.start
+        keywords = {**keywords, "name": _source_name(name)}
+        return attrs.evolve(source, id="producer", start=(start, args, keywords))
+    if isinstance(source, AckSource):
+        problem = (
+            "is an AckSource, which a pipe that runs on does not take; allowed are the ref of a producer, a "
+            "Producer class, a ChildSpec, None, and with an AckSource run_pipe and stream_pipe"
+        )
+        raise OptionError("source", problem, where=where)
+    problem = f"is {source!r:.200}; allowed are the ref of a producer, a Producer class, a ChildSpec, None"
+    raise OptionError("source", problem, where=where)
+
+
+def _plan(life: Life, given: Mapping[str, Any], producer: Ref | None) -> RunPlan:
+    """Lay out the next run."""
+    plan = pipe_plan(life.pipe, (), given, _NoOutlet(), collect_all=False)
+    link = link_of(plan)
+    link.input_count = None
+    link.live = life
+    if life.source is None:
+        source = StagePlan(name="source", actor=PushSource, args=(life.feed, link), takes_input=False)
+    else:
+        source = StagePlan(name="source", actor=StageSource, args=(producer, link), takes_input=False)
+    return attrs.evolve(plan, stages=[source, *plan.stages[1:]], reader=LiveReader)
