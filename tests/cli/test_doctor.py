@@ -396,8 +396,8 @@ def test_the_dependencies_are_those_of_the_package() -> None:
     path = Path(__file__).parents[2] / "pyproject.toml"
     project = tomllib.loads(path.read_text())["project"]
     assert list(python.REQUIRED.values()) == project["dependencies"]
-    for name, [requirement] in project["optional-dependencies"].items():
-        assert python.EXTRAS.get(name, requirement) == requirement
+    for name, requirements in project["optional-dependencies"].items():
+        assert [python.EXTRAS.get(name, requirements[0]), *requirements[1:]] == requirements
 
 
 def test_a_start_method_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

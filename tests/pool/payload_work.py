@@ -144,7 +144,7 @@ def use_up_descriptors(batch: list[Any]) -> list[Any]:
 
 def send_frames(batch: list[bytes]) -> list[bytes]:
     """Write the payloads to the worker's own socket: whatever follows is out of step, or worse."""
-    sock = current_worker()._sock
+    sock = current_worker()._line._sock
     for data in batch:
         sock.sendall(data)
     time.sleep(600)

@@ -21,7 +21,7 @@ from slither_actors import Application, Item, Route, dispatch, telemetry
 from slither_actors.actors import whereis
 from slither_actors.dispatch import InlineExecutor, WeightedBatch
 from slither_actors.errors import BatchTimeoutError, SlitherError, WorkerCrashError
-from slither_actors.pool import _process
+from slither_actors.pool import _preloading, _process
 from tests.pool import work
 from tests.reliability.faults import Baseline, Fault, idle_pids, pool_of, soon, statistics, suffer
 
@@ -76,8 +76,7 @@ def no_processes(method: str) -> None:
     if method == "spawn":
         multiprocessing.util.spawnv_passfds = start(multiprocessing.util.spawnv_passfds)
     else:
-        server = multiprocessing.forkserver._forkserver
-        server.connect_to_new_process = start(server.connect_to_new_process)
+        _preloading.connect = start(_preloading.connect)
     with Application(pools=pool_of(1, method)):
         idle_pids(10)
         refuse.set()
