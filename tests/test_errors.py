@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
 
 import pytest
 
 from slither_actors import errors
 from slither_actors.errors import PayloadError, SlitherError, StoreError
-from tests.search_path import SEARCH_PATH
+from tests.search_path import run_program
 
 CLASSES = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
 
@@ -40,12 +37,5 @@ def test_an_error_is_unpickled_where_it_was_not_imported() -> None:
         "assert 'slither_actors.errors._store' not in sys.modules\n"
         "print(type(error), error)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = run_program(program)
     assert done.stdout.split() == ["<class", "'slither_actors.errors.PayloadError'>", "no"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 import slither_actors
 from slither_actors import errors, pool
 from slither_actors._lazy_names import lazy_names
-from tests.search_path import SEARCH_PATH
+from tests.search_path import SEARCH_PATH, run_program
 
 PACKAGES = pytest.mark.parametrize(
     "package", [slither_actors, pool, errors], ids=lambda package: package.__name__
@@ -75,14 +73,7 @@ print(*problems, sep="\\n")
 def test_many_threads_may_ask_for_their_first_name_at_one_time() -> None:
     """Nobody is given a module that another thread has half imported, and nobody waits for ever."""
     for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", THREADS],
-            env={**os.environ, "PYTHONPATH": SEARCH_PATH},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
+        done = run_program(THREADS, timeout=60)
         assert done.stdout.strip() == ""
 
 
@@ -92,12 +83,5 @@ def test_the_import_of_a_package_imports_nothing_of_it() -> None:
         "import sys, slither_actors, slither_actors.pool\n"
         "print(*sorted(name for name in sys.modules if 'slither' in name))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = run_program(program)
     assert done.stdout.split() == ["slither_actors", "slither_actors._lazy_names", "slither_actors.pool"]

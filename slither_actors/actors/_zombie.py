@@ -72,14 +72,20 @@ class ZombieInfo:
 
 def zombies() -> list[ZombieInfo]:
     """Return the abandoned actors whose handlers still run, the oldest first. From any thread."""
-    return [_info(number) for number in (*zombie_cells, *_working) if is_zombie(number)]
+    infos = (_info(number) for number in (*zombie_cells, *_working) if is_zombie(number))
+    return [info for info in infos if info is not None]
 
 
-def _info(number: int) -> ZombieInfo:
-    if number in _working:
-        cell, since, stacks = _working[number]
+def _info(number: int) -> ZombieInfo | None:
+    """Look at one; None if its handler has returned just now, in its own thread."""
+    work = _working.get(number)
+    if work is not None:
+        cell, since, stacks = work
         return ZombieInfo(actor=cell.ref, age=clock() - since, stack=stacks())
-    cell, since, thread = zombie_cells[number]
+    entry = zombie_cells.get(number)
+    if entry is None:
+        return None
+    cell, since, thread = entry
     return ZombieInfo(actor=cell.ref, age=clock() - since, stack=_stack(thread))
 
 
@@ -186,9 +192,8 @@ def _remind(waited: float, number: int) -> None:
 
 def _tell(number: int, text: str) -> None:
     """Log a zombie with its stack, and emit the event."""
-    try:
-        info = _info(number)
-    except KeyError:  # it has returned at this moment
+    info = _info(number)
+    if info is None:
         return
     cell = info.actor._cell
     logger.critical(text.format(age=info.age), cell.describe(), info.stack)

@@ -330,7 +330,6 @@ class DispatchRunner(BatchOutcomes):
             elif self._wanted > 0:
                 self._ask()
         if self._end_reason is not None and not self._finishing:
-            self._emit_outcomes()
             self.complete(self._end_reason)
 
     def _ask(self) -> None:

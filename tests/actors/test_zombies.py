@@ -95,6 +95,29 @@ def test_a_zombie_is_listed_until_its_handler_returns(log: Log, gate: Gate) -> N
     await_no_zombies()
 
 
+def test_one_whose_handler_returns_while_it_is_looked_at_is_left_out(
+    log: Log, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread does not wait for who looks."""
+    supervisor = supervise(log, hasty(log, "a"))
+    hold(supervisor, "a", gate)
+    supervisor.terminate_child("a")
+    is_zombie = _zombie.is_zombie
+
+    def look(number: int) -> bool:
+        found = is_zombie(number)
+        gate.open()
+        for _ in range(int(LONG * 1000)):
+            if number not in _zombie.zombie_cells:
+                return found
+            threading.Event().wait(0.001)
+        raise AssertionError(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_zombie, "is_zombie", look)
+        assert zombies() == []
+
+
 @pytest.mark.parametrize("own_thread", [False, True])
 def test_a_handler_that_raises_has_returned(own_thread: bool, log: Log, gate: Gate) -> None:
     """It is no zombie any more, in a thread of its own neither."""

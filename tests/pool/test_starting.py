@@ -19,7 +19,7 @@ from slither_actors.pool import Pool
 from slither_actors.pool._process import WorkerProcess
 from tests.pool import work
 from tests.pool.asking import asking, until
-from tests.search_path import SEARCH_PATH
+from tests.search_path import run_program
 
 
 def start_failure(**options: object) -> WorkerStartError:
@@ -61,14 +61,7 @@ try:
 except WorkerStartError as error:
     print(len(tries), error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run_program(program, check=False)
     assert re.match(f"2 pool 'default': worker of slot [01] did not start: .*({said})", done.stdout), (
         done.stdout,
         done.stderr,
