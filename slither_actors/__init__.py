@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from slither_actors.errors import DispatchError, PipeError, SlitherError
     from slither_actors.item import Item
     from slither_actors.outcome import Fail, Many, Ok, RouteTo, Skip
-    from slither_actors.pipe import (  # type: ignore[no-redef]
+    from slither_actors.pipe import (
         Pipe,
         Stage,
         arun_pipe,

@@ -31,7 +31,6 @@ FLOORS = [
     "slither_actors.observe",
     "slither_actors.outcome",
     "slither_actors.pipe",
-    "slither_actors.pipe.stage",
     "slither_actors.policy",
     "slither_actors.pool",
     "slither_actors.postmortem",

@@ -7,9 +7,9 @@ from typing import Any
 
 import attrs
 
+from slither_actors.pipe._declaration import StageDeclaration
 from slither_actors.pipe._graph import Destination
 from slither_actors.pipe._picture import as_dict, as_mermaid, as_text, stage_text
-from slither_actors.pipe.stage import StageDeclaration
 from slither_actors.policy import Policy
 
 __all__ = ["PipeDefinition", "StageDefinition"]

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from slither_actors.item import DEFAULT_ROUTE
+from slither_actors.pipe._declaration import StageDeclaration
 from slither_actors.pipe._definition import StageDefinition
 from slither_actors.pipe._graph import Destination, Ways
 from slither_actors.pipe._picture import stated_ends
-from slither_actors.pipe.stage import PipeStage, StageDeclaration
+from slither_actors.pipe._pipe_stage import PipeStage
 from slither_actors.policy import Policy, Route, last_policy
 
 __all__ = ["flat_stages"]

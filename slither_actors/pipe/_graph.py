@@ -16,7 +16,7 @@ import attrs
 
 from slither_actors.errors import PipeDefinitionError
 from slither_actors.item import DEFAULT_ROUTE
-from slither_actors.pipe.stage import StageDeclaration
+from slither_actors.pipe._declaration import StageDeclaration
 from slither_actors.policy import Policy, Route, last_policy
 
 __all__ = ["Destination", "Ways", "connect"]

@@ -7,17 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from slither_actors.errors import OptionError, PipeDefinitionError
+from slither_actors.pipe._class_stage import ClassStage
+from slither_actors.pipe._declaration import BrokenStage, StageDeclaration
 from slither_actors.pipe._definition import PipeDefinition
 from slither_actors.pipe._flat import flat_stages
 from slither_actors.pipe._graph import connect
-from slither_actors.pipe.stage import (
-    BrokenStage,
-    ClassStage,
-    NestablePipe,
-    PipeStage,
-    Stage,
-    StageDeclaration,
-)
+from slither_actors.pipe._pipe_stage import NestablePipe, PipeStage
+from slither_actors.pipe._stage import Stage
 from slither_actors.policy import Halt, Policy, policy
 from slither_actors.store import Store, views_of
 

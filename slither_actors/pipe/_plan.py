@@ -35,7 +35,7 @@ from slither_actors.pipe._source import AsyncPipeSource, PipeSource
 from slither_actors.pipe._stage_runner import StageRunner
 from slither_actors.pipe._telling import StageTelling
 from slither_actors.pipe._worker_runner import WorkerRunner
-from slither_actors.pipe.stage import WorkerStage
+from slither_actors.pipe._worker_stage import WorkerStage
 from slither_actors.store import views_of
 
 __all__ = ["link_of", "pipe_error", "pipe_plan", "session_in_use"]

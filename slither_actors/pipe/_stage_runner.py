@@ -30,9 +30,9 @@ from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._definition import StageDefinition
 from slither_actors.pipe._outgoing import Outgoing
 from slither_actors.pipe._results import OUTCOMES, Sorted
+from slither_actors.pipe._stage import PER_ITEM, Stage
 from slither_actors.pipe._tally import StageStatistics, Tally, tell_skipped
 from slither_actors.pipe._telling import StageTelling
-from slither_actors.pipe.stage import PER_ITEM, Stage
 from slither_actors.policy import Policy, Retry, Route, Skipping, last_policy
 from slither_actors.stages import ProducerConsumer, Subscription
 

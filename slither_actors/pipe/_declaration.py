@@ -1,0 +1,111 @@
+"""What a step of a pipe is declared with, in the pipe's class body.
+
+Each kind of step has a module of its own. What runs them is private to the
+package: `WorkerRunner` for workers, `StageRunner` for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from slither_actors.errors import OptionError
+from slither_actors.pipe._checks import names
+from slither_actors.policy import Policy, policy
+
+__all__ = ["BrokenStage", "CodeOptions", "StageDeclaration", "StageOptions", "taken"]
+
+
+def _policy_or_none(value: Any) -> Policy | None:
+    return None if value is None else policy(value)
+
+
+def _after(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else names("after", value)
+
+
+def _routes(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else names("routes", value)
+
+
+@attrs.frozen(kw_only=True)
+class StageOptions:
+    """Options that every kind of stage takes."""
+
+    on_error: Policy | None = attrs.field(default=None, converter=_policy_or_none)
+    after: tuple[str, ...] | None = attrs.field(default=None, converter=_after)
+
+
+@attrs.frozen(kw_only=True)
+class CodeOptions(StageOptions):
+    """Options of stages that run code of the user's in the driver."""
+
+    routes: tuple[str, ...] | None = attrs.field(default=None, converter=_routes)
+
+
+def taken(options: dict[str, Any], *own: str) -> dict[str, Any]:
+    """Take options of ours out of those that are for something else."""
+    return {name: options.pop(name) for name in own if name in options}
+
+
+class StageDeclaration:
+    """One step as it stands in a pipe's class body. Its name is the attribute's."""
+
+    kind: ClassVar[str] = ""
+    """``"function"``, ``"class"``, ``"router"``, ``"workers"`` or ``"pipe"``."""
+
+    on_error: Policy | None = None
+    """The stage's own policy; None leaves it to the pipe's."""
+
+    after: tuple[str, ...] | None = None
+    """The stages and routes whose items it takes; None for those of the stage above it."""
+
+    names_all_routes: bool = True
+    """Whether `outputs` are all that its code may route to. A `Route` policy may name others."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Routes that the stage names itself, which lead to outputs or to other stages."""
+        return ()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What it was declared with, for people."""
+        return {}
+
+    @property
+    def runs(self) -> Any:
+        """The code that it runs."""
+        return None
+
+    def describe(self) -> str:
+        """Say in a line what it does."""
+        return self.kind
+
+    def _same(self) -> Any:
+        """What makes two declarations equal."""
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._same() == other._same()
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.describe()}>"
+
+
+class BrokenStage(StageDeclaration):
+    """A declaration with a mistake. The pipe's class body, which knows the stage's name, raises it."""
+
+    kind = "broken"
+
+    def __init__(self, error: OptionError) -> None:
+        self.error = error
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Raise the mistake, as this was no pipe's class body."""
+        raise self.error

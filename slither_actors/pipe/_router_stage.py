@@ -1,0 +1,73 @@
+"""A step that sends items by named routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from slither_actors.config import build
+from slither_actors.context import Context
+from slither_actors.errors import OptionError
+from slither_actors.item import Item
+from slither_actors.outcome import RouteTo
+from slither_actors.pipe._checks import check_route
+from slither_actors.pipe._declaration import StageDeclaration, StageOptions
+from slither_actors.pipe._stage import Stage
+
+__all__ = ["RouterStage"]
+
+
+class RouterStage(StageDeclaration):
+    """A step that sends items to named outputs: the first predicate that holds decides.
+
+    An item that none holds for goes on to the next stage, and after the last
+    one leaves by ``"default"``. One that is routed leaves at once, or goes to
+    the stage that comes ``after`` the route.
+    """
+
+    kind = "router"
+
+    def __init__(self, routes: Mapping[str, Callable[[Item], Any]], **options: Any) -> None:
+        checked = build(StageOptions, options, where="router")
+        if not isinstance(routes, Mapping) or not routes:
+            raise OptionError("routes", "has no routes; write router(accept=lambda item: …)", where="router")
+        for output, predicate in routes.items():
+            check_route(output, predicate)
+        self.routes = dict(routes)
+        self.on_error = checked.on_error
+        self.after = checked.after
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Where it routes to."""
+        return tuple(self.routes)
+
+    def make(self) -> Stage:
+        """Return the stage that a run uses."""
+        return _Routing(self.routes)
+
+    @property
+    def runs(self) -> Any:
+        """The predicate of each route."""
+        return self.routes
+
+    def describe(self) -> str:
+        """Say in a line what it does."""
+        return f"to {', '.join(self.routes)}"
+
+    def _same(self) -> Any:
+        return tuple(self.routes.items()), self.on_error, self.after
+
+
+class _Routing(Stage):
+    """Runs a `RouterStage`."""
+
+    def __init__(self, routes: Mapping[str, Callable[[Item], Any]]) -> None:
+        self._routes = tuple(routes.items())
+
+    def handle_item(self, item: Item, ctx: Context) -> Item | RouteTo:
+        """Route the item to the first output whose predicate holds."""
+        for output, predicate in self._routes:
+            if predicate(item):
+                return RouteTo(output, item.payload)
+        return item
