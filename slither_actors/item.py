@@ -15,11 +15,12 @@ from typing import Any
 
 import attrs
 
-__all__ = ["DEFAULT_ROUTE", "Item", "take_ids"]
+__all__ = ["DEFAULT_ROUTE", "NO_META", "Item", "take_ids"]
 
 DEFAULT_ROUTE = "default"
 
-_NO_META: Mapping[str, Any] = {}
+NO_META: Mapping[str, Any] = {}
+"""The metadata of an item that has none."""
 
 _taking = threading.Lock()
 _following = 1
@@ -60,7 +61,7 @@ class Item:
     payload: Any
     """The user's value."""
 
-    meta: Mapping[str, Any] = _NO_META
+    meta: Mapping[str, Any] = NO_META
     """Stage-local metadata; shared between items, so make a new item with `put_meta`."""
 
     route: str = DEFAULT_ROUTE

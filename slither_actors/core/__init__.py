@@ -8,7 +8,7 @@ from slither_actors.core._ack_tree import AckTree, AckTreeEnd
 from slither_actors.core._affinity import Affinity, SessionLoss, SessionOverflow, Sessions
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._backoff import is_one_of, may_retry, retry_delay
-from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, WeightedBatcher
+from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, Joinable, WeightedBatcher
 from slither_actors.core._breaker import Breaker, BreakerState
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
@@ -112,6 +112,7 @@ __all__ = [
     "InsightTally",
     "Insights",
     "Keep",
+    "Joinable",
     "KeyBatcher",
     "KeyPlace",
     "KeySlot",

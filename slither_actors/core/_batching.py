@@ -8,11 +8,11 @@ batch, or for `KeyBatcher` by `max_pending`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from slither_actors.errors import OptionError, SlitherError
 
-__all__ = ["Batcher", "BatchingError", "FixedBatcher", "WeightedBatcher"]
+__all__ = ["Batcher", "BatchingError", "FixedBatcher", "Joinable", "WeightedBatcher"]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class BatchingError(SlitherError):
     """
 
     def __init__(
-        self, what: str, problem: str, item: Any, batches: list[list[Any]], rest: Sequence[Any]
+        self, what: str, problem: str, item: Any, batches: Sequence[Sequence[Any]], rest: Sequence[Any]
     ) -> None:
         self.item = item
         self.batches = batches
@@ -41,7 +41,7 @@ class Batcher(Protocol[T]):
         """Items held in unfinished batches."""
         ...
 
-    def add(self, items: Sequence[T]) -> list[list[T]]:
+    def add(self, items: Sequence[T]) -> Sequence[Sequence[T]]:
         """Take items; return the batches that they complete.
 
         Raises:
@@ -49,7 +49,7 @@ class Batcher(Protocol[T]):
         """
         ...
 
-    def flush(self) -> list[list[T]]:
+    def flush(self) -> Sequence[Sequence[T]]:
         """Return what is held as batches: at the end of the input, or when it has waited long enough."""
         ...
 
@@ -68,44 +68,57 @@ def _positive(option: str, value: Any) -> int:
     return value
 
 
+class Joinable(Sequence[T]):
+    """Items of which slices and sums are of the same kind: what comes so is batched so."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Self) -> Self:
+        raise NotImplementedError
+
+
 class FixedBatcher(Generic[T]):
     """Batches of exactly `batch_size` items, the last one excepted.
 
-    A list of just that length may be handed on as it is.
+    A list of just that length may be handed on as it is. Batches are lists, or slices of what is `Joinable`.
     """
 
     __slots__ = ("_held", "batch_size")
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = _positive("batch_size", batch_size)
-        self._held: list[T] = []
+        self._held: Sequence[T] = ()
 
     @property
     def pending(self) -> int:
         """Items held in the unfinished batch."""
         return len(self._held)
 
-    def add(self, items: Sequence[T]) -> list[list[T]]:
+    def add(self, items: Sequence[T]) -> list[Sequence[T]]:
         """Take items; return the batches that they complete."""
         # In slices, never item by item: this is the path of every plain dispatch run.
         size = self.batch_size
         held = self._held
-        items = items if isinstance(items, list) else list(items)
+        if not isinstance(items, (list, Joinable)):
+            items = list(items)
         if not held and len(items) == size:
             return [items]
         start = size - len(held) if held else 0
-        held += items[:start]
-        if held and len(held) < size:
-            return []
-        batches = [held] if held else []
+        if held:
+            first = items[:start]
+            held = held + first if type(held) is type(first) else [*held, *first]  # type: ignore[operator]
+            if len(held) < size:
+                self._held = held
+                return []
+        batches: list[Sequence[T]] = [held] if held else []
         end = start + (len(items) - start) // size * size
         batches += [items[at : at + size] for at in range(start, end, size)]
         self._held = items[end:]
         return batches
 
-    def flush(self) -> list[list[T]]:
+    def flush(self) -> list[Sequence[T]]:
         """Return the unfinished batch, if there is one."""
-        held, self._held = self._held, []
+        held, self._held = self._held, ()
         return [held] if held else []
 
     def wanted(self, room: int) -> int:

@@ -66,7 +66,9 @@ class CheckedBatcher(Generic[T]):
         try:
             batches = self.batcher.add(items)
         except BatchingError as error:
-            self._account("add", [*error.batches, [error.item], *([list(error.rest)] if error.rest else [])])
+            self._account(
+                "add", [*map(list, error.batches), [error.item], *([list(error.rest)] if error.rest else [])]
+            )
             error.batches = [copy(batch) for batch in error.batches]
             raise
         return self._checked("add", batches)

@@ -18,10 +18,11 @@ from slither_actors.errors import OptionError
 __all__ = ["TimedBatcher", "WaitingBatcher", "check_batch_timeout"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @runtime_checkable
-class WaitingBatcher(Protocol[T]):
+class WaitingBatcher(Protocol[T_co]):
     """What a `Batcher` has besides, if unfinished batches are to go after some time. Times are seconds."""
 
     @property
@@ -29,7 +30,7 @@ class WaitingBatcher(Protocol[T]):
         """When to `tick` at the latest, by the clock of the ticks; None while nothing waits."""
         ...
 
-    def tick(self, now: float, room: int) -> list[list[T]]:
+    def tick(self, now: float, room: int) -> Sequence[Sequence[T_co]]:
         """Take note of the time; return at most `room` unfinished batches that have waited long enough."""
         ...
 
@@ -63,13 +64,13 @@ class TimedBatcher(Generic[T]):
         """When the unfinished batch has waited long enough; None if there is none."""
         return None if self._began is None else self._began + self.batch_timeout
 
-    def tick(self, now: float, room: int) -> list[list[T]]:
+    def tick(self, now: float, room: int) -> Sequence[Sequence[T]]:
         """Take note of the time; return the unfinished batch if it has waited long enough."""
         self._now = now
         due = self.due
         return self.flush() if room > 0 and due is not None and now >= due else []
 
-    def add(self, items: Sequence[T]) -> list[list[T]]:
+    def add(self, items: Sequence[T]) -> Sequence[Sequence[T]]:
         """As the batcher's; the items came at the last tick."""
         try:
             batches = self._batcher.add(items)
@@ -85,7 +86,7 @@ class TimedBatcher(Generic[T]):
         elif completed or self._began is None:
             self._began = self._now
 
-    def flush(self) -> list[list[T]]:
+    def flush(self) -> Sequence[Sequence[T]]:
         """Return the unfinished batch, if there is one."""
         self._began = None
         return self._batcher.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context as Variables
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ class Batch:
         "_claim",
         "_ids",
         "_items",
+        "_metas",
         "_payloads",
         "attempt",
         "error",
@@ -72,7 +73,7 @@ class Batch:
     )
 
     def __init__(
-        self, ref: int, content: list[Any], origin: BatchOrigin, *, bare: bool = False, attempt: int = 1
+        self, ref: int, content: Sequence[Any], origin: BatchOrigin, *, bare: bool = False, attempt: int = 1
     ) -> None:
         self.ref = ref
         """Counts up from zero in input order."""
@@ -94,15 +95,18 @@ class Batch:
         self._items: list[Item] | None = None
         self._payloads: list[Any] | None = None
         self._ids: Sequence[int] = ()
-        if not bare:
-            self._items = content
+        self._metas: Sequence[Mapping[str, Any]] | None = None
+        if type(content) is LazyItems:
+            self._ids, self._payloads, self._metas = content.ids, content.payloads, content.metas
+        elif not bare:
+            self._items = content if type(content) is list else list(content)
         else:
             for kind in set(map(type, content)):
                 if issubclass(kind, Item):
                     self._items = Item.wrap_many(content)
                     break
             else:
-                self._payloads = content
+                self._payloads = content if type(content) is list else list(content)
                 self._ids = take_ids(self.size)
         self._claim = threading.Lock().acquire
 
@@ -113,7 +117,7 @@ class Batch:
     def items(self) -> list[Item]:
         """The items, in input order."""
         if self._items is None:
-            self._items = list(map(Item, self._ids, self._payloads or ()))
+            self._items = list(LazyItems(self._ids, self._payloads or [], self._metas))
         return self._items
 
     @property
@@ -174,7 +178,7 @@ class Batch:
         """The items with the results as their payloads."""
         results = self.results or []
         if self._items is None:
-            return LazyItems(self._ids, results)
+            return LazyItems(self._ids, results, self._metas)
         return [Item(i.id, r, i.meta, i.route) for i, r in zip(self._items, results, strict=True)]
 
     def succeed(self, results: list[Any]) -> None:

@@ -12,6 +12,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -94,7 +95,7 @@ class BatchOutcomes(ProducerConsumer):
         """Batches that wait for the circuit to let them pass."""
         self._trial: Timer | None = None
         self._made: list[Sequence[Item]] = []
-        """What is to be emitted: lists of lazy items that go on as one, or else a single list."""
+        """What is to be emitted with the next pump, as one."""
         self._pump_is_due = False
         """Whether the mailbox has a message that pumps."""
         self._circuit = circuit_of(self._executor, self._options.breaker)
@@ -365,8 +366,6 @@ class BatchOutcomes(ProducerConsumer):
 
     def _emit_soon(self, items: Sequence[Item]) -> None:
         """Emit with the next pump, which is due: what several answers have brought goes as one."""
-        if self._made and not (type(items) is type(self._made[0]) is LazyItems):
-            self._emit_outcomes()
         self._made.append(items)
 
     def _emit_outcomes(self) -> None:
@@ -374,7 +373,7 @@ class BatchOutcomes(ProducerConsumer):
         made = self._made
         if made:
             self._made = []
-            self._dispatch(made[0] if len(made) == 1 else LazyItems.joined(made))  # type: ignore[arg-type]
+            self._dispatch(made[0] if len(made) == 1 else _joined(made))
 
     def _note_failure(self, batch: Batch, error: BaseException) -> None:
         kind, text = words(error)
@@ -417,6 +416,12 @@ class BatchOutcomes(ProducerConsumer):
         error = error if error is not None else RuntimeError("unknown")  # the user's may be false
         halted = Halted(error=error, batch=batch.description, stage=self._context.stage or "")
         self._end_reason = (SHUTDOWN, halted)
+
+
+def _joined(parts: list[Sequence[Item]]) -> Sequence[Item]:
+    if all(type(part) is LazyItems for part in parts):
+        return LazyItems.joined(parts)  # type: ignore[arg-type]
+    return list(chain.from_iterable(parts))
 
 
 def _resubmit(runner: BatchOutcomes, batch: Batch) -> None:

@@ -52,7 +52,7 @@ logger = logging.getLogger("slither_actors.dispatch")
 __all__ = ["DispatchRunner", "DispatchStatistics", "Halted"]
 
 
-_Entry = list[Any] | BatchingError
+_Entry = Sequence[Any] | BatchingError
 """A batch that may start when there is room, or an item that is in none."""
 
 
@@ -99,6 +99,8 @@ class DispatchRunner(BatchOutcomes):
         self._side = SideOutput(link, self.ref, Reader.take) if link is not None and side_output else None
         self._executor = options.make_executor()
         self._batcher = options.make_batcher()
+        self._looks = getattr(options, "strategy", None) is not None
+        """Whether the batcher may look at the items, and know them by identity."""
         waits = getattr(self._batcher, "batch_timeout", True)
         self._tick = getattr(self._batcher, "tick", None) if waits else None
         """Tells the batcher the time; None if time does not matter to it."""
@@ -266,6 +268,8 @@ class DispatchRunner(BatchOutcomes):
         """Batch the items; one whose weight or key cannot be found is a failure in its place."""
         if self._tick is not None:
             self._tick(time.monotonic(), 0)
+        if self._looks:
+            items = list(items)
         while True:
             try:
                 self._ready.extend(self._batcher.add(items))
@@ -349,7 +353,7 @@ class DispatchRunner(BatchOutcomes):
             self._side.granted(count)
             self._pump()
 
-    def _start(self, entry: list[Any] | BatchingError) -> None:
+    def _start(self, entry: _Entry) -> None:
         """Admit a batch to the window and submit it. Never pumps: the pump calls it."""
         ref = self._window.start()
         if isinstance(entry, BatchingError):

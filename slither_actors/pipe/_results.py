@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.errors import ItemError, ResultError
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.outcome import Fail, Many, Ok, RouteTo, Skip
@@ -99,6 +100,17 @@ class Results:
             msg = f"{self._stage} returned {len(found)} results for {len(items)} items"
             raise ResultError(msg)
         return found
+
+    def plain(self, items: Sequence[Item], results: list[Any]) -> Sequence[Item] | None:
+        """Return the items with their results as payloads, all at once; None if some result is an outcome."""
+        if not OUTCOMES.isdisjoint(map(type, results)):
+            return None
+        return LazyItems.updated(items, results)
+
+    def where(self, route: str) -> tuple[str, bool]:
+        """Return what `Item.route` is for items of a route of the stage, and whether they leave here."""
+        output = self._outputs.get(route)
+        return (self._onward[route], False) if output is None else (output, True)
 
     def _fail(self, fail: Fail, what: str) -> NoReturn:
         if isinstance(fail.reason, BaseException):

@@ -12,9 +12,10 @@ from slither_actors.item import Item
 from slither_actors.outcome import RouteTo
 from slither_actors.pipe._checks import check_route
 from slither_actors.pipe._declaration import StageDeclaration, StageOptions
+from slither_actors.pipe._results import Results
 from slither_actors.pipe._stage import Stage
 
-__all__ = ["RouterStage"]
+__all__ = ["RouterStage", "Routing"]
 
 
 class RouterStage(StageDeclaration):
@@ -44,7 +45,7 @@ class RouterStage(StageDeclaration):
 
     def make(self) -> Stage:
         """Return the stage that a run uses."""
-        return _Routing(self.routes)
+        return Routing(self.routes)
 
     @property
     def runs(self) -> Any:
@@ -59,11 +60,15 @@ class RouterStage(StageDeclaration):
         return tuple(self.routes.items()), self.on_error, self.after
 
 
-class _Routing(Stage):
+class Routing(Stage):
     """Runs a `RouterStage`."""
 
     def __init__(self, routes: Mapping[str, Callable[[Item], Any]]) -> None:
         self._routes = tuple(routes.items())
+
+    def ways(self, results: Results) -> list[tuple[Callable[[Item], Any], str, bool]]:
+        """Return each predicate with what `Item.route` is behind it, and whether the item leaves the run."""
+        return [(predicate, *results.where(route)) for route, predicate in self._routes]
 
     def handle_item(self, item: Item, ctx: Context) -> Item | RouteTo:
         """Route the item to the first output whose predicate holds."""

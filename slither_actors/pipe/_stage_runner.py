@@ -18,18 +18,21 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
 from slither_actors.context import Context
 from slither_actors.core import may_retry, retry_delay
 from slither_actors.dispatch import Halted
+from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._definition import StageDefinition
 from slither_actors.pipe._outgoing import Outgoing
 from slither_actors.pipe._results import OUTCOMES, Sorted
+from slither_actors.pipe._router_stage import RouterStage
 from slither_actors.pipe._stage import PER_ITEM, Stage
 from slither_actors.pipe._tally import StageStatistics, Tally, tell_skipped
 from slither_actors.pipe._telling import StageTelling
@@ -47,16 +50,32 @@ _SLICE_SECONDS = 0.01
 class _Flow:
     """What a stroke of work has made: items that go on, and items that leave the run here."""
 
-    __slots__ = ("leave", "stay")
+    __slots__ = ("_parts", "leave", "stay")
 
     def __init__(self) -> None:
         self.stay: list[Item] = []
+        """The last ones that go on."""
         self.leave: list[Item] = []
+        self._parts: list[Sequence[Item]] = []
 
     def add(self, made: Sorted) -> None:
         """Add sorted items."""
         self.stay += made[0]
         self.leave += made[1]
+
+    def add_unseen(self, items: Sequence[Item]) -> None:
+        """Add items that go on, and that are perhaps made when somebody looks at them."""
+        if self.stay:
+            self._parts.append(self.stay)
+            self.stay = []
+        self._parts.append(items)
+
+    def staying(self) -> Sequence[Item]:
+        """All items that go on."""
+        if not self._parts:
+            return self.stay
+        parts = [*self._parts, self.stay] if self.stay else self._parts
+        return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
 
 _Step = Callable[[Sequence[Any], _Flow], None]
@@ -121,9 +140,16 @@ class StageRunner(ProducerConsumer):
         self._ended_with: Any = None
         self._stage: Stage = definition.declaration.make()  # type: ignore[attr-defined]
         self._handle_item = self._stage.handle_item
-        batches = type(self._stage).handle_batch is not Stage.handle_batch
-        self._first_step = self._handle_together if batches else self._handle_each
+        self._first_step = self._step_of(definition.declaration)
         telling.started()
+
+    def _step_of(self, declaration: Any) -> _Step:
+        """How the stage handles what arrives together."""
+        if isinstance(declaration, RouterStage) and self._link.acks is None:
+            self._ways = self._stage.ways(self._results)  # type: ignore[attr-defined]
+            return self._route_each
+        batches = type(self._stage).handle_batch is not Stage.handle_batch
+        return self._handle_together if batches else self._handle_each
 
     def terminate(self, reason: Any) -> None:
         """Shut the stage down and leave its statistics with the run."""
@@ -178,13 +204,16 @@ class StageRunner(ProducerConsumer):
         elif not self._left:
             self._go_on()
 
-    def handle_events(self, events: Sequence[Item], source: Subscription) -> list[Item]:
+    def handle_events(self, events: Sequence[Item], source: Subscription) -> None:
         """Handle what arrived together."""
         self._tally.items_in += len(events)
         self._left.append((self._first_step, events))
-        return [] if self._waits or self._enough or self._paused else self._work()
+        if not (self._waits or self._enough or self._paused):
+            out = self._work()
+            if out:
+                self._dispatch(out)
 
-    def _work(self) -> list[Item]:
+    def _work(self) -> Sequence[Item]:
         """Handle what is left, up to something that has to wait; return what goes on."""
         flow = _Flow()
         left = self._left
@@ -195,15 +224,16 @@ class StageRunner(ProducerConsumer):
             step, what = left.popleft()
             step(what, flow)
         self._tally.busy += time.monotonic() - began
-        onward = self._count_routed(flow.stay) if self._forks else 0
+        staying = flow.staying()
+        onward = self._count_routed(staying) if self._forks else 0
         self._tally.routed += onward
-        self._tally.emitted += len(flow.stay) - onward
+        self._tally.emitted += len(staying) - onward
         if flow.leave:
             self._tally.routed += len(flow.leave)
             self._side.send(flow.leave)
         if self._ended_with is not None and not self._side.blocked:
             self.complete(self._ended_with)
-        return flow.stay
+        return staying
 
     def _count_routed(self, items: Sequence[Item]) -> int:
         return sum(item.route != DEFAULT_ROUTE for item in items)
@@ -244,7 +274,34 @@ class StageRunner(ProducerConsumer):
                     self._left.appendleft((self._handle_each, items[at + 1 :]))
                     return
 
+    def _route_each(self, items: Sequence[Item], flow: _Flow) -> None:
+        """As `_handle_each`, for a router: it knows where items go before it has seen any."""
+        stay, leave = flow.stay.append, flow.leave.append
+        ways = [(predicate, mark, leave if leaves else stay) for predicate, mark, leaves in self._ways]
+        ours = type(items) is LazyItems
+        now, slice_ends = time.monotonic, self._slice_ends
+        for at, item in enumerate(items):
+            if at and now() > slice_ends:
+                self._pause((self._route_each, items[at:]))
+                return
+            try:
+                for predicate, mark, put in ways:
+                    if predicate(item):
+                        if ours:  # it was made for us when we looked
+                            item.route = mark
+                            put(item)
+                        else:
+                            put(Item(item.id, item.payload, item.meta, mark))
+                        break
+                else:
+                    stay(item)
+            except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides
+                behind = (self._route_each, items[at + 1 :])
+                if not self._settle([item], error, flow, again=self._route_each, behind=behind):
+                    return
+
     def _handle_together(self, items: Sequence[Item], flow: _Flow) -> None:
+        items = items if type(items) is list else list(items)  # the user's code may look more than once
         try:
             results = self._stage.handle_batch(items, self._context)
             if results is not PER_ITEM:
@@ -257,6 +314,8 @@ class StageRunner(ProducerConsumer):
         elif isinstance(results, tuple):
             self._tally.took_batch(items, results)
             flow.add(results)
+        elif (plain := self._results.plain(items, results)) is not None:
+            flow.add_unseen(plain)
         else:
             self._take_results(list(zip(items, results, strict=True)), flow)
 

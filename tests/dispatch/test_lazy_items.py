@@ -1,0 +1,53 @@
+"""Items that are made on sight are those that would have been there."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slither_actors import Item
+from slither_actors.core import FixedBatcher
+from slither_actors.dispatch._lazy_items import LazyItems
+
+metas = st.one_of(st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(), min_size=1))
+lists = st.lists(st.lists(metas, max_size=7), max_size=6)
+
+
+def made(groups: list[list[dict[str, int]]]) -> list[list[Item]]:
+    """Items with this metadata, and their numbers as payloads."""
+    numbers = iter(range(100))
+    return [[Item(n + 1, n, meta) for n, meta in zip(numbers, group, strict=False)] for group in groups]
+
+
+def lazily(items: list[Item]) -> LazyItems:
+    return LazyItems.updated(items, [item.payload for item in items])
+
+
+@given(lists)
+def test_they_are_equal_to_those_of_a_list(groups: list[list[dict[str, int]]]) -> None:
+    """One by one, by number, in slices and joined, with and without metadata."""
+    for items in made(groups):
+        lazy = lazily(items)
+        assert list(lazy) == items
+        assert [lazy[at] for at in range(len(lazy))] == items
+        assert list(lazy[1:4]) == items[1:4]
+    if groups:
+        everything = [item for items in made(groups) for item in items]
+        assert list(LazyItems.joined([lazily(items) for items in made(groups)])) == everything
+
+
+@given(lists, st.integers(1, 5), st.data())
+def test_batches_of_them_are_batches_of_items(
+    groups: list[list[dict[str, int]]], size: int, data: st.DataObject
+) -> None:
+    """Whether all come so, or some in lists."""
+    batcher: FixedBatcher[Item] = FixedBatcher(size)
+    found = []
+    for items in made(groups):
+        found += batcher.add(lazily(items) if data.draw(st.booleans()) else items)
+    found += batcher.flush()
+    everything = [item for items in made(groups) for item in items]
+    assert [item for batch in found for item in batch] == everything
+    assert [len(batch) for batch in found] == [
+        min(size, len(everything) - at) for at in range(0, len(everything), size)
+    ]
