@@ -94,15 +94,25 @@ class AckTree:
         left = list(copies)
         while left:
             node, error = left.pop()
-            node.error = node.error or error
+            if error is not None:
+                self._fail(node, error)
             node.pending -= 1
             if node.pending:
                 continue
             if node.id is not None:
                 del self._nodes[node.id]
             if node.parents:
-                left.extend((parent, node.error) for parent in node.parents)
+                left.extend((parent, None) for parent in node.parents)
             else:
                 ends.append((node.token, node.error))
         ends.reverse()
         return ends
+
+    def _fail(self, node: _Node, error: BaseException) -> None:
+        """Note a failure with all that it came of, at once: more may come of those, or the run may end."""
+        failed = [node]
+        while failed:
+            one = failed.pop()
+            if one.error is None:
+                one.error = error
+                failed += one.parents

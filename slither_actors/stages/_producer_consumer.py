@@ -72,7 +72,7 @@ class ProducerConsumer(LazyEmitter, Receiver):
             self._waiting
             or self._wanted <= 0
             or self._lazy is not None
-            or (self._may_hold and self._is_held())
+            or (self._may_hold and (self._is_held() or self._is_at_its_end()))
         ):
             self._waiting.append((subscription, events, None))
         else:

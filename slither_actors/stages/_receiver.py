@@ -129,6 +129,10 @@ class Receiver(BaseStage):
         """Whether no event may be handled now; a stage that says so calls `_go_on` later."""
         return self._on_hold or (self._lane is not None and not self._lane.has_room)
 
+    def _is_at_its_end(self) -> bool:
+        """Whether no coroutine is begun any more: what it made would come behind the end."""
+        return self._finishing and self._awaits
+
     def _is_idle(self) -> bool:
         """Whether no event is being handled."""
         return self._lane is None or self._lane.is_idle
@@ -189,7 +193,7 @@ class Receiver(BaseStage):
             unfinished.subscription = subscription
 
     def _receive_or_hold(self, subscription: Subscription, events: Sequence[Any]) -> None:
-        if self._waiting or self._is_held():
+        if self._waiting or self._is_held() or self._is_at_its_end():
             self._waiting.append((subscription, events, None))
         else:
             self._take_in(subscription, events)

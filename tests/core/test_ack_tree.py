@@ -25,6 +25,18 @@ def test_an_item_ends_with_all_that_came_of_it() -> None:
     assert len(tree) == 0
 
 
+def test_closing_knows_of_failures_however_deep_they_are() -> None:
+    """A failure is that of all above it at once, also while more may come of them."""
+    tree = AckTree()
+    tree.read(1, "a")
+    tree.read(2, "b")
+    tree.read(3, "c")
+    tree.became([1], [4, 5])
+    tree.became([4, 2], [6, 7])
+    assert tree.ended([6], ERROR) == []
+    assert sorted(tree.close(), key=str) == [("a", ERROR), ("b", ERROR), ("c", None)]
+
+
 def test_what_is_made_of_several_belongs_to_each() -> None:
     """Each ends when that has ended."""
     tree = AckTree()

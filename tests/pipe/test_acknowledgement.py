@@ -34,7 +34,7 @@ from slither_actors import (
 from slither_actors.errors import NotRunningError, OptionError
 from slither_actors.pipe import Ack, AckSource, Delivery, RateLimit
 from tests.pipe.ack_sources import ListSource
-from tests.pipe.test_every_item_once import WAITING, Model, inputs, pipe_of, plans, relaxed
+from tests.pipe.test_every_item_once import WAITING, Model, Plan, inputs, pipe_of, plans, relaxed
 from tests.pipe.test_random_graphs import (
     ACTIONS,
     POLICIES,
@@ -46,6 +46,13 @@ from tests.pipe.test_random_graphs import (
 from tests.pipe.test_random_graphs import plans as graph_plans
 
 few = settings(relaxed, max_examples=60)
+
+DEEP = [
+    Plan("item", ("two",), "go on", 1),
+    Plan("item", ("two",), "go on", 1),
+    Plan("item", ("fail",), "halt", 1),
+]
+"""The failure is that of a child of a child, while another child is on its way."""
 
 
 @attrs.define
@@ -70,6 +77,7 @@ def failures(source: ListSource, *, early: bool = False) -> set[int]:
 
 @given(plans, inputs)
 @example(WAITING, [0, 0])
+@example(DEEP, [0])
 @few
 def test_each_item_is_acknowledged_once_with_its_failure_if_it_had_one(found: Any, numbers: Any) -> None:
     """Whatever the pipe; a run that halts acknowledges what it has not finished as failed."""

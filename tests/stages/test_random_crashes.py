@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from slither_actors.actors import Ref
@@ -340,8 +340,27 @@ RANDOM = settings(
 )
 
 
+ENDS_BEHIND_EVENTS = Plan(
+    kinds=(Endless, Endless, AsyncPassing, AsyncPassing, Taking, Taking, Taking),
+    fan_outs=(
+        "shared partition", "partition", "shared partition", "broadcast", "demand", "demand", "demand",
+    ),
+    edges=(
+        Edge(0, 2, 37, 17, "permanent", 2), Edge(1, 2, 22, 2, "transient", 2),
+        Edge(0, 3, 37, 16, "temporary", 2), Edge(1, 3, 6, 2, "temporary", 0),
+        Edge(2, 3, 35, 3, "temporary", 0), Edge(1, 4, 13, 1, "temporary", 0),
+        Edge(3, 5, 8, 5, "permanent", 2), Edge(3, 6, 28, 11, "temporary", 1),
+    ),
+    troubles=(("cancel", 40), ("subscribe", 58), ("restart", 50)),
+)  # fmt: skip
+"""Stage 2 is to end with its first producer, and gets events of the second one then."""
+
+
 @settings(RANDOM, max_examples=40)
 @given(plans())
+@example(ENDS_BEHIND_EVENTS)
+@example(ENDS_BEHIND_EVENTS)
+@example(ENDS_BEHIND_EVENTS)
 def test_no_trouble_loses_doubles_or_reorders_an_event_on_a_subscription(plan: Plan) -> None:
     """Nor stalls the rest of the graph, nor keeps an actor from its end."""
     run_plan(plan)
