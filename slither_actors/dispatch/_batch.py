@@ -99,14 +99,14 @@ class Batch:
         if type(content) is LazyItems:
             self._ids, self._payloads, self._metas = content.ids, content.payloads, content.metas
         elif not bare:
-            self._items = content if type(content) is list else list(content)
+            self._items = content if isinstance(content, list) else list(content)
         else:
             for kind in set(map(type, content)):
                 if issubclass(kind, Item):
                     self._items = Item.wrap_many(content)
                     break
             else:
-                self._payloads = content if type(content) is list else list(content)
+                self._payloads = content if isinstance(content, list) else list(content)
                 self._ids = take_ids(self.size)
         self._claim = threading.Lock().acquire
 
