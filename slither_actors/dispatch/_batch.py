@@ -95,7 +95,7 @@ class Batch:
         self._items: list[Item] | None = None
         self._payloads: list[Any] | None = None
         self._ids: Sequence[int] = ()
-        self._metas: Sequence[Mapping[str, Any]] | None = None
+        self._metas: list[Mapping[str, Any]] | None = None
         if type(content) is LazyItems:
             self._ids, self._payloads, self._metas = content.ids, content.payloads, content.metas
         elif not bare:

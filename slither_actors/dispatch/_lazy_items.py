@@ -7,28 +7,36 @@ stage that looks at payloads alone makes none at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, compress, repeat
+from typing import Any, TypeVar, overload
 
 from slither_actors.core import Joinable
-from slither_actors.item import NO_META, Item
+from slither_actors.item import DEFAULT_ROUTE, NO_META, Item
 
-__all__ = ["LazyItems"]
+__all__ = ["LazyItems", "routes_of"]
+
+T = TypeVar("T")
 
 
 class LazyItems(Joinable[Item]):
-    """Items without a route, from their ids and payloads. Each look makes equal new ones."""
+    """Items, from columns of what they consist of. Each look makes equal new ones."""
 
-    __slots__ = ("ids", "metas", "payloads")
+    __slots__ = ("ids", "metas", "payloads", "routes")
 
     def __init__(
-        self, ids: Sequence[int], payloads: list[Any], metas: Sequence[Mapping[str, Any]] | None = None
+        self,
+        ids: Sequence[int],
+        payloads: list[Any],
+        metas: list[Mapping[str, Any]] | None = None,
+        routes: list[str] | None = None,
     ) -> None:
         self.ids = ids
         self.payloads = payloads
         self.metas = metas
         """The metadata of each; None where none has any."""
+        self.routes = routes
+        """Of each; None where all have the default one."""
 
     @classmethod
     def updated(cls, items: Sequence[Item], payloads: list[Any]) -> LazyItems:
@@ -39,14 +47,40 @@ class LazyItems(Joinable[Item]):
     @classmethod
     def joined(cls, parts: Sequence[LazyItems]) -> LazyItems:
         """All of the parts, one after the other."""
-        payloads = list(chain.from_iterable([part.payloads for part in parts]))
-        metas = None
-        if any(part.metas for part in parts):
-            metas = [meta for part in parts for meta in part.metas or [NO_META] * len(part)]
+        ids: Sequence[int]
         first, last = parts[0].ids, parts[-1].ids
+        payloads = _flat(part.payloads for part in parts)
         if type(first) is range and type(last) is range and last.stop - first.start == len(payloads):
-            return cls(range(first.start, last.stop), payloads, metas)
-        return cls(list(chain.from_iterable([part.ids for part in parts])), payloads, metas)
+            ids = range(first.start, last.stop)
+        else:
+            ids = _flat(part.ids for part in parts)
+        metas = routes = None
+        if any(part.metas for part in parts):
+            metas = _flat(part.metas or repeat(NO_META, len(part)) for part in parts)
+        if any(part.routes for part in parts):
+            routes = _flat(part.routes or repeat(DEFAULT_ROUTE, len(part)) for part in parts)
+        return cls(ids, payloads, metas, routes)
+
+    def routed(self, routes: list[str]) -> LazyItems:
+        """The first ones, as many as there are routes, with those."""
+        count = len(routes)
+        if count == len(self.ids):
+            return LazyItems(self.ids, self.payloads, self.metas, routes)
+        return LazyItems(
+            self.ids[:count],
+            self.payloads[:count],
+            None if self.metas is None else self.metas[:count],
+            routes,
+        )
+
+    def only(self, chosen: Sequence[Any]) -> LazyItems:
+        """Those for which `chosen` is true."""
+        return LazyItems(
+            list(compress(self.ids, chosen)),
+            list(compress(self.payloads, chosen)),
+            None if self.metas is None else list(compress(self.metas, chosen)),
+            None if self.routes is None else list(compress(self.routes, chosen)),
+        )
 
     def __add__(self, other: LazyItems) -> LazyItems:
         return LazyItems.joined([self, other])
@@ -55,16 +89,39 @@ class LazyItems(Joinable[Item]):
         return len(self.ids)
 
     def __iter__(self) -> Iterator[Item]:
-        if self.metas is None:
-            return map(Item, self.ids, self.payloads)
-        return map(Item, self.ids, self.payloads, self.metas)
+        if self.routes is not None:
+            return map(Item, self.ids, self.payloads, self.metas or repeat(NO_META), self.routes)
+        if self.metas is not None:
+            return map(Item, self.ids, self.payloads, self.metas)
+        return map(Item, self.ids, self.payloads)
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
     @overload
     def __getitem__(self, index: slice) -> LazyItems: ...
     def __getitem__(self, index: int | slice) -> Item | LazyItems:
-        metas = self.metas
+        metas, routes = self.metas, self.routes
         if isinstance(index, slice):
-            return LazyItems(self.ids[index], self.payloads[index], None if metas is None else metas[index])
-        return Item(self.ids[index], self.payloads[index], NO_META if metas is None else metas[index])
+            return LazyItems(
+                self.ids[index],
+                self.payloads[index],
+                None if metas is None else metas[index],
+                None if routes is None else routes[index],
+            )
+        return Item(
+            self.ids[index],
+            self.payloads[index],
+            NO_META if metas is None else metas[index],
+            DEFAULT_ROUTE if routes is None else routes[index],
+        )
+
+
+def routes_of(items: Sequence[Item]) -> list[str]:
+    """The route of each item."""
+    if type(items) is LazyItems:
+        return items.routes or [DEFAULT_ROUTE] * len(items)
+    return [item.route for item in items]
+
+
+def _flat(parts: Iterable[Iterable[T]]) -> list[T]:
+    return list(chain.from_iterable(parts))

@@ -8,7 +8,7 @@ the run that reads another run waits for that one, not for its own mailbox.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, Protocol
 
@@ -104,7 +104,7 @@ class SideOutput:
         self._owner = owner
         self._receive = receive
         self._credit = SIDE_CREDIT
-        self._waiting: deque[list[Item]] = deque()
+        self._waiting: deque[Sequence[Item]] = deque()
         self.sent = 0
         """Items that have left by this way."""
 
@@ -113,7 +113,7 @@ class SideOutput:
         """Whether items wait for the reader."""
         return bool(self._waiting)
 
-    def send(self, items: list[Item]) -> None:
+    def send(self, items: Sequence[Item]) -> None:
         """Pass items to the reader, in order, as far as it has granted."""
         self._waiting.append(items)
         self._flush()

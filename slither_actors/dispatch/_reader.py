@@ -173,7 +173,8 @@ class Reader(Consumer):
         self.subscribe_to = subscribe_to
         self._outlet = outlet
         self._collect = collect
-        self._collected: list[Item] = []
+        self._collected: list[Sequence[Item]] = []
+        self._collected_count = 0
         self._demand = demand
         self._credits: dict[Any, Credit] = {}
         self._group = demand // _GROUPS
@@ -214,7 +215,8 @@ class Reader(Consumer):
         if self._progress is not None:
             self._progress.add(len(items))
         if self._collect:
-            self._collected.extend(items)
+            self._collected.append(items)
+            self._collected_count += len(items)
             credit.consumed(len(items))
             return
         if self._kept_credit is not credit:
@@ -259,7 +261,7 @@ class Reader(Consumer):
         if hasattr(self, "_kept"):
             self._pass_on()
         if self._collected:
-            self._outlet.put(Arrival([self._collected], len(self._collected), None))
+            self._outlet.put(Arrival(self._collected, self._collected_count, None))
             self._collected = []
         self._outlet.finish(reason)
 

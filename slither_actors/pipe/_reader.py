@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 from slither_actors.actors import NORMAL
+from slither_actors.dispatch._lazy_items import routes_of
 from slither_actors.dispatch._reader import Credit, Outlet, Reader
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.stages import Subscription
 
 __all__ = ["PipeReader"]
-
-_ROUTE = attrgetter("route")
 
 
 class PipeReader(Reader):
@@ -28,7 +26,7 @@ class PipeReader(Reader):
     def _take(self, items: Sequence[Item], credit: Credit) -> None:
         counts = self._link.counts  # type: ignore[attr-defined]
         if self._has_routes:
-            counts.update(map(_ROUTE, items))
+            counts.update(routes_of(items))
         else:
             counts[DEFAULT_ROUTE] += len(items)
         super()._take(items, credit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.config import build
@@ -66,9 +66,12 @@ class Routing(Stage):
     def __init__(self, routes: Mapping[str, Callable[[Item], Any]]) -> None:
         self._routes = tuple(routes.items())
 
-    def ways(self, results: Results) -> list[tuple[Callable[[Item], Any], str, bool]]:
-        """Return each predicate with what `Item.route` is behind it, and whether the item leaves the run."""
-        return [(predicate, *results.where(route)) for route, predicate in self._routes]
+    def ways(self, results: Results) -> tuple[Sequence[tuple[Callable[[Item], Any], str]], frozenset[str]]:
+        """Return each predicate with what `Item.route` is behind it, and which of those leave the run."""
+        where = [results.where(route) for route, _ in self._routes]
+        marks = [mark for mark, _ in where]
+        predicates = [predicate for _, predicate in self._routes]
+        return list(zip(predicates, marks, strict=True)), frozenset(mark for mark, leaves in where if leaves)
 
     def handle_item(self, item: Item, ctx: Context) -> Item | RouteTo:
         """Route the item to the first output whose predicate holds."""

@@ -18,20 +18,20 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any
 
 from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
 from slither_actors.context import Context
 from slither_actors.core import may_retry, retry_delay
 from slither_actors.dispatch import Halted
-from slither_actors.dispatch._lazy_items import LazyItems
+from slither_actors.dispatch._lazy_items import routes_of
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._definition import StageDefinition
+from slither_actors.pipe._flow import Flow
 from slither_actors.pipe._outgoing import Outgoing
-from slither_actors.pipe._results import OUTCOMES, Sorted
+from slither_actors.pipe._results import OUTCOMES
 from slither_actors.pipe._router_stage import RouterStage
 from slither_actors.pipe._stage import PER_ITEM, Stage
 from slither_actors.pipe._tally import StageStatistics, Tally, tell_skipped
@@ -47,38 +47,7 @@ _SLICE_SECONDS = 0.01
 """How long a stage is at it before what it has done goes on."""
 
 
-class _Flow:
-    """What a stroke of work has made: items that go on, and items that leave the run here."""
-
-    __slots__ = ("_parts", "leave", "stay")
-
-    def __init__(self) -> None:
-        self.stay: list[Item] = []
-        """The last ones that go on."""
-        self.leave: list[Item] = []
-        self._parts: list[Sequence[Item]] = []
-
-    def add(self, made: Sorted) -> None:
-        """Add sorted items."""
-        self.stay += made[0]
-        self.leave += made[1]
-
-    def add_unseen(self, items: Sequence[Item]) -> None:
-        """Add items that go on, and that are perhaps made when somebody looks at them."""
-        if self.stay:
-            self._parts.append(self.stay)
-            self.stay = []
-        self._parts.append(items)
-
-    def staying(self) -> Sequence[Item]:
-        """All items that go on."""
-        if not self._parts:
-            return self.stay
-        parts = [*self._parts, self.stay] if self.stay else self._parts
-        return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
-
-
-_Step = Callable[[Sequence[Any], _Flow], None]
+_Step = Callable[[Sequence[Any], Flow], None]
 _Work = tuple[_Step, Sequence[Any]]
 """A method and what it is to handle."""
 
@@ -146,7 +115,7 @@ class StageRunner(ProducerConsumer):
     def _step_of(self, declaration: Any) -> _Step:
         """How the stage handles what arrives together."""
         if isinstance(declaration, RouterStage) and self._link.acks is None:
-            self._ways = self._stage.ways(self._results)  # type: ignore[attr-defined]
+            self._predicates, self._leaving = self._stage.ways(self._results)  # type: ignore[attr-defined]
             return self._route_each
         batches = type(self._stage).handle_batch is not Stage.handle_batch
         return self._handle_together if batches else self._handle_each
@@ -215,7 +184,7 @@ class StageRunner(ProducerConsumer):
 
     def _work(self) -> Sequence[Item]:
         """Handle what is left, up to something that has to wait; return what goes on."""
-        flow = _Flow()
+        flow = Flow()
         left = self._left
         self._enough = False
         began = time.monotonic()
@@ -224,19 +193,19 @@ class StageRunner(ProducerConsumer):
             step, what = left.popleft()
             step(what, flow)
         self._tally.busy += time.monotonic() - began
-        staying = flow.staying()
+        staying, leaving = flow.stay.all(), flow.leave.all()
         onward = self._count_routed(staying) if self._forks else 0
         self._tally.routed += onward
         self._tally.emitted += len(staying) - onward
-        if flow.leave:
-            self._tally.routed += len(flow.leave)
-            self._side.send(flow.leave)
+        if leaving:
+            self._tally.routed += len(leaving)
+            self._side.send(leaving)
         if self._ended_with is not None and not self._side.blocked:
             self.complete(self._ended_with)
         return staying
 
     def _count_routed(self, items: Sequence[Item]) -> int:
-        return sum(item.route != DEFAULT_ROUTE for item in items)
+        return len(items) - routes_of(items).count(DEFAULT_ROUTE)
 
     def _end_with_source(self, reason: Any) -> None:
         """One of the stages before has ended: the last one, or one that halted, ends this one."""
@@ -249,8 +218,8 @@ class StageRunner(ProducerConsumer):
 
     # -- handling --------------------------------------------------------------------
 
-    def _handle_each(self, items: Sequence[Item], flow: _Flow) -> None:
-        handle, context, append = self._handle_item, self._context, flow.stay.append
+    def _handle_each(self, items: Sequence[Item], flow: Flow) -> None:
+        handle, context, append = self._handle_item, self._context, flow.stay.last.append
         now, slice_ends = time.monotonic, self._slice_ends
         for at, item in enumerate(items):
             if at and now() > slice_ends:
@@ -274,33 +243,34 @@ class StageRunner(ProducerConsumer):
                     self._left.appendleft((self._handle_each, items[at + 1 :]))
                     return
 
-    def _route_each(self, items: Sequence[Item], flow: _Flow) -> None:
-        """As `_handle_each`, for a router: it knows where items go before it has seen any."""
-        stay, leave = flow.stay.append, flow.leave.append
-        ways = [(predicate, mark, leave if leaves else stay) for predicate, mark, leaves in self._ways]
-        ours = type(items) is LazyItems
-        now, slice_ends = time.monotonic, self._slice_ends
-        for at, item in enumerate(items):
-            if at and now() > slice_ends:
-                self._pause((self._route_each, items[at:]))
-                return
-            try:
-                for predicate, mark, put in ways:
+    def _route_each(self, items: Sequence[Item], flow: Flow) -> None:
+        """As `_handle_each`, for a router: it knows where routes lead before it has seen an item."""
+        predicates, now, slice_ends = self._predicates, time.monotonic, self._slice_ends
+        routes: list[str] = []
+        failure: BaseException | None = None
+        try:
+            for item in items:
+                if routes and now() > slice_ends:
+                    break
+                for predicate, route in predicates:
                     if predicate(item):
-                        if ours:  # it was made for us when we looked
-                            item.route = mark
-                            put(item)
-                        else:
-                            put(Item(item.id, item.payload, item.meta, mark))
+                        routes.append(route)
                         break
                 else:
-                    stay(item)
-            except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides
-                behind = (self._route_each, items[at + 1 :])
-                if not self._settle([item], error, flow, again=self._route_each, behind=behind):
-                    return
+                    routes.append(DEFAULT_ROUTE)
+        except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides
+            failure = error
+        at = len(routes)
+        flow.add_routed(items, routes, self._leaving)
+        if failure is None:
+            if at < len(items):
+                self._pause((self._route_each, items[at:]))
+            return
+        behind = (self._route_each, items[at + 1 :])
+        if self._settle([items[at]], failure, flow, again=self._route_each, behind=behind) and behind[1]:
+            self._left.appendleft(behind)
 
-    def _handle_together(self, items: Sequence[Item], flow: _Flow) -> None:
+    def _handle_together(self, items: Sequence[Item], flow: Flow) -> None:
         items = items if type(items) is list else list(items)  # the user's code may look more than once
         try:
             results = self._stage.handle_batch(items, self._context)
@@ -315,11 +285,11 @@ class StageRunner(ProducerConsumer):
             self._tally.took_batch(items, results)
             flow.add(results)
         elif (plain := self._results.plain(items, results)) is not None:
-            flow.add_unseen(plain)
+            flow.stay.add(plain)
         else:
             self._take_results(list(zip(items, results, strict=True)), flow)
 
-    def _take_results(self, pairs: Sequence[tuple[Item, Any]], flow: _Flow) -> None:
+    def _take_results(self, pairs: Sequence[tuple[Item, Any]], flow: Flow) -> None:
         """Take a batch's results one by one: an item that failed is tried again by itself."""
         for at, (item, result) in enumerate(pairs):
             try:
@@ -347,7 +317,7 @@ class StageRunner(ProducerConsumer):
         self,
         items: Sequence[Item],
         error: BaseException,
-        flow: _Flow,
+        flow: Flow,
         *,
         again: _Step,
         behind: _Work,
@@ -400,7 +370,7 @@ class StageRunner(ProducerConsumer):
         self.run_after(delay, _retry)
 
     def _route(
-        self, policy: Route, items: Sequence[Item], error: BaseException, flow: _Flow
+        self, policy: Route, items: Sequence[Item], error: BaseException, flow: Flow
     ) -> tuple[BaseException | None, int]:
         """Hand failed items to the policy's function; return what broke and how many were done."""
         for done, item in enumerate(items):

@@ -119,7 +119,7 @@ class _Fork:
         """Whether items wait for the reader."""
         return self._side.blocked
 
-    def send(self, items: list[Item]) -> None:
+    def send(self, items: Sequence[Item]) -> None:
         """Send each item where its route leads."""
         onward = [item for item in items if item.route in self._marks]
         leave = [item for item in items if item.route not in self._marks]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from slither_actors import Item
 from slither_actors.core import FixedBatcher
-from slither_actors.dispatch._lazy_items import LazyItems
+from slither_actors.dispatch._lazy_items import LazyItems, routes_of
 
 metas = st.one_of(st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(), min_size=1))
 lists = st.lists(st.lists(metas, max_size=7), max_size=6)
@@ -34,6 +34,25 @@ def test_they_are_equal_to_those_of_a_list(groups: list[list[dict[str, int]]]) -
     if groups:
         everything = [item for items in made(groups) for item in items]
         assert list(LazyItems.joined([lazily(items) for items in made(groups)])) == everything
+
+
+@given(lists, st.data())
+def test_those_with_routes_are_items_with_routes(
+    groups: list[list[dict[str, int]]], data: st.DataObject
+) -> None:
+    """Of a part of them, of a choice of them, joined with some that have none, and told without a look."""
+    for items in made(groups):
+        count = data.draw(st.integers(0, len(items)))
+        routes = data.draw(st.lists(st.sampled_from(["a", "default"]), min_size=count, max_size=count))
+        routed = lazily(items).routed(routes)
+        expected = [item.put_route(route) for item, route in zip(items, routes, strict=False)]
+        assert list(routed) == expected
+        assert [routed[at] for at in range(count)] == expected
+        assert list(routed[1:]) == expected[1:]
+        chosen = [route == "a" for route in routes]
+        assert list(routed.only(chosen)) == [item for item in expected if item.route == "a"]
+        assert list(routed + lazily(items)) == expected + items
+        assert routes_of(routed) == routes_of(expected) == routes
 
 
 @given(lists, st.integers(1, 5), st.data())
