@@ -8,7 +8,7 @@ from slither_actors.core._ack_tree import AckTree, AckTreeEnd
 from slither_actors.core._affinity import Affinity, SessionLoss, SessionOverflow, Sessions
 from slither_actors.core._auto_shutdown import AutoShutdown, auto_shutdown_due
 from slither_actors.core._backoff import is_one_of, may_retry, retry_delay
-from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, Joinable, WeightedBatcher
+from slither_actors.core._batching import Batcher, BatchingError, FixedBatcher, WeightedBatcher
 from slither_actors.core._breaker import Breaker, BreakerState
 from slither_actors.core._broadcast_fan_out import BroadcastFanOut
 from slither_actors.core._buffer import Buffer, BufferStatistics, Keep
@@ -34,6 +34,7 @@ from slither_actors.core._handover import Deliveries, Handover, HandoverStatisti
 from slither_actors.core._histogram import Histogram, HistogramStatistics
 from slither_actors.core._insights import BatchTiming, Insights, InsightTally, SlowBatch, WorkerInsights
 from slither_actors.core._intensity import RestartIntensity
+from slither_actors.core._joinable import Joinable, join
 from slither_actors.core._key_batcher import KeyBatcher, KeyedBatch
 from slither_actors.core._key_table import KeyPlace, KeySlot, KeyTable
 from slither_actors.core._lifecycle import (
@@ -168,4 +169,5 @@ __all__ = [
     "on_exit",
     "restart_plan",
     "retry_delay",
+    "join",
 ]

@@ -8,11 +8,12 @@ batch, or for `KeyBatcher` by `max_pending`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from slither_actors.core._joinable import Joinable, join
 from slither_actors.errors import OptionError, SlitherError
 
-__all__ = ["Batcher", "BatchingError", "FixedBatcher", "Joinable", "WeightedBatcher"]
+__all__ = ["Batcher", "BatchingError", "FixedBatcher", "WeightedBatcher"]
 
 T = TypeVar("T")
 
@@ -68,15 +69,6 @@ def _positive(option: str, value: Any) -> int:
     return value
 
 
-class Joinable(Sequence[T]):
-    """Items of which slices and sums are of the same kind: what comes so is batched so."""
-
-    __slots__ = ()
-
-    def __add__(self, other: Self) -> Self:
-        raise NotImplementedError
-
-
 class FixedBatcher(Generic[T]):
     """Batches of exactly `batch_size` items, the last one excepted.
 
@@ -105,8 +97,7 @@ class FixedBatcher(Generic[T]):
             return [items]
         start = size - len(held) if held else 0
         if held:
-            first = items[:start]
-            held = held + first if type(held) is type(first) else [*held, *first]  # type: ignore[operator]
+            held = join([held, items[:start]])
             if len(held) < size:
                 self._held = held
                 return []

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import attrs
 
+from slither_actors.core._joinable import join
 from slither_actors.errors import BufferFullError, OptionError
 
 __all__ = ["Buffer", "BufferStatistics", "Keep"]
@@ -208,20 +209,20 @@ class Buffer:
             return events, self._pop_infos()
         return events, _NOTHING
 
-    def _join(self, events: Sequence[Any], missing: int) -> list[Any]:
+    def _join(self, events: Sequence[Any], missing: int) -> Sequence[Any]:
         entries = self._entries
-        joined = list(events)
+        parts = [events]
         while missing and entries and type(entries[0]) is not _Info:
             have = len(entries[0])
             if have > missing:
-                joined += entries[0][:missing]
+                parts.append(entries[0][:missing])
                 self._offset = missing
                 self.length -= missing
                 break
-            joined += entries.popleft()
+            parts.append(entries.popleft())
             self.length -= have
             missing -= have
-        return joined
+        return join(parts)
 
     def _pop_infos(self) -> list[Any]:
         entries = self._entries

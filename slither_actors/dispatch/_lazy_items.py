@@ -82,9 +82,6 @@ class LazyItems(Joinable[Item]):
             None if self.routes is None else list(compress(self.routes, chosen)),
         )
 
-    def __add__(self, other: LazyItems) -> LazyItems:
-        return LazyItems.joined([self, other])
-
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -12,18 +12,16 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from slither_actors import telemetry
 from slither_actors.actors import SHUTDOWN, Timer
-from slither_actors.core import InsightTally, Ordering, SerialQueue, Window, may_retry, retry_delay
+from slither_actors.core import InsightTally, Ordering, SerialQueue, Window, join, may_retry, retry_delay
 from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._circuit import circuit_of
 from slither_actors.dispatch._dead_letters import DeadLetterOffice, words
-from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.dispatch._statistics import Halted
 from slither_actors.errors import (
     BatchTimeoutError,
@@ -373,7 +371,7 @@ class BatchOutcomes(ProducerConsumer):
         made = self._made
         if made:
             self._made = []
-            self._dispatch(made[0] if len(made) == 1 else _joined(made))
+            self._dispatch(join(made))
 
     def _note_failure(self, batch: Batch, error: BaseException) -> None:
         kind, text = words(error)
@@ -416,12 +414,6 @@ class BatchOutcomes(ProducerConsumer):
         error = error if error is not None else RuntimeError("unknown")  # the user's may be false
         halted = Halted(error=error, batch=batch.description, stage=self._context.stage or "")
         self._end_reason = (SHUTDOWN, halted)
-
-
-def _joined(parts: list[Sequence[Item]]) -> Sequence[Item]:
-    if all(type(part) is LazyItems for part in parts):
-        return LazyItems.joined(parts)  # type: ignore[arg-type]
-    return list(chain.from_iterable(parts))
 
 
 def _resubmit(runner: BatchOutcomes, batch: Batch) -> None:

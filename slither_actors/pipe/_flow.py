@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from itertools import chain
 
+from slither_actors.core import join
 from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._results import Sorted
@@ -38,13 +38,7 @@ class _Made:
         parts = self._parts
         if not parts:
             return self.last
-        if self.last:
-            parts = [*parts, self.last]
-        if len(parts) == 1:
-            return parts[0]
-        if all(type(part) is LazyItems for part in parts):
-            return LazyItems.joined(parts)  # type: ignore[arg-type]
-        return list(chain.from_iterable(parts))
+        return join([*parts, self.last] if self.last else parts)
 
 
 class Flow:

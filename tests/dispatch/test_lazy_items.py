@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slither_actors import Item
-from slither_actors.core import FixedBatcher
+from slither_actors.core import FixedBatcher, join
 from slither_actors.dispatch._lazy_items import LazyItems, routes_of
 
 metas = st.one_of(st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(), min_size=1))
@@ -51,7 +51,9 @@ def test_those_with_routes_are_items_with_routes(
         assert list(routed[1:]) == expected[1:]
         chosen = [route == "a" for route in routes]
         assert list(routed.only(chosen)) == [item for item in expected if item.route == "a"]
-        assert list(routed + lazily(items)) == expected + items
+        assert (
+            list(join([routed, lazily(items)])) == list(join([expected, lazily(items)])) == expected + items
+        )
         assert routes_of(routed) == routes_of(expected) == routes
 
 
