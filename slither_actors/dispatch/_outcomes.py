@@ -10,23 +10,21 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import attrs
 
 from slither_actors import telemetry
 from slither_actors.actors import SHUTDOWN, Timer
 from slither_actors.core import InsightTally, Ordering, SerialQueue, Window, join, may_retry, retry_delay
 from slither_actors.dispatch._batch import Batch, BatchOrigin
+from slither_actors.dispatch._batch_telling import BatchTelling
 from slither_actors.dispatch._circuit import circuit_of
-from slither_actors.dispatch._dead_letters import DeadLetterOffice, words
+from slither_actors.dispatch._dead_letters import DeadLetterOffice
+from slither_actors.dispatch._failures import Failures
 from slither_actors.dispatch._statistics import Halted
 from slither_actors.errors import (
-    BatchTimeoutError,
     CircuitOpenError,
-    PoisonBatchError,
     TargetError,
     WorkerCrashError,
 )
@@ -46,16 +44,6 @@ __all__ = ["BatchOutcomes", "BatchResult"]
 
 BatchResult = tuple[Batch, Policy | None]
 """A batch whose outcome is final, and the policy that its failure meets."""
-
-
-@attrs.define
-class _Past:
-    """What became of the earlier attempts of a batch."""
-
-    began_at: float
-    """When the first one began, or was refused by an open circuit, by `time.monotonic`."""
-
-    kills: list[WorkerCrashError] = attrs.field(factory=list)
 
 
 class BatchOutcomes(ProducerConsumer):
@@ -84,11 +72,9 @@ class BatchOutcomes(ProducerConsumer):
     def _init_outcomes(self) -> None:
         """Start counting. The executor is open."""
         self._emitted = self._skipped = self._routed = self._failed = 0
-        self._batches = self._retries = self._timeouts = self._crashes = self._poisoned = self._refused = 0
-        self._errors: Counter[str] = Counter()
-        self._last_error = ""
-        self._pasts: dict[int, _Past] = {}
-        """Of the batches that have failed and are not final."""
+        self._batches = 0
+        self._failures = Failures(self._options.poison_after)
+        self._batch_telling = BatchTelling(self.ref, self._context, self._executor.name)
         self._barred: deque[Batch] = deque()
         """Batches that wait for the circuit to let them pass."""
         self._trial: Timer | None = None
@@ -105,14 +91,10 @@ class BatchOutcomes(ProducerConsumer):
             self._circuit.forget(self.ref)
             self._session.leave()
 
-    def _failure_figures(self) -> dict[str, int]:
+    def _failure_figures(self) -> dict[str, Any]:
         office = self._dead_letters
         return {
-            "retries": self._retries,
-            "timeouts": self._timeouts,
-            "crashes": self._crashes,
-            "poisoned": self._poisoned,
-            "refused": self._refused,
+            **self._failures.figures(),
             "dead_letters": 0 if office is None else office.sent,
             "dead_letters_lost": 0 if office is None else office.lost,
         }
@@ -173,7 +155,7 @@ class BatchOutcomes(ProducerConsumer):
     def _settle(self, batch: Batch, error: BaseException | None, *, may_retry_it: bool = True) -> None:
         """Decide what the answer means, and do it if it is the batch's turn."""
         if telemetry.DISPATCH_BATCH_STOP.receivers or telemetry.DISPATCH_BATCH_EXCEPTION.receivers:
-            self._tell_done(batch, error)
+            self._batch_telling.ended(batch, error)
         policy: Policy | None = None
         if error is not None:
             error = batch.error = self._judged(batch, error)
@@ -185,8 +167,8 @@ class BatchOutcomes(ProducerConsumer):
         else:
             if not self._circuit.is_calm:
                 self._circuit.ended(None)
-            if self._pasts:
-                self._pasts.pop(batch.ref, None)
+            if self._failures.unsettled:
+                self._failures.forget(batch)
         del self._running[batch.ref]
         if self._serial is not None:
             self._serial.finish(batch.items)
@@ -196,24 +178,10 @@ class BatchOutcomes(ProducerConsumer):
                 return
 
     def _judged(self, batch: Batch, error: BaseException) -> BaseException:
-        """Count a failure; return what it amounts to, which is more than a crash after several."""
         if isinstance(error, CircuitOpenError):
             return error
         self._circuit.ended(error)
-        past = self._pasts.get(batch.ref)
-        if past is None:
-            past = self._pasts[batch.ref] = _Past(batch.started_at)
-        if isinstance(error, BatchTimeoutError):
-            self._timeouts += 1
-        elif isinstance(error, WorkerCrashError):
-            self._crashes += 1
-            past.kills.append(error)
-            limit = self._options.poison_after
-            if limit is not None and len(past.kills) >= max(limit, 2):
-                poison = PoisonBatchError(batch=batch.name, kills=past.kills)
-                poison.__cause__ = error
-                return poison
-        return error
+        return self._failures.judge(batch, error)
 
     def _policy_for(self, batch: Batch, error: BaseException, *, may_retry_it: bool) -> Policy:
         """What the failure means: a `Retry` that has been arranged, or what is to be done in its turn."""
@@ -223,26 +191,25 @@ class BatchOutcomes(ProducerConsumer):
             if may_retry_it and self._may_retry(batch, policy, error):
                 return policy
             policy = last_policy(policy)
-        self._pasts.pop(batch.ref, None)
+        self._failures.forget(batch)
         return policy
 
     def _may_retry(self, batch: Batch, policy: Retry, error: BaseException) -> bool:
         """Arrange another attempt, if there is to be one."""
-        past = self._pasts.get(batch.ref)
         if isinstance(error, CircuitOpenError):
-            if past is None:  # its time runs from when it might have been tried
-                self._pasts[batch.ref] = _Past(batch.started_at)
+            self._failures.barred(batch)
             if self._is_too_late(batch, policy):
                 return False
             self._wait_for_circuit(batch)
             return True
-        elapsed = 0.0 if past is None else time.monotonic() - past.began_at
+        began_at = self._failures.began_at(batch)
+        elapsed = 0.0 if began_at is None else time.monotonic() - began_at
         if self._options.poison_after == 1 and isinstance(error, WorkerCrashError):
             return False
         delay = retry_delay(policy, batch.attempt, random.random())
         if not may_retry(policy, batch.attempt, error, elapsed + delay):
             return False
-        self._retries += 1
+        self._failures.retries += 1
         again = self._running[batch.ref] = batch.next_attempt()
         self.run_after(delay, _resubmit, again)
         return True
@@ -263,7 +230,7 @@ class BatchOutcomes(ProducerConsumer):
         return True
 
     def _turn_away(self, batch: Batch) -> None:
-        self._refused += 1
+        self._failures.refused += 1
         # As a message, like the answer of an executor: who called us goes on.
         batch.fail(self._circuit.refusal(batch.name))
 
@@ -286,7 +253,7 @@ class BatchOutcomes(ProducerConsumer):
                 barred.popleft()
             elif self._circuit.is_calm or self._circuit.allows():
                 batch = barred.popleft()
-                self._tell_started(batch)
+                self._batch_telling.started(batch)
                 self._send(batch)
             else:
                 self._refuse_late()
@@ -299,7 +266,7 @@ class BatchOutcomes(ProducerConsumer):
         self._barred.clear()
         for batch in waiting:
             if self.waits_for(batch) and isinstance(policy, Retry) and self._is_too_late(batch, policy):
-                self._tell_started(batch)
+                self._batch_telling.started(batch)
                 self._turn_away(batch)
             else:
                 self._barred.append(batch)
@@ -309,43 +276,15 @@ class BatchOutcomes(ProducerConsumer):
         if policy.max_time is None:
             return False
         opens_at = time.monotonic() + self._circuit.next_trial()
-        return opens_at - self._pasts[batch.ref].began_at >= policy.max_time
-
-    # -- telling --------------------------------------------------------------------
-
-    def _tell_started(self, batch: Batch) -> None:
-        batch.started_at = time.monotonic()
-        if telemetry.DISPATCH_BATCH_START.receivers:
-            now = {"system_time": time.time()}
-            telemetry.emit(
-                telemetry.DISPATCH_BATCH_START, self.ref, measurements=now, metadata=self._about(batch)
-            )
-
-    def _tell_done(self, batch: Batch, error: BaseException | None) -> None:
-        signal = telemetry.DISPATCH_BATCH_STOP if error is None else telemetry.DISPATCH_BATCH_EXCEPTION
-        if signal.receivers:
-            metadata = self._about(batch)
-            if error is not None:
-                metadata |= {"kind": type(error).__name__, "reason": error}
-            duration = {"duration": time.monotonic() - batch.started_at}
-            telemetry.emit(signal, self.ref, measurements=duration, metadata=metadata)
-
-    def _about(self, batch: Batch) -> dict[str, Any]:
-        return {
-            "batch_ref": batch.ref,
-            "batch_size": batch.size,
-            "executor": self._executor.name,
-            "pipe": self._context.pipe,
-            "stage": self._context.stage,
-            "attempt": batch.attempt,
-        }
+        began_at = self._failures.began_at(batch)
+        return began_at is not None and opens_at - began_at >= policy.max_time
 
     # -- outcomes -------------------------------------------------------------------
 
     def _apply(self, batch: Batch, policy: Policy | None) -> None:
         """Perform the final outcome of a batch, in its turn."""
         if batch.error is not None:
-            self._note_failure(batch, batch.error)
+            self._failures.note(batch, batch.error)
             if self._dead_letters is not None and not isinstance(policy, Route):
                 self._dead_letters.take(batch, batch.error)
         if policy is None:
@@ -372,15 +311,6 @@ class BatchOutcomes(ProducerConsumer):
         if made:
             self._made = []
             self._dispatch(join(made))
-
-    def _note_failure(self, batch: Batch, error: BaseException) -> None:
-        kind, text = words(error)
-        self._errors[kind] += batch.size
-        if isinstance(error, PoisonBatchError):
-            self._poisoned += batch.size
-        # As text: the exception would keep the frames alive that it went through.
-        text = f"{kind}: {text}"
-        self._last_error = text if batch.description in text else f"{batch.description}: {text}"
 
     def _route(self, batch: Batch, policy: Route) -> None:
         stay: list[Item] = []

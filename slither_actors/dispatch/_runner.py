@@ -223,8 +223,6 @@ class DispatchRunner(BatchOutcomes):
             failed=self._failed,
             batches=self._batches,
             **self._failure_figures(),
-            errors=dict(self._errors),
-            last_error=self._last_error,
         )
 
     def snapshot(self, _: None) -> DispatchStatistics:
@@ -360,7 +358,7 @@ class DispatchRunner(BatchOutcomes):
             batch = Batch(ref, [entry.item], self._origin)
             batch.error = entry
             self._running[ref] = batch
-            self._tell_started(batch)
+            self._batch_telling.started(batch)
             self._settle(batch, entry, may_retry_it=False)
         else:
             batch = Batch(ref, entry, self._origin, bare=self._bare)
@@ -368,7 +366,7 @@ class DispatchRunner(BatchOutcomes):
             self._submit(batch)
 
     def _submit(self, batch: Batch) -> None:
-        self._tell_started(batch)
+        self._batch_telling.started(batch)
         if self._circuit.is_calm or not self._bar(batch):
             self._send(batch)
 
