@@ -20,6 +20,7 @@ SIZES = {
     "crash": ["--rounds", "1", "--crashes", "1"],
     "integers": ["--rounds", "1", "--items", "128", "--batch-sizes", "64", "1", "--quick"],
     "payloads": ["--rounds", "1", "--count", "4", "--megabytes", "0.1", "--quick"],
+    "pipes": ["--rounds", "1", "--items", "640", "--many", "5000", "--idle-seconds", "0.1"],
     "pool": ["--rounds", "1", "--starts", "1", "--start-methods", "forkserver"],
     "replicas": ["--rounds", "1", "--calls", "1000", "--batches", "20", "--rows", "1000"],
     "stages": ["--rounds", "1", "--events", "4000"],

@@ -22,6 +22,7 @@ from slither_actors.dispatch._batch_telling import BatchTelling
 from slither_actors.dispatch._circuit import circuit_of
 from slither_actors.dispatch._dead_letters import DeadLetterOffice
 from slither_actors.dispatch._failures import Failures
+from slither_actors.dispatch._routed import routed_by
 from slither_actors.dispatch._statistics import Halted
 from slither_actors.errors import (
     CircuitOpenError,
@@ -317,10 +318,7 @@ class BatchOutcomes(ProducerConsumer):
         leave: list[Item] = []
         for item in batch.items:
             try:
-                routed = policy.fn(item, batch.error)  # type: ignore[arg-type]
-                if not isinstance(routed, Item):
-                    msg = f"the function of a Route policy returned {routed!r:.100}; expected is an Item"
-                    raise TypeError(msg)
+                routed = routed_by(policy, item, batch.error)  # type: ignore[arg-type]
             except Exception as error:  # noqa: BLE001 - the user's function; there is no policy for it
                 with contextlib.suppress(Exception):  # its class may be frozen, as that of a dataclass
                     error.__cause__ = batch.error

@@ -14,7 +14,6 @@ items had arrived together.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,12 +21,13 @@ from typing import Any
 
 from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
 from slither_actors.context import Context
-from slither_actors.core import may_retry, retry_delay
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._lazy_items import routes_of
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
+from slither_actors.dispatch._routed import routed_by
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._attempts import Attempts
 from slither_actors.pipe._definition import StageDefinition
 from slither_actors.pipe._flow import Flow
 from slither_actors.pipe._outgoing import Outgoing
@@ -102,10 +102,7 @@ class StageRunner(ProducerConsumer):
         self._paused = False
         """Whether it goes on in a message of its own, having been at it for `_SLICE_SECONDS`."""
         self._slice_ends = 0.0
-        self._retrying: Item | None = None
-        """The (first) item of what is tried again, and the number of attempts that it had."""
-        self._attempts = 1
-        self._failing_since = 0.0
+        self._attempts = Attempts()
         self._ended_with: Any = None
         self._stage: Stage = definition.declaration.make()  # type: ignore[attr-defined]
         self._handle_item = self._stage.handle_item
@@ -333,11 +330,8 @@ class StageRunner(ProducerConsumer):
         """
         policy = self._policy
         if isinstance(policy, Retry):
-            if self._retrying is not items[0]:
-                self._retrying, self._attempts, self._failing_since = items[0], 1, time.monotonic()
-            delay = retry_delay(policy, self._attempts, random.random())
-            elapsed = time.monotonic() - self._failing_since
-            if may_retry(policy, self._attempts, error, elapsed + delay):
+            delay = self._attempts.delay(items[0], policy, error)
+            if delay is not None:
                 self._left.extendleft([behind, (again, items)] if behind[1] else [(again, items)])
                 self._wait(delay)
                 return False
@@ -365,7 +359,6 @@ class StageRunner(ProducerConsumer):
 
     def _wait(self, delay: float) -> None:
         self._tally.retries += 1
-        self._attempts += 1
         self._waits = True
         self.run_after(delay, _retry)
 
@@ -388,19 +381,6 @@ class StageRunner(ProducerConsumer):
         if len(items) == 1:
             return self._results.label(items[0])
         return f"{len(items)} items of {self._label}, from item {items[0].id} on"
-
-
-def routed_by(policy: Route, item: Item, error: BaseException) -> Item:
-    """Return the item that a `Route` policy makes of a failed one.
-
-    Raises:
-        TypeError: its function returned something else.
-    """
-    routed = policy.fn(item, error)
-    if not isinstance(routed, Item):
-        msg = f"the function of a Route policy returned {routed!r:.100}; expected is an Item"
-        raise TypeError(msg)
-    return routed
 
 
 def _retry(runner: StageRunner, _: None) -> None:
