@@ -80,7 +80,7 @@ class Clock:
                 lane.pid,
             )
             self._pool.on_death(lane)
-        elif lane.closed:
+        elif lane.line.closed:
             self._pool.break_off(lane, "it closed its connection to the driver")
         elif lane.slot.state is SlotState.STARTING:
             options = self._pool.options

@@ -83,7 +83,7 @@ class Descriptors:
             if remaining <= 0 or not (self.ends or self.answers):
                 return False
             poll = select.poll()
-            sockets = (fd for fd, lane in self.sockets.items() if not lane.closed)
+            sockets = (fd for fd, lane in self.sockets.items() if not lane.line.closed)
             for fd in (*sockets, *(self.outputs.keys() - closed), *self.ends, *self.answers):
                 poll.register(fd, select.POLLIN)
             for fd, events in poll.poll(min(remaining, _LONGEST_WAIT) * 1000):

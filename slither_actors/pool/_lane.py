@@ -1,4 +1,4 @@
-"""One slot with its present worker: what is in the worker's hands, and the wire to it.
+"""One slot with its present worker: what is in the worker's hands, and since when.
 
 A lane performs what `core.Slot` decides and what the pool asks. It knows
 nothing of queues, timers or other lanes.
@@ -9,26 +9,23 @@ from __future__ import annotations
 import enum
 import math
 import time
-from collections.abc import Callable
 from pickle import PickleBuffer
 from typing import Final
 
 import attrs
 
-from slither_actors.context import Context
 from slither_actors.core._slot import Slot, SlotState
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._job import Job
-from slither_actors.pool._news import Following, SealedBytes, without_ended
-from slither_actors.pool._payloads import dumps, dumps_batch, main_can_be_imported
+from slither_actors.pool._payloads import dumps_batch, main_can_be_imported
 from slither_actors.pool._process import WorkerProcess
-from slither_actors.pool._segments import Segment, Segments, send_memory, send_segment
+from slither_actors.pool._segments import Segments
 from slither_actors.pool._sharing import pack_batch
 from slither_actors.pool._timing import timing
+from slither_actors.pool._worker_line import OutOfStepError, WorkerLine
 
-__all__ = ["Definitions", "Doom", "Lane", "OutOfStepError"]
+__all__ = ["Doom", "Lane"]
 
-_DEFINITIONS: Final = 64
 _QUICK: Final = 0.01
 """Seconds: a second batch is put into the pipe of a worker whose batches take less. For longer
 ones the pipe's latency is nothing, and a batch behind a slow one would better go elsewhere."""
@@ -39,9 +36,6 @@ _KILL_GRACE: Final = 0.5
 
 _EXIT_GRACE: Final = 0.25
 """Seconds between the end of a worker's connection and our helping the process to end."""
-
-_READS: Final = 64
-"""Receives in one go, so that one worker's large results do not keep the others waiting."""
 
 
 class Doom(enum.Enum):
@@ -59,46 +53,6 @@ class Doom(enum.Enum):
     """It closed its connection, or sent what makes no sense."""
 
 
-class OutOfStepError(Exception):
-    """A worker sent what it cannot mean; nothing that follows can be trusted."""
-
-
-class Definitions:
-    """Which targets, or contexts, a worker has under which index: a table of fixed size.
-
-    The least recently used place is written over, so runs that come and go
-    do not pile up in the worker. Entries are told apart by identity.
-    """
-
-    __slots__ = ("_entries", "_last", "_last_index")
-
-    def __init__(self) -> None:
-        self._entries: dict[int, tuple[int, object]] = {}
-        self._last: object = None
-        self._last_index = 0
-
-    def find(self, value: object) -> int | None:
-        """Return the index under which the worker has the value."""
-        if value is self._last:
-            return self._last_index
-        entry = self._entries.pop(id(value), None)
-        if entry is None:
-            return None
-        self._entries[id(value)] = entry  # now the most recent
-        self._last, self._last_index = value, entry[0]
-        return entry[0]
-
-    def add(self, value: object) -> int:
-        """Choose an index for a new value; what was there is forgotten."""
-        if len(self._entries) < _DEFINITIONS:
-            index = len(self._entries) + 1
-        else:
-            index, _ = self._entries.pop(next(iter(self._entries)))
-        self._entries[id(value)] = (index, value)  # the strong reference keeps the id from being reused
-        self._last, self._last_index = value, index
-        return index
-
-
 @attrs.define(eq=False)
 class Lane:
     """A slot, its worker and the batches that the worker holds. Its pool is the only caller."""
@@ -107,6 +61,9 @@ class Lane:
     slot: Slot
     segments: Segments
     process: WorkerProcess | None = attrs.field(default=None, init=False)
+    line: WorkerLine = attrs.field(factory=WorkerLine, init=False)
+    """The connection to the worker; closed if there is none."""
+
     jobs: dict[int, Job] = attrs.field(factory=dict, init=False)
     """By reference, those in `slot.outstanding`."""
 
@@ -119,14 +76,8 @@ class Lane:
     doomed_ref: int | None = attrs.field(default=None, init=False)
     """The batch for which we kill it."""
 
-    closed: bool = attrs.field(default=False, init=False)
-    """The connection has ended; the process will follow."""
-
     listed: bool = attrs.field(default=False, init=False)
     """Whether it is in the pool's list of idle lanes."""
-
-    writing: bool = attrs.field(default=False, init=False)
-    """Whether frames wait for room in the socket."""
 
     pace: float | None = attrs.field(default=None, init=False)
     """Recent seconds per batch, smoothed."""
@@ -156,20 +107,8 @@ class Lane:
     """A batch that was taken back and that the worker has not met yet. The board has room for one,
     so until the worker says that it skipped it no second batch goes into the pipe."""
 
-    reader: wire.FrameReader = attrs.field(factory=wire.FrameReader, init=False)
-    shares: bool = attrs.field(default=True, init=False)
-    """Whether the worker can map segments; one that is out of descriptors cannot."""
-
-    news: list[Following] | None = attrs.field(default=None, init=False)
-    """What the worker is told of before its batches; None, as a rule, is nothing."""
-
     _batches_before: int = attrs.field(default=0, init=False)
-    _writer: wire.FrameWriter | None = attrs.field(default=None, init=False)
-    _targets: Definitions = attrs.field(factory=Definitions, init=False)
-    _contexts: Definitions = attrs.field(factory=Definitions, init=False)
     _main_by_value: bool = attrs.field(default=False, init=False)
-    _last: tuple[object, object, int, int] = attrs.field(default=(None, None, 0, 0), init=False)
-    """Target and context of the last batch, and their indices."""
 
     # -- the worker ---------------------------------------------------------------
 
@@ -181,14 +120,9 @@ class Lane:
         process.outputs.jobs = self.jobs
         self._batches_before = self.slot.batches
         self.doom = self.doomed_ref = self.ready_at = self.revoked = None
-        self.closed = self.writing = self.told = self.waits = False
-        self.shares = True
-        self.news = None
+        self.told = self.waits = False
         self.problem = self.retired = ""
-        self.reader = wire.FrameReader()
-        self._writer = wire.FrameWriter(process.sock)
-        self._targets, self._contexts = Definitions(), Definitions()
-        self._last = (None, None, 0, 0)
+        self.line = WorkerLine(process, self._line_ended)
         self._main_by_value = not main_can_be_imported()
 
     @property
@@ -212,20 +146,20 @@ class Lane:
         slot = self.slot
         state = slot.state
         if state is SlotState.IDLE:
-            return not self.closed
+            return not self.line.closed
         return (
             state is SlotState.BUSY
             and len(slot.outstanding) == 1
             and self.pace is not None
             and self.pace < _QUICK
             and self.revoked is None
-            and not self.closed
+            and not self.line.closed
         )
 
     @property
     def is_idle(self) -> bool:
         """Whether the worker waits for a batch."""
-        return self.slot.state is SlotState.IDLE and not self.closed
+        return self.slot.state is SlotState.IDLE and not self.line.closed
 
     @property
     def running(self) -> Job | None:
@@ -241,9 +175,10 @@ class Lane:
         Raises:
             PayloadError: it, its function or its context cannot be pickled. Nothing was assigned.
         """
-        last_target, last_context, target, context = self._last
+        line = self.line
+        last_target, last_context, target, context = line.definitions.last
         if job.target is not last_target or job.context is not last_context:
-            target, context = self._indices(job)
+            target, context = line.definitions.of(job, line.write)
         buffers: list[PickleBuffer] = []
         by_value = self._main_by_value
         body = dumps_batch(target, context, job.payloads, job.about, buffers, main_by_value=by_value)
@@ -256,31 +191,16 @@ class Lane:
         job.ref, job.slot, job.worker_pid = ref, slot.number, self.process.pid if self.process else 0
         if len(slot.outstanding) == 1:
             self.begin(job)
-        if self.news is not None:
-            self.tell_news()
-        self.write(kind, ref, body)
-
-    def _indices(self, job: Job) -> tuple[int, int]:
-        """Find under which indices the worker has target and context; it is told what it has not."""
-        target = self._targets.find(job.target)
-        if target is None:
-            kind = b"w" if job.target.timed else b"t"
-            target = self._define(self._targets, job.target, kind + job.target.dumps())
-        context = 0
-        if job.context is not None:
-            found = self._contexts.find(job.context)
-            if found is None:
-                found = self._define(self._contexts, job.context, b"c" + _dump_context(job.context))
-            context = found
-        self._last = (job.target, job.context, target, context)
-        return target, context
+        if line.news is not None:
+            line.tell_news()
+        line.write(kind, ref, body)
 
     def begin(self, job: Job) -> None:
         """The batch's turn has come in the worker: its clock starts."""
         now = time.monotonic()
         self.begun_at = now
         job.started = True
-        if not self.closed:
+        if not self.line.closed:
             self.due = math.inf if job.timeout is None else now + job.timeout
 
     def finish(self, ref: int) -> Job:
@@ -346,9 +266,9 @@ class Lane:
         """The worker is gone: return the lost batch, those given back, and the pause until the next one."""
         death = self.slot.die(begun, useful=useful, killed=killed)
         lost = None if death.lost is None else self.jobs.pop(death.lost)
-        self.segments.lane_gone(self)
+        self.segments.line_gone(self.line)
         back = [self._reset(self.jobs.pop(ref)) for ref in death.given_back]
-        self.process = self._writer = self.news = None
+        self.process, self.line = None, WorkerLine()
         self.waits = False
         self.due = math.inf
         return lost, back, death.delay
@@ -361,119 +281,11 @@ class Lane:
             job.segment = None
         return job
 
+    def _line_ended(self) -> None:
+        """The process is ending, as a rule. If it only closed its socket, the pool has to end it."""
+        if self.doom is None:
+            self.due = time.monotonic() + _EXIT_GRACE
+
     def _set_due(self, due: float) -> None:
-        if not self.closed:
+        if not self.line.closed:
             self.due = due
-
-    def end(self) -> None:
-        """The connection is of no use any more.
-
-        The process is ending, as a rule. If it only closed its socket, the pool has to end it.
-        """
-        if not self.closed:
-            self.closed = True
-            if self.doom is None:
-                self.due = time.monotonic() + _EXIT_GRACE
-
-    # -- shared memory ----------------------------------------------------------------
-
-    def introduce(self, segment: Segment) -> bool:
-        """Send a segment's descriptor to the worker; False if it cannot have it."""
-        process = self.process
-        if process is None or process.segment_sock is None or not self.shares:
-            return False
-        return send_segment(process.segment_sock, segment)
-
-    def forget(self, segment: Segment) -> None:
-        """Have the worker let go of a segment that it was sent."""
-        self.write(wire.FORGET, segment.id)
-
-    # -- news -----------------------------------------------------------------------
-
-    def follow(self, following: Following, snapshot: SealedBytes) -> None:
-        """Send the worker a snapshot and what is new since, and tell it what comes after."""
-        others = [each for each in self.news or () if each.subject is not following.subject]
-        self.news = [*others, following]
-        process = self.process
-        shared = (
-            snapshot.fd >= 0
-            and self.shares
-            and process is not None
-            and process.segment_sock is not None
-            and send_memory(process.segment_sock, snapshot.id, snapshot.size, snapshot.fd)
-        )
-        if shared:
-            self.write(wire.NEWS, snapshot.id)
-        elif snapshot.size <= wire.MAX_BODY:  # else the worker has none, and asks the driver for each row
-            self.write(wire.NEWS, 0, snapshot.read())
-        self.tell_news()
-
-    def tell_news(self) -> None:
-        """Tell the worker what is new, ahead of what is written next."""
-        followings = self.news
-        if followings is None or not any(each.is_behind for each in followings):
-            return
-        for following in followings:
-            for body in following.take():
-                self.write(wire.NEWS, 0, body)
-        self.news = without_ended(followings)
-
-    # -- the wire -------------------------------------------------------------------
-
-    def read(self, handle: Callable[[Lane, int, int, bytes | bytearray], None]) -> bool:
-        """Call `handle` with each frame that has arrived; `end` when none can follow.
-
-        Returns:
-            Whether there may be more at once.
-
-        Raises:
-            OutOfStepError: what arrived makes no sense.
-        """
-        if self.process is None or self.process.sock is None or self.doom is Doom.BROKEN:
-            return False
-        sock, reader = self.process.sock, self.reader
-        for _ in range(_READS):
-            try:
-                frames = reader.read(sock)
-            except BlockingIOError:
-                return False
-            except wire.WireError as error:
-                msg = f"it sent something else than frames: {error}"
-                raise OutOfStepError(msg) from error
-            except OSError:
-                frames, reader.eof = [], True  # a reset: it ended with frames of ours unread
-            for kind, ref, body in frames:
-                handle(self, kind, ref, body)
-            if reader.eof:
-                self.end()
-                return False
-            if not reader.may_have_more:
-                return False
-        return True
-
-    def _define(self, table: Definitions, value: object, body: bytes) -> int:
-        index = table.add(value)
-        self.write(wire.DEFINE, index, body)
-        return index
-
-    def write(self, kind: int, ref: int, body: bytes = b"") -> None:
-        """Send a frame; what the socket does not take sets `writing`."""
-        if self.closed or self._writer is None:
-            return
-        try:
-            self.writing = not self._writer.send(kind, ref, body)
-        except OSError:
-            self.end()  # what it had still sent will be read
-
-    def flush(self) -> None:
-        """Go on writing; clears `writing` when all is out."""
-        if self.closed or self._writer is None:
-            return
-        try:
-            self.writing = not self._writer.flush()
-        except OSError:
-            self.end()
-
-
-def _dump_context(context: Context) -> bytes:
-    return dumps(attrs.evolve(context, stores={}), "context")

@@ -37,7 +37,7 @@ from slither_actors.pool._calls import AnswerCalls, CallAnswer, CallRequest, tak
 from slither_actors.pool._clock import Clock
 from slither_actors.pool._descriptors import Descriptors
 from slither_actors.pool._job import Job
-from slither_actors.pool._lane import Doom, Lane, OutOfStepError
+from slither_actors.pool._lane import Doom, Lane
 from slither_actors.pool._options import PoolOptions
 from slither_actors.pool._outputs import SETTLE_SECONDS, Outputs
 from slither_actors.pool._payloads import ErrorRecord, not_unpickled
@@ -52,6 +52,7 @@ from slither_actors.pool._signals import tell_exit
 from slither_actors.pool._staff import BATCHES, MEMORY, Staff
 from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
 from slither_actors.pool._vitals import SAMPLE_SECONDS
+from slither_actors.pool._worker_line import OutOfStepError
 
 __all__ = ["COMMANDS", "STATISTICS", "Pool"]
 
@@ -144,7 +145,7 @@ class Pool(Server):
             if lane.process is not None and (lane.is_idle or lane.waits or lane.slot.is_done):
                 if not lane.told:
                     lane.told = True
-                    lane.write(wire.STOP, 0)
+                    lane.line.write(wire.STOP, 0)
             else:
                 lane.abandon()
             lane.slot.stop()
@@ -237,12 +238,14 @@ class Pool(Server):
 
     def read(self, lane: Lane) -> bool:
         """Take what the worker has sent; whether there may be more at once."""
+        if lane.doom is Doom.BROKEN:
+            return False
         try:
-            more = lane.read(self._on_frame)
+            more = lane.line.read(lane, self._on_frame)
         except (OutOfStepError, wire.WireError) as error:
             self.break_off(lane, str(error))
             return False
-        if lane.closed:
+        if lane.line.closed:
             self.clock.arm(lane.due)
         return more
 
@@ -283,7 +286,7 @@ class Pool(Server):
             what = _START_STEPS[min(ref, len(_START_STEPS) - 1)]
             lane.problem = f"{what}: {ErrorRecord.loads(body).to_error()}"
         elif kind == wire.LOST_SEGMENT:
-            self._segments.lose(ref, lane)
+            self._segments.lose(ref, lane.line)
         elif kind == wire.OVERGROWN and self.options.max_rss_per_worker is not None:
             if lane.slot.is_live:
                 lane.slot.retire()
@@ -325,12 +328,12 @@ class Pool(Server):
     def _on_writable(self, fd: int) -> None:
         lane = self._descriptors.sockets.get(fd)
         if lane is not None:
-            lane.flush()
+            lane.line.flush()
             self.written(lane)
 
     def written(self, lane: Lane) -> None:
         """Something was written: perhaps not all of it, perhaps there is a new moment to look at the lane."""
-        if lane.writing and lane.process is not None and lane.process.sock is not None:
+        if lane.line.writing and lane.process is not None and lane.process.sock is not None:
             self.watch_write(lane.process.sock.fileno(), Pool._on_writable)
         if lane.due < self.clock.due:
             self.clock.arm(lane.due)
@@ -391,10 +394,10 @@ class Pool(Server):
         lane = self.staff.with_pid(answer.pid)
         if lane is not None:
             if answer.follows is not None:
-                lane.follow(*answer.follows)
-            elif lane.news is not None:
-                lane.tell_news()
-            lane.write(answer.kind, answer.ref, answer.body)
+                lane.line.follow(*answer.follows)
+            elif lane.line.news is not None:
+                lane.line.tell_news()
+            lane.line.write(answer.kind, answer.ref, answer.body)
             self.written(lane)
 
     # -- workers ----------------------------------------------------------------------
@@ -435,7 +438,7 @@ class Pool(Server):
         process = lane.process
         assert process is not None
         assert process.sock is not None
-        lane.end()  # it gets nothing more; what it had sent still counts
+        lane.line.end()  # it gets nothing more; what it had sent still counts
         while self.read(lane):
             pass
         self._descriptors.close(process)

@@ -36,7 +36,7 @@ import attrs
 from slither_actors.pool._memory import DATA_AT, FREE, KEPT, MESSAGE, WORD, map_segment
 
 if TYPE_CHECKING:
-    from slither_actors.pool._lane import Lane
+    from slither_actors.pool._worker_line import WorkerLine
 
 __all__ = [
     "AVAILABLE",
@@ -92,23 +92,23 @@ class Segment:
     fd: int
     map: mmap.mmap
     # Weakly: the end of a pool that is only forgotten frees its segments, and must not wait for them.
-    known: weakref.WeakSet[Lane] = attrs.field(factory=weakref.WeakSet, init=False)
-    """Lanes whose worker was sent the descriptor."""
+    known: weakref.WeakSet[WorkerLine] = attrs.field(factory=weakref.WeakSet, init=False)
+    """Lines whose worker was sent the descriptor."""
 
-    _lane: weakref.ref[Lane] | None = attrs.field(default=None, init=False)
+    _line: weakref.ref[WorkerLine] | None = attrs.field(default=None, init=False)
 
     room_at: int = attrs.field(default=0, init=False)
     room: int = attrs.field(default=0, init=False)
     """Where the results of the batch may be put."""
 
     @property
-    def lane(self) -> Lane | None:
+    def line(self) -> WorkerLine | None:
         """Whose worker has it now."""
-        return None if self._lane is None else self._lane()
+        return None if self._line is None else self._line()
 
-    @lane.setter
-    def lane(self, lane: Lane | None) -> None:
-        self._lane = None if lane is None else weakref.ref(lane)
+    @line.setter
+    def line(self, line: WorkerLine | None) -> None:
+        self._line = None if line is None else weakref.ref(line)
 
     @property
     def word(self) -> int:
@@ -137,8 +137,8 @@ class Segments:
         self._not_before = 0.0
         self._lent = self._refused = 0
 
-    def take(self, size: int, ref: int, lane: Lane) -> Segment | None:
-        """Lend a segment with room for `size` bytes to a lane's worker; None if there is none to be had."""
+    def take(self, size: int, ref: int, line: WorkerLine) -> Segment | None:
+        """Lend a segment with room for `size` bytes to a line's worker; None if there is none to be had."""
         if self._returning:
             self._collect()
         size += DATA_AT
@@ -147,13 +147,13 @@ class Segments:
         if segment is None:
             self._refused += 1
             return None
-        if lane not in segment.known or not lane.shares:
-            if not lane.introduce(segment):
+        if line not in segment.known or not line.shares:
+            if not line.introduce(segment):
                 self._refused += 1
                 self._put(segment)
                 return None
-            segment.known.add(lane)
-        segment.lane = lane
+            segment.known.add(line)
+        segment.line = line
         segment.word = ref
         self._lent += 1
         return segment
@@ -168,18 +168,18 @@ class Segments:
         if segment.id in self._all:
             self._returning.append(segment)
 
-    def lose(self, number: int, lane: Lane) -> None:
-        """A lane's worker could not map a segment: it gets none any more."""
-        lane.shares = False
+    def lose(self, number: int, line: WorkerLine) -> None:
+        """The line's worker could not map a segment: it gets none any more."""
+        line.shares = False
         segment = self._all.get(number)
-        if segment is not None and segment.lane is lane:
+        if segment is not None and segment.line is line:
             self._discard(segment)
 
-    def lane_gone(self, lane: Lane) -> None:
+    def line_gone(self, line: WorkerLine) -> None:
         """The worker is gone. What it had is not used again: who knows what it had started."""
         for segment in list(self._all.values()):
-            segment.known.discard(lane)
-            if segment.lane is lane:
+            segment.known.discard(line)
+            if segment.line is line:
                 self._discard(segment)
 
     def statistics(self) -> SegmentStatistics:
@@ -204,7 +204,7 @@ class Segments:
     # -- inside -----------------------------------------------------------------------
 
     def _put(self, segment: Segment) -> None:
-        segment.lane = None
+        segment.line = None
         bisect.insort(self._free, segment, key=_size)
 
     def _collect(self) -> None:
@@ -252,8 +252,8 @@ class Segments:
         for segments in (self._free, self._returning):
             if segment in segments:
                 segments.remove(segment)
-        for lane in list(segment.known):
-            lane.forget(segment)
+        for line in list(segment.known):
+            line.forget(segment)
         os.close(segment.fd)
         with contextlib.suppress(BufferError):  # an error's traceback has a view: then it goes with that
             segment.map.close()

@@ -47,9 +47,9 @@ def pack_batch(
     room = size if job.target.room is None else job.target.room
     segment = None
     if max(size, room) >= segments.threshold:
-        segment = segments.take(size + room, ref, lane)
+        segment = segments.take(size + room, ref, lane.line)
         if segment is None and room and size >= segments.threshold:
-            segment = segments.take(size, ref, lane)
+            segment = segments.take(size, ref, lane.line)
     if segment is not None:
         segment.room_at = DATA_AT + size
         segment.room = len(segment.map) - segment.room_at

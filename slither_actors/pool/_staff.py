@@ -161,7 +161,7 @@ class Staff:
         lane.open(process)
         self._pool.watch_worker(lane, process)
         settings = self._settings.of_slot(lane.slot.number, self._options.pin)
-        lane.write(wire.INIT, 0, pickle.dumps(settings, PROTOCOL))
+        lane.line.write(wire.INIT, 0, pickle.dumps(settings, PROTOCOL))
         lane.due = time.monotonic() + self._options.start_timeout
         self._pool.written(lane)
 
@@ -228,8 +228,8 @@ class Staff:
         if not lane.retired:
             self.recycle(lane, BATCHES)
         lane.told = True
-        lane.write(wire.STOP, 0)
-        if not lane.closed:
+        lane.line.write(wire.STOP, 0)
+        if not lane.line.closed:
             lane.due = time.monotonic() + self._options.stop_timeout
         self._pool.written(lane)
         self._hand_over(lane)

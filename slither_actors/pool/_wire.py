@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 __all__ = [
     "CALL",
+    "CONTEXT",
     "DEFINE",
     "DONE",
     "DONE_ENVELOPE",
@@ -39,6 +40,8 @@ __all__ = [
     "SKIPPED",
     "START_FAILED",
     "STOP",
+    "TARGET",
+    "TIMED_TARGET",
     "Frame",
     "FrameReader",
     "FrameWriter",
@@ -50,7 +53,7 @@ __all__ = [
 INIT: Final = 1
 """The worker's settings; sent first, once."""
 DEFINE: Final = 2
-"""A target or a context, put at the index that the reference names."""
+"""A target or a context, put at the index that the reference names; its first byte says which."""
 RUN: Final = 3
 """A batch: index of its target, index of its context, payloads."""
 REPLY: Final = 4
@@ -65,6 +68,11 @@ FORGET: Final = 13
 """The segment of this id is not used any more."""
 NEWS: Final = 14
 """Something for whoever listens in the worker; the reference is that of sealed memory, or 0."""
+
+TARGET: Final = b"t"
+TIMED_TARGET: Final = b"w"
+"""One whose running is measured."""
+CONTEXT: Final = b"c"
 
 # worker to driver
 READY: Final = 16
