@@ -9,7 +9,7 @@ from typing import Any
 from slither_actors.bridge._calls import call_view
 from slither_actors.bridge._sessions import SESSIONS
 from slither_actors.pool import current_worker, in_worker
-from slither_actors.pool._worker import views_here
+from slither_actors.pool._worker_views import views_here
 
 __all__ = ["Views", "call_driver", "hear_driver", "in_batch", "in_worker"]
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from slither_actors.pool._segments import SegmentStatistics
     from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
     from slither_actors.pool._target import Target
-    from slither_actors.pool._worker import Worker, WorkerViews, current_worker, in_worker
+    from slither_actors.pool._worker import Worker, current_worker, in_worker
+    from slither_actors.pool._worker_views import WorkerViews
 
 __all__ = [
     "COMMANDS",
@@ -59,6 +60,7 @@ if not TYPE_CHECKING:  # else a type checker would take any name to be there
             "_segments": ("SegmentStatistics",),
             "_statistics": ("PoolStatistics", "SlotStatistics"),
             "_target": ("Target",),
-            "_worker": ("Worker", "WorkerViews", "current_worker", "in_worker"),
+            "_worker": ("Worker", "current_worker", "in_worker"),
+            "_worker_views": ("WorkerViews",),
         },
     )

@@ -13,7 +13,6 @@ is killed by the driver's guard, see `_guard`.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import pickle
 import resource
@@ -28,23 +27,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slither_actors.errors import NotRunningError, PayloadError, ResultError, ViewError
 from slither_actors.pool import _wire as wire
-from slither_actors.pool._board import Board, Phase
+from slither_actors.pool._board import Board
+from slither_actors.pool._defined import Defined
 from slither_actors.pool._driver_line import DriverLine, Hear, flush, leave
-from slither_actors.pool._function import Function, resolve, run_hook
+from slither_actors.pool._function import resolve, run_hook
 from slither_actors.pool._log_levels import LogLevels
 from slither_actors.pool._mapped import MappedSegments, SegmentError
 from slither_actors.pool._outlet import Outlet, quiet_outlet
 from slither_actors.pool._payloads import ErrorRecord, dumps, explain_pickle, loads
 from slither_actors.pool._settings import WorkerSettings
 from slither_actors.pool._sharing import open_batch, pack_results
-from slither_actors.pool._stopwatch import timed
 from slither_actors.pool._surroundings import ResidentMemory, settle_in
 
 if TYPE_CHECKING:
     from slither_actors.context import Context
     from slither_actors.pool._adapter import Adapter
 
-__all__ = ["Worker", "WorkerViews", "current_worker", "in_worker", "main"]
+__all__ = ["Worker", "current_worker", "in_worker", "main"]
 
 _NO_CONTEXT: Final = -1
 _NOT_RESULTS: Final = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
@@ -126,14 +125,9 @@ class Worker:
         self._line = DriverLine(sock, self._mapped)
         self._outlet = outlet
         self._forked = False
-        self._targets: dict[int, bytes] = {}
-        self._functions: dict[int, tuple[str, Function, bool]] = {}
-        """Name, function, and whether it looks at the context."""
-        self._timed: set[int] = set()
-        """Those of them that are measured."""
-        self._contexts: dict[int, bytes | Context] = {}
+        self._defined = Defined(board)
         self._context_index = _NO_CONTEXT
-        """Which of them is that of the batch that runs."""
+        """Which of the contexts is that of the batch that runs."""
         self._peak_due = 0.0
         self._adapter: Adapter | None = None
 
@@ -146,14 +140,9 @@ class Worker:
         Raises:
             PayloadError: it cannot be unpickled in a worker.
         """
-        context = self._contexts.get(self._context_index)
-        if isinstance(context, bytes):  # unpickled for who looks at it; its import takes its time
-            import attrs  # noqa: PLC0415
-
-            loaded: Context = loads(context, "the context", "worker")
-            views = WorkerViews(self, loaded.session_id)
-            context = attrs.evolve(loaded, views=views) if loaded.views is None else loaded
-            self._contexts[self._context_index] = context
+        context = self._defined.contexts.get(self._context_index)
+        if isinstance(context, bytes):
+            context = self._defined.load_context(self._context_index, self)
         return context
 
     @property
@@ -209,7 +198,7 @@ class Worker:
             if kind == wire.RUN:
                 self._run(ref, body)
             elif kind == wire.DEFINE:
-                self._define(ref, body)
+                self._defined.define(ref, body)
             elif kind == wire.RUN_ENVELOPE:
                 self._run(ref, body, kind)
             elif kind == wire.FORGET:
@@ -272,14 +261,6 @@ class Worker:
             self._line.send(wire.EXIT_FAILED, step, record)
         flush()
 
-    def _define(self, index: int, body: bytes | bytearray) -> None:
-        if body[:1] in (b"t", b"w"):
-            self._targets[index] = bytes(body[1:])
-            self._functions.pop(index, None)
-            (self._timed.add if body[:1] == b"w" else self._timed.discard)(index)
-        else:
-            self._contexts[index] = bytes(body[1:])
-
     def _forget(self, segment: int) -> None:
         try:
             self._mapped.forget(segment)
@@ -320,9 +301,9 @@ class Worker:
         else:
             batch, segment, room = self._open(body)
         target_index, context_index, payloads = batch
-        known = self._functions.get(target_index)
+        known = self._defined.functions.get(target_index)
         if known is None:
-            known = self._load(ref, target_index)
+            known = self._defined.load_function(target_index, ref)
         name, function, asks = known
         count = len(payloads)
         self._context_index = context_index
@@ -347,16 +328,6 @@ class Worker:
         except SegmentError as error:
             self._line.send(wire.LOST_SEGMENT, error.segment)
             raise PayloadError(str(error)) from None
-
-    def _load(self, ref: int, index: int) -> tuple[str, Function, bool]:
-        # An import may take long; the board says so, since it is not the batch that is slow.
-        self._board.begin(ref, Phase.LOADING)
-        name, function, asks = resolve(self._targets[index])
-        if index in self._timed:
-            function = timed(function, self._board)
-        known = self._functions[index] = (name, function, asks)
-        self._board.begin(ref, Phase.RUNNING)
-        return known
 
     def _note_peak(self) -> None:
         now = time.monotonic()
@@ -385,40 +356,6 @@ def _release_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)
 
 
-class WorkerViews:
-    """The session's views by attribute: ``ctx.views.lookup_feature(key="user:42")``."""
-
-    def __init__(self, worker: Worker, session_id: str | None = None) -> None:
-        self._worker = worker
-        self._session_id = session_id
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):
-            # Not a view: pickle and copy look for methods of theirs.
-            raise AttributeError(name)
-        call_view, session_id = self._worker.call_view, self._session_id
-
-        def call(*arguments: Any, **keywords: Any) -> Any:
-            return call_view(session_id, name, arguments, keywords)
-
-        vars(self)[name] = call  # for the next call
-        return call
-
-    def __repr__(self) -> str:
-        return f"<Views of session {self._session_id}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (views_here, (self._session_id,))
-
-
-def views_here(session_id: str | None) -> Any:
-    """The views of a session, as one calls them in this process. For pickle."""
-    if _current is not None:
-        return WorkerViews(_current, session_id)
-    # By name: it is the floor above, and only a driver that has it gets here.
-    return importlib.import_module("slither_actors.bridge").Views(session_id)
-
-
 def _as_list(results: Any, name: str) -> list[Any]:
     if isinstance(results, list):
         return results
@@ -433,6 +370,9 @@ def _article(value: object) -> str:
 
 
 _OWN_FILES: Final = frozenset(
-    {each.__code__.co_filename for each in (main, resolve, dumps, pack_results, MappedSegments.use)}
+    {
+        each.__code__.co_filename
+        for each in (main, Defined.load_function, resolve, dumps, pack_results, MappedSegments.use)
+    }
     | {os.path.join(os.path.dirname(__file__), "_adapter.py")}  # noqa: PTH118, PTH120 - pathlib takes its time
 )
