@@ -79,16 +79,16 @@ class Clock:
                 self._pool.pool,
                 lane.pid,
             )
-            self._pool.on_death(lane)
+            self._pool.deaths.settle(lane)
         elif lane.line.closed:
-            self._pool.break_off(lane, "it closed its connection to the driver")
+            self._pool.deaths.break_off(lane, "it closed its connection to the driver")
         elif lane.slot.state is SlotState.STARTING:
             options = self._pool.options
             lane.problem = f"it was not ready within {options.start_timeout:g} s{options.start_advice}"
-            self._pool.doom(lane, Doom.START)
+            self._pool.deaths.doom(lane, Doom.START)
         elif lane.told:
             self._pool.staff.dismissal_is_late(lane)
-            self._pool.doom(lane, Doom.RETIRE)
+            self._pool.deaths.doom(lane, Doom.RETIRE)
         elif lane.slot.is_done:
             self._pool.staff.dismiss(lane)
         else:
@@ -111,11 +111,11 @@ class Clock:
                 return
         second = lane.take_back()
         if second is not None:
-            self._pool.give_back([second])
+            self._pool.placement.give_back([second])
         elif len(lane.slot.outstanding) > 1:
             lane.due = now + 0.01  # the second batch has begun, so the first one's result is on its way
             return
-        self._pool.doom(lane, Doom.TIMEOUT, job)
+        self._pool.deaths.doom(lane, Doom.TIMEOUT, job)
         self._pool.placement.drain()
 
 

@@ -15,9 +15,6 @@ worker that does not start, a killed one that does not die.
 
 from __future__ import annotations
 
-import logging
-import pickle
-import time
 import weakref
 from typing import Any, ClassVar, Final
 
@@ -25,46 +22,35 @@ from slither_actors import config
 from slither_actors.actors import Failure, Request, Server
 from slither_actors.core import Affinity
 from slither_actors.core._slot import SlotState
-from slither_actors.errors import (
-    PayloadError,
-    PoolStoppedError,
-    WorkerStartError,
-)
+from slither_actors.errors import PoolStoppedError, WorkerStartError
 from slither_actors.pool import _wire as wire
 from slither_actors.pool._births import Births
-from slither_actors.pool._burial import bury, cancelled
+from slither_actors.pool._burial import cancelled
 from slither_actors.pool._calls import AnswerCalls, CallAnswer, CallRequest, take_call
 from slither_actors.pool._clock import Clock
+from slither_actors.pool._deaths import Deaths, on_sentinel
+from slither_actors.pool._delivery import deliver
 from slither_actors.pool._descriptors import Descriptors
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane
 from slither_actors.pool._options import PoolOptions
 from slither_actors.pool._outputs import SETTLE_SECONDS, Outputs
-from slither_actors.pool._payloads import ErrorRecord, not_unpickled
 from slither_actors.pool._placement import Placement
 from slither_actors.pool._pool_ref import STATISTICS, PoolRef
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._resources import Resources
+from slither_actors.pool._rounds import Rounds
 from slither_actors.pool._segments import Segments
 from slither_actors.pool._sessions import set_default_affinity
-from slither_actors.pool._sharing import unpack_results
-from slither_actors.pool._signals import tell_exit
-from slither_actors.pool._staff import BATCHES, MEMORY, Staff
-from slither_actors.pool._statistics import PoolStatistics, SlotStatistics
-from slither_actors.pool._vitals import SAMPLE_SECONDS
+from slither_actors.pool._staff import BATCHES, Staff
+from slither_actors.pool._statistics import PoolStatistics
+from slither_actors.pool._words import Words
 from slither_actors.pool._worker_line import OutOfStepError
 
 __all__ = ["COMMANDS", "STATISTICS", "Pool"]
 
-logger = logging.getLogger("slither_actors.pool")
-
 COMMANDS: Final = "commands"
 """The request of the adapter's commands with their timeouts, or None if the pool has no adapter."""
-
-_START_STEPS: Final = ("it could not be set up", "its init hook failed", "its adapter failed")
-_END_STEPS: Final = ("the exit hook", "the end of the adapter")
-_DEATH_GRACE: Final = 2.0
-"""Seconds that a killed process may take to be gone, before its slot goes on without it."""
 
 
 class Pool(Server):
@@ -95,18 +81,18 @@ class Pool(Server):
         self.options = config.build(PoolOptions, options, where=f"pool {pool!r}")
         set_default_affinity(self.ref, Affinity(self.options.affinity))
         self._calls = calls
-        segments = self._segments = Segments(self.options.segment_threshold, self.options.max_segment_bytes)
-        self._commands: dict[str, float | None] | None = None
+        segments = self.segments = Segments(self.options.segment_threshold, self.options.max_segment_bytes)
         self.staff = Staff(self, self.options, segments)
         self.clock = Clock(self)
         self._descriptors = Descriptors(self)
         limited = self.options.max_batches_per_worker is not None
         self.placement = Placement(self.staff.lanes, self._written_limited if limited else self.written)
         self.is_stopping = False
-        self._crashes = self._timeouts = 0
-        self._samples = False
         self._resources = Resources(segments, self.options.preload)
         self.births = Births(self, self._descriptors, self._resources)
+        self.deaths = Deaths(self, self._descriptors, self._resources)
+        self._words = Words(self)
+        self.rounds = Rounds(self)
         self._free = weakref.finalize(self, self._resources.close)
         self._free.atexit = False  # the runtime stops us before, in its own order
         try:
@@ -134,7 +120,7 @@ class Pool(Server):
         raise WorkerStartError(self.pool, 0, staff.problem)
 
     def _hear(self, fd: int) -> None:
-        for handler in (self.births.hear, self._on_output, self._on_socket, self._on_sentinel):
+        for handler in (self.births.hear, self._on_output, self._on_socket, self.deaths.hear):
             handler(fd)
 
     def terminate(self, reason: Any) -> None:
@@ -178,9 +164,9 @@ class Pool(Server):
     def handle_call(self, request: Any, sender: Request) -> Any:
         """Answer `STATISTICS`, `COMMANDS`, and what a `PoolRef` asks."""
         if request == STATISTICS:
-            return self._statistics()
+            return PoolStatistics.of(self)
         if request == COMMANDS:
-            return self._commands
+            return self._words.commands
         match request:
             case ("resize", int(workers)):
                 return self._resize(workers)
@@ -191,8 +177,8 @@ class Pool(Server):
     def submit(self, job: Job) -> None:
         """Take a job: ``pool_ref.send(Pool.submit, job)``. It comes back through its `reply_to`."""
         job.pool = self.pool
-        if not self._samples:
-            self._sample()
+        if not self.rounds.go_on:
+            self.rounds.begin()
         if self.is_stopping:
             job.fail(PoolStoppedError(self.pool))
             return
@@ -217,7 +203,7 @@ class Pool(Server):
             job.fail(cancelled(job))
             self.fill(lane)
         elif job.kill:
-            self.doom(lane, Doom.CANCEL, job)
+            self.deaths.doom(lane, Doom.CANCEL, job)
 
     def fill(self, lane: Lane) -> None:
         """The lane has room: give it what is queued."""
@@ -243,7 +229,7 @@ class Pool(Server):
         try:
             more = lane.line.read(lane, self._on_frame)
         except (OutOfStepError, wire.WireError) as error:
-            self.break_off(lane, str(error))
+            self.deaths.break_off(lane, str(error))
             return False
         if lane.line.closed:
             self.clock.arm(lane.due)
@@ -256,7 +242,7 @@ class Pool(Server):
             if lane.due < self.clock.due:
                 self.clock.arm(lane.due)
             self.fill(lane)
-            self._deliver(job, kind, body)
+            deliver(self.segments, job, kind, body)
         elif kind == wire.CALL:
             self._on_call(lane, ref, body)
         elif kind == wire.SKIPPED:
@@ -272,58 +258,7 @@ class Pool(Server):
             if lane.process is not None:
                 lane.process.outputs.catch_up()
         else:
-            self._on_word(lane, kind, ref, body)
-
-    def _on_word(self, lane: Lane, kind: int, ref: int, body: bytes | bytearray) -> None:
-        """A frame that is about the worker and no batch."""
-        if kind == wire.READY:
-            if lane.slot.state is not SlotState.STARTING:
-                raise OutOfStepError("it said a second time that it was ready")
-            if self.options.adapter is not None:
-                self._commands = _commands(body)
-            self.staff.ready(lane)
-        elif kind == wire.START_FAILED and lane.slot.state is SlotState.STARTING:
-            what = _START_STEPS[min(ref, len(_START_STEPS) - 1)]
-            lane.problem = f"{what}: {ErrorRecord.loads(body).to_error()}"
-        elif kind == wire.LOST_SEGMENT:
-            self._segments.lose(ref, lane.line)
-        elif kind == wire.OVERGROWN and self.options.max_rss_per_worker is not None:
-            if lane.slot.is_live:
-                lane.slot.retire()
-            self.staff.recycle(lane, MEMORY)
-        elif kind == wire.EXIT_FAILED and lane.told:
-            logger.error(
-                "pool %s: %s of worker %d (slot %d) failed: %s",
-                self.pool, _END_STEPS[min(ref, 1)], lane.pid, lane.slot.number,
-                ErrorRecord.loads(body).to_error(),
-            )  # fmt: skip
-        else:
-            msg = f"it sent a {wire.KIND_NAMES.get(kind, kind)} frame, which is not its turn"
-            raise OutOfStepError(msg)
-
-    def _deliver(self, job: Job, kind: int, body: bytes | bytearray) -> None:
-        """Send a job back with what the worker said about it."""
-        try:
-            if kind == wire.FAILED:
-                job.fail(ErrorRecord.loads(body).to_error())
-            elif kind == wire.DONE and job.segment is None and len(body) < self._segments.threshold:
-                try:
-                    results = pickle.loads(body)  # from our own worker
-                except BaseException as error:  # noqa: BLE001 - the user's code runs in there
-                    job.fail(not_unpickled(error, f"{job.description}: the results", "driver"))
-                else:
-                    job.succeed(results)
-            else:
-                job.succeed(unpack_results(self._segments, job, kind, body))
-        except PayloadError as error:
-            job.fail(error)
-        except wire.WireError as error:
-            job.fail(PayloadError(f"{job.description}: worker {job.worker_pid} sent no results: {error}"))
-            raise
-        finally:
-            if job.segment is not None:
-                self._segments.release(job.segment)
-                job.segment = None
+            self._words.hear(lane, kind, ref, body)
 
     def _on_writable(self, fd: int) -> None:
         lane = self._descriptors.sockets.get(fd)
@@ -358,27 +293,6 @@ class Pool(Server):
         if outputs.wants_settling():
             self.run_after(SETTLE_SECONDS, Pool._settle, outputs)
 
-    def _sample(self, _: None = None) -> None:
-        """Look at the workers now and then: what one of them was like is not to be seen when it is dead.
-
-        Only while there is work, and once after it: a pool that is idle costs nothing.
-        """
-        for lane in self.staff.lanes:
-            if lane.process is not None:
-                lane.process.vitals.sample()
-        begins = not self._samples
-        self._samples = begins or self._works
-        if self._samples:
-            self.run_after(SAMPLE_SECONDS, Pool._sample)
-
-    @property
-    def _works(self) -> bool:
-        """Whether a batch runs or waits, or a worker starts."""
-        starting = (SlotState.STARTING, SlotState.WAITING)
-        return self.placement.queued > 0 or any(
-            lane.slot.outstanding or lane.slot.state in starting for lane in self.staff.lanes
-        )
-
     def _settle(self, outputs: Outputs) -> None:
         outputs.settle()
 
@@ -405,61 +319,9 @@ class Pool(Server):
     def watch_worker(self, lane: Lane, process: WorkerProcess) -> None:
         """Listen to a fresh worker."""
         self._resources.processes.add(process)
-        if not self._samples:
-            self._sample()
-        self._descriptors.open(lane, process, (Pool._on_socket, Pool._on_output, Pool._on_sentinel))
-
-    def _on_sentinel(self, fd: int) -> None:
-        lane = self._descriptors.ends.get(fd)
-        if lane is None or lane.process is None:
-            return
-        if lane.process.wait(0):
-            self.on_death(lane)
-        else:
-            self.rearm(fd)
-
-    def break_off(self, lane: Lane, problem: str) -> None:
-        """The worker is of no use any more."""
-        lane.problem = problem
-        self.doom(lane, Doom.BROKEN)
-
-    def doom(self, lane: Lane, doom: Doom, job: Job | None = None) -> None:
-        """Kill the worker, perhaps for the sake of a job, which comes back when the worker is dead."""
-        if lane.process is None or lane.doom is not None:
-            return
-        lane.doom, lane.doomed_ref = doom, None if job is None else job.ref
-        lane.slot.doom()
-        lane.process.kill()
-        lane.due = time.monotonic() + _DEATH_GRACE
-        self.clock.arm(lane.due)
-
-    def on_death(self, lane: Lane) -> None:
-        """The worker has ended, or never will: settle its batches and start another."""
-        process = lane.process
-        assert process is not None
-        assert process.sock is not None
-        lane.line.end()  # it gets nothing more; what it had sent still counts
-        while self.read(lane):
-            pass
-        self._descriptors.close(process)
-        if lane.told and process.exitcode in (0, None):
-            lane.problem = f"it was told to end: {lane.retired or 'the pool stops'}"
-        end = bury(lane, self.is_stopping or lane.told)
-        self._resources.processes.discard(process)
-        tell_exit(self.ref, lane, end)
-        if end.lost is not None and end.error is not None:
-            self._timeouts += end.error.__class__.__name__ == "BatchTimeoutError"
-            self._crashes += not end.intended
-            end.lost.fail(end.error)
-        self.placement.give_back(end.given_back)
-        self.placement.worker_ended(lane, end.loss, end.pid)
-        self.staff.buried(lane, end)
-        if not self.is_stopping:
-            self.placement.drain()
-
-    def give_back(self, jobs: list[Job]) -> None:
-        """A worker did not begin these: they are queued again, in front."""
-        self.placement.give_back(jobs)
+        if not self.rounds.go_on:
+            self.rounds.begin()
+        self._descriptors.open(lane, process, (Pool._on_socket, Pool._on_output, on_sentinel))
 
     def refuse_queued(self, slot: int, explanation: str) -> None:
         """No worker starts, time and again: nobody is to wait for that."""
@@ -472,38 +334,6 @@ class Pool(Server):
         self.staff.resize(workers)
         self.placement.drain()
         return None
-
-    # -- statistics -------------------------------------------------------------------
-
-    def _statistics(self) -> PoolStatistics:
-        staff = self.staff
-        present = staff.places
-        leaving = (lane for lane in staff.lanes if present.get(lane.slot.number) is not lane)
-        return PoolStatistics(
-            pool=self.pool,
-            slots=tuple(SlotStatistics.of(present[number]) for number in sorted(present)),
-            retiring=tuple(SlotStatistics.of(lane) for lane in leaving),
-            queued=self.placement.queued,
-            running=sum(1 for lane in staff.lanes if lane.slot.outstanding),
-            batches=staff.batches,
-            crashes=self._crashes,
-            restarts=staff.restarts,
-            recycled=dict(staff.recycled),
-            timeouts=self._timeouts,
-            stolen=self.placement.stolen,
-            segments=self._segments.statistics(),
-            sessions=self.placement.sessions.open,
-            sessions_lost=self.placement.sessions.lost,
-        )
-
-
-def _commands(body: bytes | bytearray) -> dict[str, float | None]:
-    """The commands of a worker's adapter, with their timeouts."""
-    try:
-        found: dict[str, float | None] = pickle.loads(body)  # from our own worker
-    except Exception as error:
-        raise OutOfStepError(f"it sent something else than its adapter's commands: {error}") from error
-    return found
 
 
 def _recycle_used_up(pool: Pool, lane: Lane) -> None:

@@ -326,13 +326,13 @@ class Staff:
             self._remove(lane)
             self._pool.ref.send(_start_further, None)
         elif slot.state is SlotState.STARTING:
-            self._pool.doom(lane, Doom.RETIRE)
+            self._pool.deaths.doom(lane, Doom.RETIRE)
         elif slot.is_live:
             lane.retired = _RESIZE
             slot.retire()
             second = lane.take_back()
             if second is not None:
-                self._pool.give_back([second])
+                self._pool.placement.give_back([second])
             if slot.is_done:
                 self.dismiss(lane)
         self._pool.placement.slot_closed(lane)

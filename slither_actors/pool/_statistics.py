@@ -11,6 +11,7 @@ from slither_actors.pool._segments import SegmentStatistics
 
 if TYPE_CHECKING:
     from slither_actors.pool._lane import Lane
+    from slither_actors.pool._pool import Pool
 
 __all__ = ["PoolStatistics", "SlotStatistics"]
 
@@ -97,3 +98,26 @@ class PoolStatistics:
 
     sessions_lost: int = 0
     """Strict sessions whose worker ended, with their state."""
+
+    @classmethod
+    def of(cls, pool: Pool) -> PoolStatistics:
+        """Read a pool, in its actor."""
+        staff, placement = pool.staff, pool.placement
+        present = staff.places
+        leaving = (lane for lane in staff.lanes if present.get(lane.slot.number) is not lane)
+        return cls(
+            pool=pool.pool,
+            slots=tuple(SlotStatistics.of(present[number]) for number in sorted(present)),
+            retiring=tuple(SlotStatistics.of(lane) for lane in leaving),
+            queued=placement.queued,
+            running=sum(1 for lane in staff.lanes if lane.slot.outstanding),
+            batches=staff.batches,
+            crashes=pool.deaths.crashes,
+            restarts=staff.restarts,
+            recycled=dict(staff.recycled),
+            timeouts=pool.deaths.timeouts,
+            stolen=placement.stolen,
+            segments=pool.segments.statistics(),
+            sessions=placement.sessions.open,
+            sessions_lost=placement.sessions.lost,
+        )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slither_actors.errors import StartError
-from slither_actors.pool import Pool, _pool
+from slither_actors.pool import Pool, _rounds
 from slither_actors.pool._vitals import Vitals
 from tests.pool import end_work, life_work, work
 from tests.pool.asking import asking, until
@@ -123,20 +123,20 @@ def test_an_idle_pool_does_not_look_at_its_workers(monkeypatch: pytest.MonkeyPat
         looks += 1
 
     monkeypatch.setattr(Vitals, "sample", sample)
-    monkeypatch.setattr(_pool, "SAMPLE_SECONDS", 0.01)
+    monkeypatch.setattr(_rounds, "SAMPLE_SECONDS", 0.01)
     with asking() as asker:
         for _ in range(2):
             before = looks
             asker.run(work.sleep, [0.3])
             assert looks - before > 5
-            until(lambda: not asker.pool.run(_samples))
+            until(lambda: not asker.pool.run(_looks_again))
             before = looks
             threading.Event().wait(0.1)
             assert looks == before
 
 
-def _samples(pool: Pool, _: None) -> bool:
-    return pool._samples
+def _looks_again(pool: Pool, _: None) -> bool:
+    return pool.rounds.go_on
 
 
 def test_a_standard_output_that_raises_at_a_flush_costs_nothing() -> None:
