@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from slither_actors.pool._payloads import main_can_be_imported
 
 if TYPE_CHECKING:
@@ -39,5 +37,4 @@ def arrived(  # noqa: PLR0917 - arguments of a pickle have no names
     write_timeout: float | None,
 ) -> Table[Any, Any]:
     """The handle of a table whose class may not have it yet."""
-    made: Table[Any, Any] = kind(**attrs.asdict(options))
-    return made.bound(store, name, pointer, write_timeout=write_timeout)
+    return kind.unbound(options).bound(store, name, pointer, write_timeout=write_timeout)

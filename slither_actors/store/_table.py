@@ -21,13 +21,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-import attrs
-
-from slither_actors.actors._ref import _SECONDS as CALL_SECONDS
 from slither_actors.config import a_function, build, positive_seconds
 from slither_actors.errors import OptionError, RowNotFoundError
 from slither_actors.store._arguments import LIMIT, PREFIX, WRONG, name_error, name_error_of_update
-from slither_actors.store._by_value import arrived, can_be_imported
+from slither_actors.store._handle import UNBOUND, TableHandle
 from slither_actors.store._kinds import TableOptions
 from slither_actors.store._pattern import ANY, Prefix
 from slither_actors.store._pointer import Pointer
@@ -46,7 +43,7 @@ D = TypeVar("D")
 R = TypeVar("R")
 
 
-class Table(Generic[K, V]):
+class Table(TableHandle, Generic[K, V]):
     """A table of a store: one value per key, if it is not a bag.
 
     ``Table(ordered=True)`` makes an `OrderedTable`, ``Table(bag=True)`` a `BagTable`.
@@ -59,19 +56,7 @@ class Table(Generic[K, V]):
     and `ActorExitError` (the server died before it answered).
     """
 
-    __slots__ = ("_index", "_pointer", "_store", "_write_timeout", "name", "options")
-
-    kind = "set"
-    """What the table is called in errors."""
-
-    options: TableOptions
-    name: str
-    """The attribute's name in the store."""
-
-    _index: int
-    _write_timeout: float | None
-    _pointer: Pointer
-    _store: type
+    __slots__ = ()
 
     @overload
     def __new__(
@@ -111,46 +96,12 @@ class Table(Generic[K, V]):
         # Not in __init__: type checkers would read its signature and not the overloads above.
         checked = build(TableOptions, {**cls._implied(), **options}, where="Table")
         wanted = (kind for option, kind in _KINDS.items() if getattr(checked, option))
-        self: Table[Any, Any] = object.__new__(next(wanted, cls))
-        self.options = checked
-        self.name = ""
-        self._index = -1
-        self._write_timeout = None
-        self._pointer = _UNBOUND
-        self._store = object
-        return self
+        return next(wanted, cls).unbound(checked)
 
     @classmethod
     def _implied(cls) -> dict[str, Any]:
         """The options that follow from the class."""
         return {}
-
-    def bound(self, store: type, name: str, pointer: Pointer, *, write_timeout: float | None) -> Table[K, V]:
-        """The handle of the table `name` of `store`; called when the store's class is made."""
-        handle: Table[K, V] = type(self)(**attrs.asdict(self.options))
-        handle.name = name
-        handle._pointer = pointer
-        handle._store = store
-        handle._index = pointer.tables.index(name)
-        # The very object that a call looks for first: it need not check that one.
-        handle._write_timeout = CALL_SECONDS if write_timeout == CALL_SECONDS else write_timeout
-        return handle
-
-    def __repr__(self) -> str:
-        return f"<Table {self._pointer.name}.{self.name}>" if self.name else "<Table, in no store>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # By reference, as its class: a worker gets its own handle of the same table.
-        if not self.name or can_be_imported(self._store):
-            return (getattr, (self._store, self.name))
-        # The class goes by value, and has none yet when this one arrives as a part of it.
-        return (
-            arrived,
-            (type(self), self.options, self._store, self.name, self._pointer, self._write_timeout),
-        )
-
-    def __deepcopy__(self, _: object) -> Table[K, V]:
-        return self
 
     if not TYPE_CHECKING:  # or no attribute of any table would be checked
 
@@ -303,7 +254,7 @@ class Table(Generic[K, V]):
 
     def statistics(self) -> TableStatistics:
         """Rows, estimated bytes, version, reads, writes, the last load; also in a worker, from the driver."""
-        pointer: Pointer = getattr(self._store, "_pointer", _UNBOUND)  # also in a transaction
+        pointer: Pointer = getattr(self._store, "_pointer", UNBOUND)  # also in a transaction
         if not pointer.is_published:
             pointer.attach_or_fail()
         if pointer.is_attached:
@@ -379,13 +330,6 @@ class Table(Generic[K, V]):
         """Remove all rows at once; return how many there were."""
         return self._ask("clear")  # type: ignore[no-any-return]
 
-    def _find(self, operation: str, key: Any) -> Any:
-        try:
-            return self._pointer.now.rows[self._index].get(key, MISSING)
-        except WRONG as error:
-            name_error(error, self._where(operation))
-            raise
-
     def _rows_of(self, rows: Any) -> Any:
         """What a bulk insert sends."""
         try:
@@ -393,17 +337,6 @@ class Table(Generic[K, V]):
         except WRONG as error:
             name_error(error, self._where("bulk_insert"))
             raise
-
-    def _query(self, name: str, *arguments: Any, operation: str = "") -> Any:
-        try:
-            answer = self._pointer.now.rows[self._index].query(name, *arguments)
-        except WRONG as error:
-            name_error(error, self._where(operation or name))
-            raise
-        return self._ask(name, *arguments) if answer is None else answer
-
-    def _where(self, operation: str) -> str:
-        return f"{self._pointer.name}.{self.name}.{operation}"
 
     def _ttl(self, ttl: float) -> float:
         if self.options.ttl is None:
@@ -414,20 +347,6 @@ class Table(Generic[K, V]):
         positive_seconds.check("ttl", ttl, self._where("put"))
         return ttl
 
-    def _ask(self, operation: str, *arguments: Any) -> Any:
-        try:
-            return self._pointer.write((operation, self._index, *arguments), self._write_timeout)
-        except WRONG as error:
-            name_error(error, self._where(operation))
-            raise
-
-
-def _never(_: Pointer) -> bool:
-    msg = "a Table is used through the Store class that declares it"
-    raise TypeError(msg)
-
 
 _KINDS: dict[str, type[Table[Any, Any]]] = {}
 """The classes of the other kinds, by the option that asks for them."""
-
-_UNBOUND = Pointer(key="", name="", tables=(), attach=_never)
