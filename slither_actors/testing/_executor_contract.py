@@ -1,99 +1,25 @@
-"""For the tests of a user's own parts: does an executor keep to the protocol?
-
-::
-
-    class TestMyExecutor(ExecutorContract):
-        def make_executor(self, function):
-            return MyExecutor(function)
-
-pytest runs the methods of `ExecutorContract` then. They use real runs; what has
-to happen is waited for, and nothing waits longer than `ExecutorContract.seconds`.
-"""
+"""What every executor has to do, as tests that pytest runs."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from slither_actors import dispatch
-from slither_actors.dispatch import Batch, Executor
+from slither_actors.dispatch import Executor
 from slither_actors.errors import BatchTimeoutError, DispatchError, RemoteError, ResultError
 from slither_actors.item import Item
+from slither_actors.testing._call_counts import answers, opens
+from slither_actors.testing._census import census
+from slither_actors.testing._functions import ERRORS, RESULTS, double, odd_results, raises
+from slither_actors.testing._gate import Gate, wait_at_gate
 
 __all__ = ["ExecutorContract"]
-
-_INFRASTRUCTURE = ("slither-scheduler-", "slither-monitor", "slither-timer", "slither-stages-loop")
-_ERRORS: dict[str, type[BaseException]] = {
-    "ValueError": ValueError,
-    "SystemExit": SystemExit,
-    "KeyboardInterrupt": KeyboardInterrupt,
-}
-_RESULTS: dict[str, Any] = {"short": [], "long": [1, 2, 3], "none": None, "text": "ab", "mapping": {1: 2}}
-
-
-# The functions are at the top of a module, so that an executor may pickle them.
-
-
-def double(payloads: list[int]) -> list[int]:
-    """Return twice each number."""
-    return [2 * value for value in payloads]
-
-
-def odd_results(payloads: list[str]) -> Any:
-    """Return what the first payload says, mostly no list of as many results."""
-    return _RESULTS.get(payloads[0], payloads)
-
-
-def raises(payloads: list[str]) -> list[str]:
-    """Raise what the first payload names, if it names an exception."""
-    error = _ERRORS.get(payloads[0])
-    if error is not None:
-        raise error("as told")
-    return payloads
-
-
-def wait_at_gate(payloads: list[tuple[str, int]]) -> list[int]:
-    """Say that the batch has begun, then wait until its gate is open."""
-    for folder, number in payloads:
-        place = Path(folder)
-        with contextlib.suppress(FileNotFoundError):
-            (place / f"{number}.began").touch()
-        deadline = time.monotonic() + 120
-        while place.exists() and not (place / "open").exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
-    return [number for _, number in payloads]
-
-
-class _Gate:
-    """Where batches wait, in whichever process they are. Opened when its ``with`` block is left."""
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="slither-gate-"))
-
-    def payloads(self, count: int) -> list[tuple[str, int]]:
-        return [(str(self.folder), number) for number in range(count)]
-
-    def began(self) -> set[int]:
-        return {int(path.stem) for path in self.folder.glob("*.began")}
-
-    def open(self) -> None:
-        (self.folder / "open").touch()
-
-    def __enter__(self) -> _Gate:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.folder)
 
 
 class ExecutorContract:
@@ -135,7 +61,7 @@ class ExecutorContract:
 
     def test_many_batches_at_one_time_are_each_answered_once(self) -> None:
         """No answer is lost and none comes twice."""
-        with self._executor(double) as executor, _answers() as counts:
+        with self._executor(double) as executor, answers() as counts:
             found = self._run(range(500), executor, batch_size=1, max_in_flight=64)
             _expect(
                 _payloads(found) == [2 * n for n in range(500)], "results are missing or in another order"
@@ -145,7 +71,7 @@ class ExecutorContract:
 
     def test_another_number_of_results_fails_the_batch(self) -> None:
         """As does what is no list of results; the others are not touched."""
-        kinds = [*_RESULTS, "right"]
+        kinds = [*RESULTS, "right"]
         with self._executor(odd_results) as executor:
             found = self._run(kinds, executor, batch_size=1, on_error="skip")
         for kind, item in zip(kinds, found, strict=True):
@@ -157,14 +83,14 @@ class ExecutorContract:
 
     def test_an_exception_is_its_batch_s(self) -> None:
         """`SystemExit` and `KeyboardInterrupt` too; the batches around it have results."""
-        payloads = [name for error in _ERRORS for name in ("good", error)] + ["good"]
+        payloads = [name for error in ERRORS for name in ("good", error)] + ["good"]
         with self._executor(raises) as executor:
             found = self._run(payloads, executor, batch_size=1, on_error="skip")
         for name, item in zip(payloads, found, strict=True):
             if name == "good":
                 _expect(not item.meta, f"a batch beside a failed one got {item.meta.get('error')!r}")
             else:
-                _expect(_is(item.meta.get("error"), _ERRORS[name]), f"{name} gave {item.meta.get('error')!r}")
+                _expect(_is(item.meta.get("error"), ERRORS[name]), f"{name} gave {item.meta.get('error')!r}")
 
     def test_a_failure_halts_a_run_and_not_the_next(self) -> None:
         """The executor is as good as new."""
@@ -187,7 +113,7 @@ class ExecutorContract:
         """While its code still runs; the next run has its results."""
         if not self.times_out:
             _skip("it keeps no timeouts")
-        with _Gate() as gate, self._executor(wait_at_gate) as executor:
+        with Gate() as gate, self._executor(wait_at_gate) as executor:
             [item] = self._run(gate.payloads(1), executor, timeout=0.3, on_error="skip")
             error = item.meta.get("error")
             _expect(isinstance(error, BatchTimeoutError), f"it failed with {error!r}")
@@ -199,7 +125,7 @@ class ExecutorContract:
         """At once; and the executor serves the next run."""
         if not self.can_be_left:
             _skip("its batches hold the run up")
-        with _Gate() as gate, self._executor(wait_at_gate) as executor:
+        with Gate() as gate, self._executor(wait_at_gate) as executor:
             self._leave(gate, executor, batches=self.parallel or 4)
             gate.open()
             found = self._run(gate.payloads(3), executor, batch_size=1)
@@ -212,7 +138,7 @@ class ExecutorContract:
             return
         if not self.can_be_left:
             _skip("its batches hold the run up")
-        with _Gate() as gate, _Gate() as other, self._executor(wait_at_gate) as executor:
+        with Gate() as gate, Gate() as other, self._executor(wait_at_gate) as executor:
             waiting = 4
             self._leave(gate, executor, batches=self.parallel + self.prefetch + waiting)
             gate.open()
@@ -228,7 +154,7 @@ class ExecutorContract:
 
     def test_it_serves_one_run_after_the_other(self) -> None:
         """The runs open and close it as often."""
-        with self._executor(double) as executor, _opens(executor) as counts:
+        with self._executor(double) as executor, opens(executor) as counts:
             for n in range(5):
                 _expect(_payloads(self._run([n], executor)) == [2 * n], f"run {n} failed")
         _expect(counts == {"open": 5, "close": 5}, f"5 runs called {dict(counts)}")
@@ -255,10 +181,10 @@ class ExecutorContract:
         """No thread, no process, no file descriptor."""
         self._use_and_leave()
         gc.collect()
-        before = _census()
+        before = census()
         self._use_and_leave()
         deadline = time.monotonic() + self.seconds / 3
-        while (left := _census() - before) and time.monotonic() < deadline:
+        while (left := census() - before) and time.monotonic() < deadline:
             gc.collect()
             time.sleep(0.01)
         _expect(not left, f"left behind: {', '.join(sorted(map(str, left)))}")
@@ -284,7 +210,7 @@ class ExecutorContract:
         found: list[Item] = self._within(lambda: dispatch.run(payloads, executor=executor, **options))
         return found
 
-    def _leave(self, gate: _Gate, executor: Executor, *, batches: int) -> None:
+    def _leave(self, gate: Gate, executor: Executor, *, batches: int) -> None:
         """Start a run, and leave it when as many batches have begun as can."""
         stream = dispatch.stream(
             gate.payloads(batches),
@@ -348,71 +274,3 @@ def _is(error: Any, kind: type[BaseException]) -> bool:
     if isinstance(error, RemoteError):
         return error.type_name.rpartition(".")[2] == kind.__name__
     return isinstance(error, kind) or isinstance(getattr(error, "__cause__", None), kind)
-
-
-@contextlib.contextmanager
-def _answers() -> Iterator[Counter[int]]:
-    """Count the answers of each batch while the block runs, by reference."""
-    counts: Counter[int] = Counter()
-    lock = threading.Lock()
-    originals = {name: getattr(Batch, name) for name in ("succeed", "fail", "settle")}
-
-    def counting(original: Any) -> Any:
-        def answer(batch: Batch, *args: Any) -> None:
-            with lock:
-                counts[batch.ref] += 1
-            original(batch, *args)
-
-        return answer
-
-    for name, original in originals.items():
-        setattr(Batch, name, counting(original))
-    try:
-        yield counts
-    finally:
-        for name, original in originals.items():
-            setattr(Batch, name, original)
-
-
-@contextlib.contextmanager
-def _opens(executor: Executor) -> Iterator[Counter[str]]:
-    """Count how often the executor is opened and closed while the block runs."""
-    counts: Counter[str] = Counter()
-    cls = type(executor)
-    own = {name: cls.__dict__.get(name) for name in ("open", "close")}
-
-    def counting(name: str, original: Any) -> Any:
-        def call(self: Executor) -> None:
-            original(self)
-            counts[name] += 1
-
-        return call
-
-    for name in own:
-        setattr(cls, name, counting(name, getattr(cls, name)))
-    try:
-        yield counts
-    finally:
-        for name, original in own.items():
-            if original is None:
-                delattr(cls, name)
-            else:
-                setattr(cls, name, original)
-
-
-def _census() -> set[tuple[str, Any, str]]:
-    """What there is: threads by identity, descriptors and children by number."""
-    found: set[tuple[str, Any, str]] = {
-        ("thread", id(thread), thread.name)
-        for thread in threading.enumerate()
-        if not thread.name.startswith(_INFRASTRUCTURE)
-    }
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - a name is all that is wanted
-            with contextlib.suppress(OSError):
-                found.add(("descriptor", name, os.readlink(f"/proc/self/fd/{name}")))  # noqa: PTH115
-        for task in Path("/proc/self/task").iterdir():
-            children = task / "children"
-            with contextlib.suppress(OSError):
-                found.update(("process", pid, "") for pid in children.read_text().split())
-    return {each for each in found if not str(each[2]).startswith("/proc/")}

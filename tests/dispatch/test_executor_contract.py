@@ -20,7 +20,9 @@ from slither_actors.dispatch import (
     InlineExecutor,
     ThreadExecutor,
 )
-from slither_actors.testing import ExecutorContract, double, odd_results, raises, wait_at_gate
+from slither_actors.testing import ExecutorContract
+from slither_actors.testing._functions import double, odd_results, raises
+from slither_actors.testing._gate import wait_at_gate
 from tests.dispatch.test_executors import OnThreads
 
 
