@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any
 
-from slither_actors.core import Insights, InsightTally
+from slither_actors.core import BatchTiming, Insights, InsightTally
+from slither_actors.dispatch._batch import Batch
+from slither_actors.dispatch._executor import Executor
 from slither_actors.dispatch._link import RunLink
 from slither_actors.errors import ActorExitError, NotRunningError, OptionError
 
-__all__ = ["insights_of", "tell_insights"]
+__all__ = ["insights_of", "note_time", "tell_insights"]
 
 logger = logging.getLogger("slither_actors.dispatch")
+
+
+def note_time(tally: InsightTally, batch: Batch, executor: Executor) -> None:
+    """Take down where the time of a batch went, which has just been answered. In the runner."""
+    timing = batch.timing
+    if timing is None and not executor.measures:
+        # It ran in this process, as far as we know, all the time until now.
+        now = time.monotonic()
+        timing = BatchTiming(os.getpid(), -1, batch.started_at, now, now - batch.started_at, 0.0, 0.0)
+    if timing is not None:
+        tally.add(batch.ref, batch.size, batch.attempt, timing)
 
 
 def tell_insights(link: RunLink, tally: InsightTally, options: Any) -> None:

@@ -22,6 +22,7 @@ from slither_actors.dispatch._batch_telling import BatchTelling
 from slither_actors.dispatch._circuit import circuit_of
 from slither_actors.dispatch._dead_letters import DeadLetterOffice
 from slither_actors.dispatch._failures import Failures
+from slither_actors.dispatch._insights import note_time
 from slither_actors.dispatch._routed import routed_by
 from slither_actors.dispatch._statistics import Halted
 from slither_actors.errors import (
@@ -116,9 +117,6 @@ class BatchOutcomes(ProducerConsumer):
     def _take_back(self, after: int, *, kill: bool = False) -> list[Batch]:
         raise NotImplementedError
 
-    def _note_time(self, tally: InsightTally, batch: Batch) -> None:
-        raise NotImplementedError
-
     def _forget_input(self) -> None:
         """Drop the batches that have not started."""
         raise NotImplementedError
@@ -138,7 +136,7 @@ class BatchOutcomes(ProducerConsumer):
         if batch.timer is not None:
             batch.timer.cancel()
         if self._tally is not None:
-            self._note_time(self._tally, batch)
+            note_time(self._tally, batch, self._executor)
         if batch.error is not None or type(batch.results) is not list or len(batch.results) != batch.size:
             batch.check(self._executor)
         self._settle(batch, batch.error)

@@ -15,7 +15,6 @@ failed batch of its own, in its place among the others.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -26,7 +25,6 @@ from slither_actors.actors._async_kill import HandlerBrokenOff
 from slither_actors.context import Context
 from slither_actors.core import (
     BatchingError,
-    BatchTiming,
     Insights,
     InsightTally,
     KeyedBatch,
@@ -88,8 +86,6 @@ class DispatchRunner(BatchOutcomes):
             subscribe_to: see `ProducerConsumer`.
         """
         self.subscribe_to = subscribe_to
-        self._end_reason: Any = None
-        """What to complete with; None while the stage works."""
         self._options = options
         self._context = context
         self._label = label
@@ -97,7 +93,22 @@ class DispatchRunner(BatchOutcomes):
         self._link = link
         self._bare = bare
         self._side = SideOutput(link, self.ref, Reader.take) if link is not None and side_output else None
+        measured = getattr(options, "insights", None) is not None
+        self._tally = InsightTally(time.monotonic()) if measured else None
         self._executor = options.make_executor()
+        self._init_batches()
+        self._end_reason: Any = None
+        """What to complete with; None while the stage works."""
+        self._input_ended = False
+        self._last_reason: Any = None
+        self._halting = False
+        self._winding_up: WindUp | None = None
+        self._open_executor()
+        self._init_outcomes()
+
+    def _init_batches(self) -> None:
+        """Where items become batches, where those wait, and how many run."""
+        options = self._options
         self._batcher = options.make_batcher()
         self._looks = getattr(options, "strategy", None) is not None
         """Whether the batcher may look at the items, and know them by identity."""
@@ -106,35 +117,32 @@ class DispatchRunner(BatchOutcomes):
         """Tells the batcher the time; None if time does not matter to it."""
         self._ticking = False
         """Whether the one timer of unfinished batches is set."""
-        measured = getattr(options, "insights", None) is not None
-        self._window: Window[BatchResult] = Window(options.max_in_flight, Ordering(options.ordering))
         serial = getattr(options.make_strategy(), "serial", False)
-        self._tally = InsightTally(time.monotonic()) if measured else None
         self._serial: SerialQueue[_Entry] | None = SerialQueue(_key_of) if serial else None
         self._ready: deque[_Entry] | SerialQueue[_Entry] = deque() if self._serial is None else self._serial
         """Batches that may start when there is room, and items that are in none."""
+        self._window: Window[BatchResult] = Window(options.max_in_flight, Ordering(options.ordering))
         self._running: dict[int, Batch] = {}
         """Batches whose answer is awaited, also while they wait for another attempt."""
         self._asked_for = 0
-        self._input_ended = False
-        self._last_reason: Any = None
-        self._halting = False
-        self._winding_up: WindUp | None = None
         self._items_in = 0
+
+    def _open_executor(self) -> None:
+        """Open the executor, and with it the session that all batches have in common."""
+        options, link = self._options, self._link
         self._executor.open()
         self._opened = True
-        self._session = session_of(self._executor, options, context)
+        self._session = session_of(self._executor, options, self._context)
         self._origin = BatchOrigin(
-            context=context,
+            context=self._context,
             timeout=options.timeout,
-            label=label,
+            label=self._label,
             affinity=self._session.affinity,
             reply_to=self.ref,
             on_done=DispatchRunner._done,
-            timed=measured,
+            timed=self._tally is not None,
             variables=None if link is None else link.contextvars,
         )
-        self._init_outcomes()
 
     def terminate(self, reason: Any) -> None:
         """Take back what no worker has begun."""
@@ -232,15 +240,6 @@ class DispatchRunner(BatchOutcomes):
     def insights(self, _: None) -> Insights | None:
         """Where the time went so far, in the form of a request; None if nobody wanted to know."""
         return None if self._tally is None else self._tally.insights(time.monotonic())
-
-    def _note_time(self, tally: InsightTally, batch: Batch) -> None:
-        timing = batch.timing
-        if timing is None and not self._executor.measures:
-            # It ran in this process, as far as we know, all the time until now.
-            now = time.monotonic()
-            timing = BatchTiming(os.getpid(), -1, batch.started_at, now, now - batch.started_at, 0.0, 0.0)
-        if timing is not None:
-            tally.add(batch.ref, batch.size, batch.attempt, timing)
 
     # -- the input ------------------------------------------------------------------
 
