@@ -101,10 +101,7 @@ def pipe_plan(
     where = f"running {definition.name}"
     _check_items(items, where, waits=isinstance(outlet, Outlet))
     options = build(_RunOptions, given, where=where)
-    context = Context(pipe=definition.name, stores=definition.stores, metadata=options.metadata)
-    if options.session_id is not None:
-        context = attrs.evolve(context, session_id=options.session_id)
-    context = attrs.evolve(context, views=bridge.Views(context.session_id))
+    context = _context(definition, options)
     named = options.session_id is not None
     link = PipeLink(definition, context.session_id, length_of(items))
     if isinstance(items, AckSource):
@@ -129,6 +126,14 @@ def pipe_plan(
         on_start=session.open,
         on_end=session.close,
     )
+
+
+def _context(definition: PipeDefinition, options: _RunOptions) -> Context:
+    """The context of the run, with the views of its session."""
+    context = Context(pipe=definition.name, stores=definition.stores, metadata=options.metadata)
+    if options.session_id is not None:
+        context = attrs.evolve(context, session_id=options.session_id)
+    return attrs.evolve(context, views=bridge.Views(context.session_id))
 
 
 def _check_items(items: Any, where: str, *, waits: bool) -> None:
