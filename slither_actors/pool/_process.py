@@ -115,7 +115,6 @@ class WorkerProcess:
             OSError: out of descriptors, processes or memory.
             RuntimeError: the program starts workers while it is being imported by one.
         """
-        context: Any = multiprocessing.get_context(method)
         self.pid = 0
         self._label = (pool, slot)
         self.vitals = Vitals(0)
@@ -124,7 +123,7 @@ class WorkerProcess:
         self.board: Board | None = None
         self.segment_sock: socket.socket | None = None
         """Only descriptors of shared memory go through it."""
-        self.outputs = outputs = Outputs(logs=logging)
+        self.outputs = Outputs(logs=logging)
         self.sentinel = -1
         self._pidfd = -1
         self._exitcode: int | None = None
@@ -132,30 +131,42 @@ class WorkerProcess:
         self._process: Any = None
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             ours.callback(self.close)
-            theirs.callback(outputs.close_worker_ends)
-            self.sock, worker_end = socket.socketpair()
-            theirs.callback(worker_end.close)
-            self.board = Board.create()
-            theirs.callback(self.board.close_fd)
-            worker_segments = None
-            if segments:
-                self.segment_sock, worker_segments = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                self.segment_sock.setblocking(False)
-                theirs.callback(worker_segments.close)
-            name = _NameWithPrelude(f"slither worker {pool}/{slot}")
-            name.streams = (outputs.worker_ends[0], outputs.worker_ends[1])
+            shared = self._open_lines(theirs, segments=segments)
             levels = LogLevels.read() if logging else None
-            forked = method == "forkserver"
-            process: Any = (PreloadedProcess if forked else context.Process)(
-                target=_worker.main,
-                args=(worker_end, Inherited(self.board.fd), worker_segments, outputs.worker_log, levels),
-                name=name,
-            )
+            self._start(method, preload, (*shared, self.outputs.worker_log, levels))
+            ours.pop_all()
+
+    def _open_lines(self, theirs: contextlib.ExitStack, *, segments: bool) -> tuple[Any, ...]:
+        """Open what driver and worker will share; return the worker's part, which `theirs` closes here."""
+        theirs.callback(self.outputs.close_worker_ends)
+        self.sock, worker_end = socket.socketpair()
+        self.sock.setblocking(False)
+        theirs.callback(worker_end.close)
+        self.board = Board.create()
+        theirs.callback(self.board.close_fd)
+        worker_segments = None
+        if segments:
+            self.segment_sock, worker_segments = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.segment_sock.setblocking(False)
+            theirs.callback(worker_segments.close)
+        return worker_end, Inherited(self.board.fd), worker_segments
+
+    def _start(self, method: str, preload: tuple[str, ...], arguments: tuple[Any, ...]) -> None:
+        """Have multiprocessing start the process, or ask its fork server for it."""
+        context: Any = multiprocessing.get_context(method)
+        pool, slot = self._label
+        out, err, *_ = self.outputs.worker_ends
+        name = _NameWithPrelude(f"slither worker {pool}/{slot}")
+        name.streams = (out, err)
+        forked = method == "forkserver"
+        kind: Any = PreloadedProcess if forked else context.Process
+        process = kind(target=_worker.main, args=arguments, name=name)
+        with contextlib.ExitStack() as server:
             if forked:
                 if not preload:
                     _prepare_fork_server(context)
-                theirs.enter_context(started_by(preload))
-            _require_descriptors(self.board.fd)
+                server.enter_context(started_by(preload))
+            _require_descriptors(out)
             with _sigint_blocked(method == "spawn"), _unimportable_main_hidden():
                 process.start()
             # multiprocessing would join it at exit, and poll it whenever any process is started. At
@@ -163,13 +174,11 @@ class WorkerProcess:
             getattr(multiprocessing.process, "_children", set()).discard(process)
             self._process = process
             _live.add(self)
-            self.sock.setblocking(False)
             if forked:
                 self.sentinel = process.sentinel
             else:
                 self._take_pid(process.pid)
                 self.sentinel = self._open_sentinel()
-            ours.pop_all()
 
     def _take_pid(self, pid: int) -> None:
         self.pid = pid
