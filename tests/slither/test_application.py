@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slither_actors import Application, Context, Item, Pipe, dispatch, run_pipe, stage, telemetry
-from slither_actors.actors import SupervisorRef
+from slither_actors.actors import SupervisorRef, TaskResult, TaskSupervisorRef, whereis
 from slither_actors.bridge import Views
 from slither_actors.errors import OptionError, StoreLoadError
 from slither_actors.store import Store, Table
@@ -28,6 +28,28 @@ class Broken(Store):
 
     def load(self, tables: Any) -> None:
         raise ConnectionError("no database")
+
+
+class Parallel(Store):
+    """Is loaded from several places at one time."""
+
+    rows: Table[int, int] = Table()
+
+    def load(self, tables: Any) -> None:
+        loaders = whereis("slither.loaders")
+        assert isinstance(loaders, TaskSupervisorRef)
+        for loaded in loaders.async_stream_nolink(fetch, [1, 2, 3], max_concurrency=3):
+            assert isinstance(loaded, TaskResult)
+            tables.rows.put(*loaded.value)
+
+
+all_fetching = threading.Barrier(3)
+
+
+def fetch(source: int) -> tuple[int, int]:
+    """A row of one place, when the others are asked as well."""
+    all_fetching.wait(SECONDS)
+    return source, 10 * source
 
 
 class Doubling(Pipe):
@@ -53,6 +75,14 @@ def test_the_tree_is_that_of_slither() -> None:
             "PipeSupervisor",
         }
         assert list(children(found["StoreSupervisor"])) == ["StoreServer"]
+
+
+def test_a_load_may_have_tasks() -> None:
+    """`Slither.LoaderSupervisor`: a supervisor of tasks for store loaders, at the start and in a reload."""
+    with Application(stores=[Parallel], pools={}):
+        assert Parallel.rows.snapshot() == {1: 10, 2: 20, 3: 30}
+        Parallel.reload()
+        assert Parallel.rows.size() == 3
 
 
 def test_what_dies_is_restarted_alone() -> None:
