@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slither_actors import Application, Context, Item, Pipe, dispatch, run_pipe, stage, telemetry
-from slither_actors.actors import SupervisorRef, TaskResult, TaskSupervisorRef, whereis
+from slither_actors.actors import SupervisorRef, TaskSupervisorRef, whereis
 from slither_actors.bridge import Views
 from slither_actors.errors import OptionError, StoreLoadError
 from slither_actors.store import Store, Table
@@ -39,16 +39,18 @@ class Parallel(Store):
         loaders = whereis("slither.loaders")
         assert isinstance(loaders, TaskSupervisorRef)
         for loaded in loaders.async_stream_nolink(fetch, [1, 2, 3], max_concurrency=3):
-            assert isinstance(loaded, TaskResult)
-            tables.rows.put(*loaded.value)
+            tables.rows.put(*loaded.get())
 
 
+fetch_fails = threading.Event()
 all_fetching = threading.Barrier(3)
 
 
 def fetch(source: int) -> tuple[int, int]:
     """A row of one place, when the others are asked as well."""
     all_fetching.wait(SECONDS)
+    if fetch_fails.is_set():
+        raise ConnectionError(f"no place {source}")
     return source, 10 * source
 
 
@@ -81,7 +83,10 @@ def test_a_load_may_have_tasks() -> None:
     """`Slither.LoaderSupervisor`: a supervisor of tasks for store loaders, at the start and in a reload."""
     with Application(stores=[Parallel], pools={}):
         assert Parallel.rows.snapshot() == {1: 10, 2: 20, 3: 30}
-        Parallel.reload()
+        fetch_fails.set()
+        with pytest.raises(StoreLoadError, match="store Parallel did not load: ConnectionError: no place 1"):
+            Parallel.reload()
+        fetch_fails.clear()
         assert Parallel.rows.size() == 3
 
 
