@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 
@@ -19,7 +19,21 @@ __all__ = ["DEFAULT_ROUTE", "NO_META", "Item", "take_ids"]
 
 DEFAULT_ROUTE = "default"
 
-NO_META: Mapping[str, Any] = {}
+
+class _NoMeta(dict[str, Any]):
+    """The type of `NO_META`: an entry would be one of all items that have none."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        msg = "items share their meta, which cannot be changed; write item = item.put_meta({...})"
+        raise TypeError(msg)
+
+    __setitem__ = setdefault = update = __ior__ = _refuse
+
+    def __reduce__(self) -> str:
+        return "NO_META"
+
+
+NO_META: Mapping[str, Any] = _NoMeta()
 """The metadata of an item that has none."""
 
 _taking = threading.Lock()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
+from typing import Any
+
+import pytest
 
 from slither_actors.item import DEFAULT_ROUTE, Item
 
@@ -35,6 +40,23 @@ def test_meta_is_merged_into_a_new_item() -> None:
     assert item.meta == {"k": 1, "l": 1}
     assert Item.wrap("x").put_meta({"k": 1}).meta == {"k": 1}
     assert not Item.wrap("y").meta
+
+
+def test_the_meta_of_an_item_without_any_cannot_be_written() -> None:
+    """It is that of all such items; the error says what to do instead."""
+    item = Item.wrap("x")
+    meta: Any = item.meta
+    for write in (
+        lambda: meta.update(k=1),
+        lambda: meta.setdefault("k", 1),
+        lambda: meta.__setitem__("k", 1),
+        lambda: meta.__ior__({"k": 1}),
+    ):
+        with pytest.raises(TypeError, match="put_meta"):
+            write()
+    assert (dict(Item.wrap("y").meta), json.dumps(item.meta), meta | {"k": 1}) == ({}, "{}", {"k": 1})
+    assert pickle.loads(pickle.dumps(item)).meta is item.meta
+    assert copy.deepcopy(item) == item
 
 
 def test_a_routed_item_keeps_the_rest() -> None:

@@ -69,6 +69,9 @@ def view(function: Any = None, /, **options: Any) -> Any:
 def _mark(function: Any, options: ViewOptions) -> Any:
     if not inspect.isfunction(function):
         raise OptionError("view", f"marks functions, not {function!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        problem = f"marks {function.__qualname__}, which is asynchronous: a view is called in a thread"
+        raise OptionError("view", f"{problem}; make it a plain def")
     if function.__name__.startswith("_"):
         problem = f"marks {function.__qualname__}, and the name of a view cannot begin with an underscore"
         raise OptionError("view", problem)

@@ -32,7 +32,7 @@ class BatchTelling:
             if telemetry.DISPATCH_BATCH_STOP.receivers:
                 self._tell(telemetry.DISPATCH_BATCH_STOP, batch, duration, {})
         elif telemetry.DISPATCH_BATCH_EXCEPTION.receivers:
-            why = {"kind": type(error).__name__, "reason": error}
+            why = {"kind": "error" if isinstance(error, Exception) else "exit", "reason": error}
             self._tell(telemetry.DISPATCH_BATCH_EXCEPTION, batch, duration, why)
 
     def _tell(

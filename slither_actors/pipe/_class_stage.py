@@ -8,6 +8,7 @@ from typing import Any
 
 from slither_actors.config import build
 from slither_actors.errors import OptionError
+from slither_actors.pipe._checks import check_methods
 from slither_actors.pipe._declaration import CodeOptions, StageDeclaration, taken
 from slither_actors.pipe._stage import Stage
 
@@ -24,6 +25,7 @@ class ClassStage(StageDeclaration):
         if cls is Stage:
             raise OptionError("function", "is Stage itself; allowed is a subclass of it")
         checked = build(CodeOptions, own, where=f"stage {cls.__name__}")
+        check_methods(cls, Stage)
         self.on_error = checked.on_error
         self.after = checked.after
         self.routes = checked.routes

@@ -17,7 +17,7 @@ import pytest
 from slither_actors import Application, Pipe, dispatch, run_pipe, stream_pipe, workers
 from slither_actors.bridge import SESSIONS, ViewRegistry
 from slither_actors.dispatch.executor import AsyncExecutor, InlineExecutor, ThreadExecutor
-from slither_actors.errors import PipeError
+from slither_actors.errors import OptionError, PipeError
 from tests.bridge import view_code as code
 from tests.search_path import SEARCH_PATH
 
@@ -171,6 +171,14 @@ def test_names_with_an_underscore_are_no_views() -> None:
 
         @code.view
         def _hidden(self: Any) -> None: ...
+
+
+def test_an_asynchronous_function_is_no_view() -> None:
+    """Its coroutine would be the result, which no worker can get."""
+    with pytest.raises(OptionError, match="marks .*later, which is asynchronous.*; make it a plain def"):
+
+        @code.view
+        async def later(self: Any) -> None: ...
 
 
 # -- views that do not return -----------------------------------------------------------

@@ -81,6 +81,8 @@ def test_made_up_pictures(inside: Run) -> None:
     out = proven(inside("example", "image_pipeline", "--synthetic", "--limit", "20", "--workers", "2"))
     assert "20 pictures = 20 thumbnails + 0 broken + 0 without pixels" in out
     assert re.search(r"0 pictures shared a batch of more than 2,000,000 pixels; [1-9]", out)
+    assert re.search(r" megapixels in [\d.]+ s: [\d,.]+ megapixels/s$", out, re.MULTILINE)
+    assert re.search(r"^worker process .* peak memory\n\d+ .* [\d,]+ MiB$", out, re.MULTILINE)
 
 
 # -- real input ------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from slither_actors import (
     Stage,
     Store,
     router,
+    run_pipe,
     stage,
     view,
     workers,
@@ -129,6 +131,63 @@ def generator() -> None:
         @stage
         def prepare(item: Any) -> Iterator[Any]:
             yield item
+
+
+def asynchronous_method() -> None:
+    class Look(Stage):
+        async def handle_item(self, item: Any, ctx: Any) -> Any:
+            return item.payload
+
+    class P(Pipe):
+        look = stage(Look)
+
+
+def method_that_is_a_generator() -> None:
+    class Split(Stage):
+        def handle_item(self, item: Any, ctx: Any) -> Any:
+            yield item.payload
+
+    class P(Pipe):
+        split = stage(Split)
+
+
+def init_that_is_a_generator() -> None:
+    class Open(Stage):
+        def init(self) -> Any:
+            yield
+
+    class P(Pipe):
+        open = stage(Open)
+
+
+def method_without_the_context() -> None:
+    class Look(Stage):
+        def handle_item(self, item: Any) -> Any:  # type: ignore[override]
+            return item.payload
+
+    class P(Pipe):
+        look = stage(Look)
+
+
+def method_that_is_none() -> None:
+    class Look(Stage):
+        handle_batch = 3  # type: ignore[assignment]
+
+    class P(Pipe):
+        look = stage(Look)
+
+
+def asynchronous_predicate() -> None:
+    async def good(item: Any) -> Any:
+        return True
+
+    class P(Pipe):
+        classify = router(good=good)
+
+
+def predicate_of_item_and_context() -> None:
+    class P(Pipe):
+        classify = router(good=lambda item, ctx: True)
 
 
 def no_function() -> None:
@@ -281,6 +340,16 @@ def stage_named_as_the_source() -> None:
         (three_parameters, r"P\.prepare: .*takes \(item, ctx, more\); it gets \(item, ctx\) or \(item\)"),
         (asynchronous, r"P\.prepare: .*is asynchronous"),
         (generator, r"P\.prepare: .*is a generator; return Many"),
+        (asynchronous_method, r"P\.look: .*is Look, whose handle_item is asynchronous"),
+        (method_that_is_a_generator, r"P\.split: .*whose handle_item is a generator; return Many"),
+        (init_that_is_a_generator, r"P\.open: .*whose init is a generator, of which nothing would run"),
+        (
+            method_without_the_context,
+            r"P\.look: .*whose handle_item takes \(self, item\); it gets \(self, item, ctx\)",
+        ),
+        (method_that_is_none, r"P\.look: .*whose handle_batch is 3; allowed is a method"),
+        (asynchronous_predicate, r"P\.classify: .*'good' is asynchronous; .*it would hold for every item"),
+        (predicate_of_item_and_context, r"P\.classify: .*'good' takes \(item, ctx\); it gets \(item\)"),
         (no_function, r"P\.prepare: .*is 'prepare'; allowed are a function, a Stage subclass and a Pipe"),
         (options_that_do_not_fit_init, r"P\.enrich: option 'facto' does not fit Enrich\.init"),
         (two_stages_of_one_name, r"P\.prepare: two stages have this name"),
@@ -316,6 +385,47 @@ def test_a_mistake_is_an_error_at_the_class_statement(define: Any, message: Any)
     """It names the pipe, the stage where there is one, the option, and what is allowed."""
     with pytest.raises(PipeDefinitionError, match=message):
         define()
+
+
+def test_methods_and_predicates_may_be_what_can_be_called() -> None:
+    """Static methods, functions behind decorators, partial ones, and objects; builtins tell nothing."""
+
+    def decorated(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*arguments: Any, **keywords: Any) -> Any:
+            return function(*arguments, **keywords)
+
+        return wrapper
+
+    class Decorated(Stage):
+        @decorated
+        def handle_item(self, item: Any, ctx: Any = None) -> Any:
+            return item.payload
+
+    class Static(Stage):
+        @staticmethod
+        def handle_item(item: Any, ctx: Any) -> Any:
+            return item.payload
+
+    class Batches(Stage):
+        def handle_batch(self, items: Any, *rest: Any) -> Iterator[Any]:
+            for item in items:
+                yield item.payload
+
+    class Even:
+        def __call__(self, item: Any) -> bool:
+            return item.payload % 2 == 0
+
+    class P(Pipe):
+        first = stage(Decorated)
+        second = stage(Static)
+        third = stage(Batches)
+        sort = router(
+            even=Even(), one=functools.partial(lambda wanted, item: item.payload == wanted, 1), all=bool
+        )
+
+    found = {name: [item.payload for item in items] for name, items in run_pipe(P, range(4)).items()}
+    assert found == {"even": [0, 2], "one": [1], "all": [3], "default": []}
 
 
 def test_the_option_error_is_the_cause() -> None:
