@@ -8,6 +8,7 @@ import pytest
 
 from slither_actors.errors import PipeStoppedError, PushTimeoutError
 from slither_actors.pipe._feed import Feed
+from slither_actors.pipe._gate import Gate
 
 
 class Source:
@@ -20,8 +21,8 @@ class Source:
         self.got += items
 
 
-def feed_of(source: Any, room: int) -> Feed:
-    feed = Feed("P")
+def feed_of(source: Any, room: int, gate: Gate | None = None) -> Feed:
+    feed = Feed("P", gate or Gate(None))
     feed.attach(source)
     feed.granted(source, room)
     return feed
@@ -64,11 +65,12 @@ def test_demand_of_a_run_that_has_ended_does_not_count() -> None:
 def test_a_feed_that_is_held_hands_over_nothing() -> None:
     """Until it is let go."""
     source = Source()
-    feed = feed_of(source, 3)
-    feed.hold(True)
+    gate = Gate(None)
+    feed = feed_of(source, 3, gate)
+    gate.hold(True)
     with pytest.raises(PushTimeoutError, match="paused"):
         feed.push([1], 0.01)
-    feed.hold(False)
+    gate.hold(False)
     assert feed.push([1], 1) == 1
 
 
