@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from slither_actors.core import RateLimit
 from slither_actors.errors import PipeStoppedError, PushTimeoutError
 from slither_actors.pipe._feed import Feed
 from slither_actors.pipe._gate import Gate
@@ -72,6 +73,15 @@ def test_a_feed_that_is_held_hands_over_nothing() -> None:
         feed.push([1], 0.01)
     gate.hold(False)
     assert feed.push([1], 1) == 1
+
+
+def test_what_another_push_has_used_up_of_a_limit_is_not_there() -> None:
+    """Between the wait of a push and what it hands over others may come."""
+    source = Source()
+    feed = feed_of(source, 5, Gate(RateLimit(3, 60)))
+    assert feed.push([1, 2], 1) == 2
+    assert feed._send([3, 4, 5]) == 1
+    assert source.got == [1, 2, 3]
 
 
 def test_a_closed_feed_says_why() -> None:

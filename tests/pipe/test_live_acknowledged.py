@@ -20,7 +20,7 @@ from slither_actors.dispatch import ThreadExecutor
 from slither_actors.dispatch._source import _Input
 from slither_actors.dispatch._stream import stages_of
 from slither_actors.errors import OptionError
-from slither_actors.pipe import AckSource, Delivery
+from slither_actors.pipe import AckSource, Delivery, _ack_keeper
 from tests.pipe.ack_sources import MemoryQueue
 from tests.pipe.test_live import Gate, Taker, payloads, until
 
@@ -193,17 +193,28 @@ def test_what_a_function_raised_for_has_failed() -> None:
 @pytest.mark.parametrize("killed", ["run", "source", "work", "reader", "input"])
 def test_an_actor_of_the_run_that_is_killed_loses_nothing(killed: str) -> None:
     """Whichever it is."""
+
+    class Slow(Pipe):
+        @stage
+        def work(item: Any) -> Any:  # noqa: N805
+            time.sleep(0.0001)
+            return item.payload
+
     found: Counter[Any] = Counter()
-    queue = MemoryQueue(range(3000))
+    queue = MemoryQueue(range(1000))
     pipe = start_pipe(
-        Same, source=queue, into=lambda items: found.update(payloads(items)), name="victim", **OFTEN
+        Slow, source=queue, into=lambda items: found.update(payloads(items)), name="victim", **OFTEN
     )
     until(lambda: found)
     actors_of(pipe)[killed].kill()
-    queue.wait_until(lambda: len(queue.done) == 3000)
+    queue.wait_until(lambda: len(queue.done) == 1000)
     assert pipe.drain(10)
-    assert found.keys() == set(range(3000))
+    assert found.keys() == set(range(1000))
     assert queue.out == {}
+    status = pipe.status()
+    if killed != "input":  # which is dead when its handler has returned
+        assert status.record is not None
+        assert status.items_in > status.record.items_in  # those of the first run, too
 
 
 def actors_of(pipe: Any) -> dict[str, Ref]:
@@ -233,8 +244,9 @@ def test_stop_gives_back_what_is_not_finished(gate: Gate) -> None:
     assert again.drain(10)
 
 
-def test_drain_waits_for_acknowledgements_and_reads_no_more() -> None:
-    """However slowly they are taken, within its time."""
+def test_drain_waits_for_acknowledgements_and_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly they are taken, within its time; the run itself may be over before."""
+    monkeypatch.setattr(_ack_keeper, "_CLOSE_SECONDS", 0.05)
 
     class Slow(MemoryQueue):
         def acknowledge(self, acks: Any) -> None:
@@ -259,6 +271,7 @@ def test_a_paused_pipe_reads_nothing_and_goes_on_where_it_was() -> None:
     found: list[Any] = []
     queue = MemoryQueue([])
     pipe = start_pipe(Same, source=queue, into=found.extend)
+    queue.wait_until(lambda: queue.runs == 1)
     pipe.pause()
     queue.put(range(100))
     time.sleep(0.1)
@@ -268,6 +281,7 @@ def test_a_paused_pipe_reads_nothing_and_goes_on_where_it_was() -> None:
     pipe.resume()
     queue.wait_until(lambda: len(queue.done) == 100)
     assert payloads(found) == list(range(100))
+    assert queue.runs == 1
     pipe.pause()
     queue.put([100])
     assert pipe.stop(10)

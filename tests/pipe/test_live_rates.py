@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -43,6 +44,29 @@ def test_a_push_that_waits_too_long_for_the_rate_says_how_many_were_taken() -> N
     assert info.value.pushed == 10
     assert pipe.drain(10)
     assert pipe.status().items_in == 10
+
+
+def test_many_threads_push_no_more_than_may_come() -> None:
+    """Whoever of them is first."""
+    pipe = start_pipe(Same, rate_limit=RateLimit(1, 60))
+    together = threading.Barrier(16)
+    errors = []
+
+    def push() -> None:
+        together.wait(10)
+        try:
+            pipe.push([1], timeout=0.1)
+        except PushTimeoutError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=push) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(errors) == 15
+    assert pipe.drain(10)
+    assert pipe.status().items_in == 1
 
 
 def test_a_restart_is_no_way_round_the_rate() -> None:
@@ -113,8 +137,11 @@ def test_what_a_producer_gives_late_counts_when_it_comes() -> None:
     until(lambda: late.run(_asked) == 10)
     time.sleep(0.25)
     assert late.run(_asked) == 10
-    late.run(Late.give, 10)
     began = time.monotonic()
+    late.run(Late.give, 4)
+    until(lambda: pipe.status().items_in == 4)
+    assert late.run(_asked) == 10
+    late.run(Late.give, 6)
     until(lambda: late.run(_asked) > 10)
     assert time.monotonic() - began >= 0.15
     assert pipe.stop(10)
