@@ -65,10 +65,12 @@ class MemoryQueue(AckSource):
 
     ack_seconds = 0.01
 
-    def __init__(self, payloads: Iterable[Any], *, ends: bool = False) -> None:
+    def __init__(self, payloads: Iterable[Any], *, ends: bool = False, gives_up: bool = False) -> None:
         self.waiting = deque(enumerate(payloads))
         self.ends = ends
         """Whether a run ends when nothing waits."""
+        self.gives_up = gives_up
+        """Whether what failed does not come again."""
         self.out: dict[int, Any] = {}
         """What is delivered and not acknowledged, by token."""
         self.done: Counter[int] = Counter()
@@ -113,11 +115,12 @@ class MemoryQueue(AckSource):
                 if ack.error is None:
                     self.done[ack.token] += 1
                     continue
-                self.waiting.append((ack.token, payload))
                 if ack.interrupted:
                     self.given_back.append(ack.token)
                 else:
                     self.failed.append((ack.token, ack.error))
+                if ack.interrupted or not self.gives_up:
+                    self.waiting.append((ack.token, payload))
             self.changed.notify_all()
 
     def close(self) -> None:

@@ -159,12 +159,9 @@ def test_what_was_in_a_run_that_halted_is_read_again_by_the_next_one() -> None:
     """Only the element at fault has failed; none is lost, and none is told as such."""
     lost: list[Any] = []
     found: list[Any] = []
-    queue = MemoryQueue([*range(1, 50), 0, *range(50, 100)])
+    queue = MemoryQueue([*range(1, 50), 0, *range(50, 100)], gives_up=True)
     with telemetry.attach("slither.pipe.lost", lambda *event: lost.append(event)):
         pipe = start_pipe(Inverse, source=queue, into=found.extend)
-        queue.wait_until(lambda: queue.failed)
-        with queue.changed:  # nobody can do it
-            queue.waiting = type(queue.waiting)(each for each in queue.waiting if each[1] != 0)
         queue.wait_until(lambda: len(queue.done) == 99)
         assert pipe.drain(10)
     assert {token for token, _ in queue.failed} == {49}
@@ -173,7 +170,7 @@ def test_what_was_in_a_run_that_halted_is_read_again_by_the_next_one() -> None:
     status = pipe.status()
     assert (status.lost, lost) == (0, [])
     assert status.given_back >= len(queue.given_back) > 0
-    assert status.restarts >= 1
+    assert status.restarts == 1
 
 
 def test_what_a_function_raised_for_has_failed() -> None:
