@@ -44,6 +44,11 @@ def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode()
 
 
+def _age(number: bytes | str) -> list[int]:
+    """The id of a message as what it is ordered by."""
+    return [int(part) for part in _text(number).split("-")]
+
+
 def _unique() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
@@ -108,6 +113,8 @@ class RedisStream(AckSource):
         self._turn = threading.Lock()
         self._held: set[bytes] = set()
         """What is delivered and not acknowledged; `_turn` is held while it is used."""
+        self._returned: list[bytes] = []
+        """What a run gave back unfinished, pending here still; as above."""
         self._moved = 0.0
         """When something was last delivered or acknowledged."""
         try:
@@ -124,8 +131,8 @@ class RedisStream(AckSource):
         look_at, is_lost = 0.0, False
         while not stopping.is_set():
             try:
-                found: deque[_Message] = deque()
-                if time.monotonic() >= look_at:
+                found = self._returned_here()
+                if not found and time.monotonic() >= look_at:
                     found = self._left_by_others()
                     if not found:
                         look_at = time.monotonic() + options.min_idle_seconds / _BEATS
@@ -148,6 +155,7 @@ class RedisStream(AckSource):
         options = self._options
         with self._turn:
             self._held.difference_update(ack.token for ack in acks)
+            self._returned += [ack.token for ack in acks if ack.interrupted]
         self._moved = time.monotonic()
         done = [ack.token for ack in acks if ack.error is None]
         failed = [ack for ack in acks if ack.error is not None and not ack.interrupted]
@@ -169,6 +177,39 @@ class RedisStream(AckSource):
         """Close the connections, unless the client is the caller's."""
         if self._owns:
             self._client.close()
+
+    def _returned_here(self) -> deque[_Message]:
+        """Claim what a run gave back, if nobody else has it by now. That is no further attempt."""
+        with self._turn:
+            left, self._returned = deque(sorted(self._returned, key=_age)), []
+        found: deque[_Message] = deque()
+        try:
+            while left and len(found) < self._options.fetch_size:
+                found += self._claimed_again(left[0])
+                left.popleft()
+        except BaseException:
+            left.extend(number for number, _ in found)
+            with self._turn:
+                self._held.difference_update(left)
+            raise
+        finally:
+            with self._turn:
+                self._returned += left
+        return found
+
+    def _claimed_again(self, number: bytes) -> deque[_Message]:
+        options = self._options
+        pending = self._client.xpending_range(
+            options.stream, options.group, min=number, max=number, count=1, consumername=options.consumer
+        )
+        if not pending:
+            return deque()
+        count = pending[0]["times_delivered"]
+        return self._taken(
+            self._client.xclaim(
+                options.stream, options.group, options.consumer, 0, [number], retrycount=count
+            )
+        )
 
     def _left_by_others(self) -> deque[_Message]:
         """Claim what has been pending for too long, also what failed here."""
@@ -218,6 +259,7 @@ class RedisStream(AckSource):
         finally:
             with self._turn:  # the run ends, and nobody has seen these
                 self._held.difference_update(number for number, _ in found)
+                self._returned += [number for number, _ in found]
 
     def _is_given_up(self, ack: Ack) -> bool:
         """Whether a message has been delivered too often; then it is among the dead letters now."""

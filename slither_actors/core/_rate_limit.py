@@ -23,16 +23,21 @@ class Pace:
     """Keeps one limit. One thread at a time uses it."""
 
     def __init__(self, limit: RateLimit) -> None:
-        self._per_seconds = limit.per_seconds
-        self._last: deque[float] = deque(maxlen=limit.count)
+        self._limit = limit
+        self._last: deque[float] = deque()
+        """When the items of the last `per_seconds` came."""
+
+    def room(self, now: float) -> int:
+        """Return how many items may come now."""
+        last, seconds = self._last, self._limit.per_seconds
+        while last and last[0] + seconds <= now:
+            last.popleft()
+        return self._limit.count - len(last)
 
     def delay(self, now: float) -> float:
         """Return how many seconds the next item has to wait, 0 if it may come now."""
-        last = self._last
-        if len(last) < (last.maxlen or 0):
-            return 0.0
-        return max(0.0, last[0] + self._per_seconds - now)
+        return 0.0 if self.room(now) > 0 else self._last[0] + self._limit.per_seconds - now
 
-    def took(self, now: float) -> None:
-        """An item has come."""
-        self._last.append(now)
+    def took(self, now: float, count: int = 1) -> None:
+        """Items have come."""
+        self._last.extend([now] * count)

@@ -194,8 +194,9 @@ class RunSupervisor(Supervisor):
             self.plan.on_end(self)
 
     def _on_dead(self) -> None:
+        self.run_link.close()  # this and the next again, unless it was killed
         if self.run_link.acks is not None:
-            self.run_link.acks.leave("run")  # again, unless it was killed
+            self.run_link.acks.leave("run")
         # However it ends, the caller must not wait for ever. A reader says so itself, with what it has.
         if self.reader is None:
             self.plan.outlet.finish(KILLED)

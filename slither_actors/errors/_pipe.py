@@ -106,7 +106,8 @@ class PushTimeoutError(SlitherError):
         """How long it was waited for."""
         self.pushed = pushed
         """Items that it took."""
-        why = "it is paused: call resume()" if paused else "its stages are slower than the push, see status()"
+        slow = "its stages, or its rate_limit, are slower than the push, see status()"
+        why = "it is paused: call resume()" if paused else slow
         super().__init__(f"pipe {pipe!r} took {pushed:,} items in {seconds:g} s, and no more; {why}")
 
 

@@ -4,7 +4,8 @@ The stages tell what they do, batch by batch, and go on; a thread of the run's o
 listens, keeps the tree of what came of what, and calls the source, whose calls may
 block. Whoever passes items on has told before what was made of them, so nothing is
 heard too late. The thread ends when the run has ended and nobody reads any more
-what came out of it.
+what came out of it. What a source that was slow to end delivers after that goes
+straight back to it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ _BEHIND = 10_000
 _LOOK_SECONDS = 0.01
 """How often a reader that is to wait for that looks again."""
 
-
 _PAUSE_SECONDS = 0.002
 """How long the thread lets words gather."""
 
@@ -47,22 +47,35 @@ _Word = Callable[[], Iterable[AckTreeEnd]]
 class AckKeeper:
     """One per run. `read`, `became` and `ended` may be called from any thread."""
 
-    def __init__(self, source: AckSource, label: str, *, has_reader: bool) -> None:
+    def __init__(
+        self, source: AckSource, label: str, *, has_reader: bool, after: AckKeeper | None = None
+    ) -> None:
         """Take the source.
 
         Args:
             source: is told.
             label: the run in words, for the log.
-            has_reader: whether what comes out is consumed by somebody who says so.
+            has_reader: see there.
+            after: that of the run before this one, over the same source.
         """
         self._source = source
         self._label = label
+        self._lock = threading.Lock()
+        self._is_deaf = False
+        """Whether nobody listens any more; `_lock` guards it, and the following."""
+        self._is_closed = False
+        self._at_close: list[Callable[[], object]] = []
+        self._calls: threading.Lock = threading.Lock() if after is None else after._calls
+        """Held while the source is called: this run may begin before the one before it has let go."""
+        self._after = after if after is not None and after.is_open else None
         self._tree = AckTree()
         self._ends: list[Ack] = []
         self._next_beat = math.inf
         self._due = 0.0
         """When the first of `_ends` has waited long enough."""
         self._said: queue.SimpleQueue[_Word] = queue.SimpleQueue()
+        self.has_reader = has_reader
+        """Whether what comes out is consumed by somebody who says so."""
         self._parties = {"run", "reader"} if has_reader else {"run"}
         """Who may still have something to say."""
         self._present = set(self._parties)
@@ -74,11 +87,30 @@ class AckKeeper:
         """Begin to listen."""
         self._thread.start()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has started, and not let go of the source."""
+        return self._thread.ident is not None and not self._is_closed
+
+    def call_at_turn(self, function: Callable[[], object]) -> None:
+        """Call a function when the source may be read: when the run before this one has let go of it."""
+        after = self._after
+        if after is not None:
+            with after._lock:
+                if not after._is_closed:
+                    after._at_close.append(function)
+                    return
+        function()
+
     # -- what is said ------------------------------------------------------------------
 
     def read(self, item: Item, token: Any) -> None:
-        """An item of the input goes on its way."""
-        self._said.put(lambda: self._read(item.id, token))
+        """An item of the input goes on its way. If the run is over, it goes back."""
+        with self._lock:
+            if not self._is_deaf:
+                self._said.put(lambda: self._read(item.id, token))
+                return
+        self._guarded(self._source.acknowledge, [Ack(token, self._early, interrupted=True)])
 
     def became(self, items: Sequence[Item], made: Iterable[Item]) -> None:
         """A handler took `items` and made these, before they are passed on."""
@@ -108,11 +140,14 @@ class AckKeeper:
 
     def join(self) -> None:
         """Wait until the last acknowledgement is given, unless that lasts."""
-        if self._thread.ident is None:
-            return
-        self._thread.join(_CLOSE_SECONDS)
-        if self._thread.is_alive():
+        if not self.wait(_CLOSE_SECONDS):
             logger.warning("%s has ended, and its source still takes acknowledgements", self._label)
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until the last acknowledgement is given; return whether it is, within so many seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     # -- listening, in the thread ------------------------------------------------------
 
@@ -125,10 +160,23 @@ class AckKeeper:
                 self._tell()
             if time.monotonic() >= self._next_beat:
                 self._beat()
-        early = NotRunningError(f"{self._label} ended before it was done with this item")
-        self._take(Ack(token, own or self._error or early, own is None) for token, own in self._tree.close())
+        with self._lock:
+            self._is_deaf = True
+        while not self._said.empty():
+            self._take(Ack(token, error) for token, error in self._said.get()())
+        self._take(Ack(token, own or self._early, own is None) for token, own in self._tree.close())
         self._tell()
         self._guarded(self._source.close)
+        with self._lock:
+            self._is_closed = True
+        self._after = None
+        for call in self._at_close:
+            call()
+
+    @property
+    def _early(self) -> BaseException:
+        """What is said of an item that was not finished."""
+        return self._error or NotRunningError(f"{self._label} ended before it was done with this item")
 
     def _hear(self, first: _Word) -> None:
         """Take one word and those that are behind it."""
@@ -164,7 +212,8 @@ class AckKeeper:
 
     def _guarded(self, call: Callable[..., object], *arguments: Any) -> None:
         try:
-            call(*arguments)
+            with self._calls:
+                call(*arguments)
         except BaseException:  # the user's; what it did not take is delivered again
             logger.exception("%s: %s of its source raised", self._label, call.__name__)
 

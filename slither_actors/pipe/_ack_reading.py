@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from slither_actors.item import Item
@@ -37,28 +37,31 @@ class FollowedItems(Iterator[Item]):
 
 
 class OutputAcks:
-    """The items that the readers of single outputs are at: one for each thread and output."""
+    """The items that the readers of single outputs are at: one for each thread, or task, and output."""
 
-    def __init__(self, acks: AckKeeper, first: Item | None) -> None:
+    def __init__(
+        self, acks: AckKeeper, first: Item | None, reader: Callable[[], Any] = threading.current_thread
+    ) -> None:
         """Begin.
 
         Args:
             acks: is told.
             first: what was read of the whole stream last; done with when anything is asked for.
+            reader: returns the thread or task that reads: itself, as its number is another's later.
         """
         self._acks = acks
-        # The thread itself: the number of one that has ended is another's later.
-        self._given: dict[tuple[str, threading.Thread] | None, Item] = {}
+        self._reader = reader
+        self._given: dict[tuple[str, Any] | None, Item] = {}
         if first is not None:
             self._given[None] = first
 
     def gave(self, output: str, item: Item) -> None:
-        """This thread gets an item of an output."""
-        self._given[output, threading.current_thread()] = item
+        """Whoever reads now gets an item of an output."""
+        self._given[output, self._reader()] = item
 
     def asked(self, output: str) -> None:
-        """This thread wants the next one of an output."""
-        for key in ((output, threading.current_thread()), None):
+        """Whoever reads now wants the next one of an output."""
+        for key in ((output, self._reader()), None):
             item = self._given.pop(key, None)
             if item is not None:
                 self._acks.ended((item,))

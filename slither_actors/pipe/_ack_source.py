@@ -40,9 +40,19 @@ class Ack:
 class AckSource:
     """The input of a pipe that delivers again what was not acknowledged. Subclass it.
 
-    Give it to `run_pipe` or `stream_pipe` in place of the items. Each delivery is
-    acknowledged once: when all that came of it has left the pipe or was dropped, or,
-    with an error, when any of it has failed, or the run ended before.
+    Give it to `run_pipe`, `stream_pipe` or their async forms in place of the items,
+    or to `start_pipe` as its source. Each delivery is acknowledged once: when all
+    that came of it has left the pipe or was dropped, or, with an error, when any of
+    it has failed, or the run ended before.
+
+    A source serves any number of runs, one after the other: those of a pipe that
+    runs on, or of a loop around `run_pipe`. For each there is one call of
+    `deliveries`, then any number of `acknowledge` and `beat`, and one `close`;
+    each calls for what it needs anew. A pipe that runs on calls `deliveries` for
+    its next run after `close`. What went back as interrupted is to be among the
+    next deliveries, and soon: no other run has it. One thing may come late: where
+    `deliveries` blocks past the end of its run, what it yields then is acknowledged
+    as interrupted at once, from the thread that read it.
     Source: ``Broadway.Acknowledger``.
     """
 
@@ -56,7 +66,7 @@ class AckSource:
     """How often `beat` is called during a run; None for never."""
 
     rate_limit: RateLimit | None = None
-    """How many items a run may take in, in how much time."""
+    """How many items may be taken in, in how much time: by a run, or by all those of a pipe that runs on."""
 
     def deliveries(self, stopping: threading.Event) -> Iterable[Delivery]:
         """Return an iterator over what there is, for one run, which reads it in an actor of its own.
@@ -66,7 +76,7 @@ class AckSource:
         raise NotImplementedError
 
     def acknowledge(self, acks: Sequence[Ack]) -> None:
-        """Take what has ended. Called in a thread of the run, one call at a time, while others read on.
+        """Take what has ended. Called in a thread of the run, one call at a time, while another reads on.
 
         What it raises is logged, and its acknowledgements are lost: they will be delivered again.
         """

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from slither_actors.item import Item
-from slither_actors.pipe._output_reading import OutputBuffers
+from slither_actors.pipe._ack_keeper import AckKeeper
+from slither_actors.pipe._ack_reading import OutputAcks
+from slither_actors.pipe._output_reading import OutputBuffers, _nothing
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,13 +50,37 @@ class AsyncOutputReader:
         self._reading = self._over = False
         self._error: Exception | None = None
         self._told: set[str] = set()
+        self._acks: OutputAcks | None = None
+        self._leave: Callable[[], object] = _nothing
         self._waiters: set[asyncio.Future[None]] = set()
         self.streams: Mapping[str, AsyncOutputStream] = MappingProxyType(
             {name: AsyncOutputStream(name, self) for name in buffers.outputs}
         )
 
+    def follow(self, acks: AckKeeper, first: Item | None, leave: Callable[[], object]) -> None:
+        """As `PipeOutputReader.follow`; `first` is what was read of the whole stream last."""
+        self._acks = OutputAcks(acks, first, _reading_task)
+        self._leave = leave
+        self.buffers.dropped = self._acks.dropped
+
     async def read(self, name: str) -> Item:
         """Return the next item of an output. See `AsyncOutputStream`."""
+        if self._acks is None:
+            return await self._next(name)
+        self._acks.asked(name)
+        try:
+            item = await self._next(name)
+        except BaseException:
+            self._leave_if_done()
+            raise
+        self._acks.gave(name, item)
+        return item
+
+    def _leave_if_done(self) -> None:
+        if self._acks is not None and self._over and self.buffers.is_empty and self._acks.all_done:
+            self._leave()
+
+    async def _next(self, name: str) -> Item:
         deadline: float | None = None
         if self.buffers.is_discarded(name):
             msg = f"the output {name!r} is discarded: nobody can read it"
@@ -118,9 +144,19 @@ class AsyncOutputReader:
         """Drop what an output has and gets."""
         self.buffers.discard(name)
         self._wake()
+        self._leave_if_done()
 
     def close(self) -> None:
         """Give nothing more."""
         self._over, self._error = True, None
         self.buffers.clear()
         self._wake()
+
+
+def _reading_task() -> Any:
+    """The task that reads; None for one that was made for this one item, as ``asyncio.wait_for`` does."""
+    import asyncio  # noqa: PLC0415 - it takes its time
+
+    task = asyncio.current_task()
+    code = None if task is None else getattr(task.get_coro(), "cr_code", None)
+    return None if code is AsyncOutputStream.__anext__.__code__ else task

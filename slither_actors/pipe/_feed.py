@@ -6,7 +6,6 @@ feed outlives the runs of its pipe, so a push goes on with the next one.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -16,25 +15,29 @@ from slither_actors.actors import Ref, blocking
 from slither_actors.dispatch._source import _CONTAINERS, SourceStatistics
 from slither_actors.errors import PipeStoppedError, PushTimeoutError
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._gate import Gate
 from slither_actors.pipe._link import PipeLink
-from slither_actors.stages import Producer, ProducerConsumer, Subscription, async_subscribe
-from slither_actors.stages._control import _begin_drain
+from slither_actors.stages import Producer, ProducerConsumer, Subscription, ask, async_subscribe
+from slither_actors.stages._control import _begin_drain, _begin_pause, _end_pause
 
 __all__ = ["Feed", "PushSource", "StageSource"]
+
+_DEMAND = 1000
+"""Events of a producer on their way at one time, where they are asked for by hand."""
 
 
 class Feed:
     """Where pushed items wait for demand: in the threads of those who push them."""
 
-    def __init__(self, pipe: str) -> None:
+    def __init__(self, pipe: str, gate: Gate) -> None:
         self._pipe = pipe
-        self._changed = threading.Condition()
+        self._gate = gate
+        self._changed = gate.changed
         self._source: Ref | None = None
         self._room = 0
         """Items that the present run wants."""
         self._handed = 0
         """Items that the present run was sent; some may never get out of its mailbox."""
-        self._paused = False
         self._closed = ""
         self.waiting = 0
         """Pushes that wait."""
@@ -65,30 +68,33 @@ class Feed:
                     self._await_room(deadline, timeout, pushed)
 
     def _await_room(self, deadline: float | None, timeout: float | None, pushed: int) -> int:
-        """Wait until there is demand; return how much."""
+        """Wait until there is demand, and an item may come in; return how many."""
         with self._changed:
             self.waiting += 1
             try:
                 while True:
                     if self._closed:
                         raise PipeStoppedError(self._pipe, self._closed, pushed)
-                    if self._room > 0 and not self._paused:
-                        return self._room
+                    room = min(self._room, self._gate.room())
+                    if room > 0:
+                        return room
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
-                        raise PushTimeoutError(self._pipe, timeout or 0.0, pushed, paused=self._paused)
+                        raise PushTimeoutError(self._pipe, timeout or 0.0, pushed, paused=self._gate.held)
+                    delay = self._gate.delay() if self._room > 0 else None
                     blocking()
-                    self._changed.wait(left)
+                    self._changed.wait(left if delay is None else delay if left is None else min(delay, left))
             finally:
                 self.waiting -= 1
 
     def _send(self, items: Sequence[Any]) -> int:
         """Send as many as there is room for now."""
         with self._changed:
-            if self._closed or self._paused or self._source is None:
+            if self._closed or self._source is None:
                 return 0
-            count = min(self._room, len(items))
+            count = min(self._room, self._gate.room(), len(items))
             if count:
+                self._gate.took(count)
                 self._room -= count
                 self._handed += count
                 self._source.send(PushSource.take, items[:count])
@@ -113,12 +119,6 @@ class Feed:
             if self._source is source:
                 self._room += count
                 self._changed.notify_all()
-
-    def hold(self, paused: bool) -> None:
-        """Have pushes wait whatever the demand, or no longer."""
-        with self._changed:
-            self._paused = paused
-            self._changed.notify_all()
 
     def close(self, why: str) -> None:
         """Take no more. The first word counts."""
@@ -185,12 +185,23 @@ class PushSource(Producer):
 
 
 class StageSource(ProducerConsumer):
-    """Takes the events of a producer stage as items."""
+    """Takes the events of a producer stage as items.
 
-    def init(self, producer: Ref, link: PipeLink) -> None:
+    Where a limit holds it asks by hand, for no more than may come in at any time
+    from now on: what was asked for may come late, all at once.
+    """
+
+    def init(self, producer: Ref, gate: Gate, link: PipeLink) -> None:
         """Take the producer; nothing comes before `begin`, which the run calls when all of it is there."""
         self._producer = producer
+        self._gate = gate
         self._link = link
+        self._subscription: Subscription | None = None
+        """Where a limit holds."""
+        self._due = 0
+        """Events that were asked for by hand and have not come."""
+        self._waits = False
+        """Whether it looks again when time has passed."""
         self.count = 0
         """Items that came."""
 
@@ -198,11 +209,51 @@ class StageSource(ProducerConsumer):
         """Subscribe to the producer. Its end is that of the run."""
         async_subscribe(self.ref, to=self._producer, cancel="permanent")
 
+    def handle_subscribe(self, role: str, options: Any, source: Subscription) -> str | None:
+        """Ask by hand if there is a limit."""
+        if role != "producer" or not self._gate.is_limited:
+            return None
+        self._subscription = source
+        self.ref.send(StageSource._ask)
+        return "manual"
+
     def handle_events(self, events: Sequence[Any], source: Subscription) -> list[Item]:
         """Pass events on as items."""
         self.count += len(events)
         self._link.read = self.count
+        if self._subscription is not None:
+            self._due -= len(events)
+            with self._gate.changed:
+                self._gate.took(len(events))
+            self._ask()
         return _as_input(events)
+
+    def _ask(self, _: None = None) -> None:
+        """Ask for what may come in."""
+        source = self._subscription
+        if source is None or source.closed or self._draining:
+            return
+        with self._gate.changed:
+            count = min(self._gate.room(), _DEMAND) - self._due
+            delay = self._gate.delay()
+        if count > 0:
+            self._due += count
+            ask(source, count)
+        elif self._due == 0 and delay is not None and not self._waits:
+            self._waits = True
+            self.run_after(delay, StageSource._ask_late)
+
+    def _ask_late(self, _: None) -> None:
+        self._waits = False
+        self._ask()
+
+    def hold(self, paused: bool) -> None:
+        """Ask for nothing and handle nothing, or go on."""
+        if paused:
+            _begin_pause(self, None)
+        else:
+            _end_pause(self, None)
+            self._ask()
 
     def drain(self, _: None = None) -> None:
         """Ask for no more, and end behind what came."""

@@ -6,15 +6,18 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from slither_actors.actors import SHUTDOWN, Ref
+import attrs
+
+from slither_actors.actors import NORMAL, SHUTDOWN, Ref
 from slither_actors.config import did_you_mean
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._reader import Credit
 from slither_actors.errors import OptionError
 from slither_actors.item import Item
+from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._definition import PipeDefinition
 from slither_actors.pipe._reader import PipeReader
-from slither_actors.stages import Producer
+from slither_actors.stages import Producer, Subscription
 from slither_actors.stages._stage import BaseStage
 from slither_actors.store import Table
 
@@ -69,8 +72,14 @@ def _to_table(table: Table[Any, Any]) -> Deliver:
 class LiveReader(PipeReader):
     """The end of each run of a pipe that runs on: hands the items to their destinations.
 
-    A function that raises ends the run, as a stage that fails does.
+    A function that raises ends the run, as a stage that fails does. A run over an
+    `AckSource` is not over before consumer stages have taken all that is for them.
     """
+
+    _untaken = 0
+    """Items that wait for consumer stages, of a run whose source wants to know."""
+
+    _stages_ended = False
 
     def _take(self, items: Sequence[Item], credit: Credit) -> None:
         live = self._link.live  # type: ignore[attr-defined]
@@ -81,33 +90,83 @@ class LiveReader(PipeReader):
         for output, group in by_output.items():
             destination = live.deliver.get(output)
             if isinstance(destination, Ref):
-                destination.send(OutputProducer.take, (group, self.ref, credit))
-            else:
-                if destination is not None:
-                    try:
-                        destination(group)
-                    except Exception as error:  # noqa: BLE001 - the user's; the supervisor decides
-                        self.abort((SHUTDOWN, Halted(error=error, stage=f"into[{output!r}]")))
-                        return
+                self._hand_over(destination, _Waiting(group, output, self.ref, credit, self._link.acks))
+            elif self._give(destination, output, group):
                 done += len(group)
-            self._link.counts[output] += len(group)  # type: ignore[attr-defined]
+            else:
+                return
         credit.consumed(done)
 
-    def consumed(self, paid: tuple[Credit, int]) -> None:
+    def _give(self, destination: Deliver | None, output: str, group: list[Item]) -> bool:
+        """Have a function take items; return False if that has ended the run."""
+        acks = self._link.acks
+        if destination is not None:
+            try:
+                destination(group)
+            except Exception as error:  # noqa: BLE001 - the user's; the supervisor decides
+                if acks is not None:
+                    acks.ended(group, error)
+                self.abort((SHUTDOWN, Halted(error=error, stage=f"into[{output!r}]")))
+                return False
+        self._link.counts[output] += len(group)  # type: ignore[attr-defined]
+        if acks is not None:
+            acks.ended(group)
+        return True
+
+    def _hand_over(self, destination: Ref, waiting: _Waiting) -> None:
+        count = len(waiting.items)
+        if waiting.acks is None:
+            self._link.counts[waiting.output] += count  # type: ignore[attr-defined]
+        else:
+            self._untaken += count
+        destination.send(OutputProducer.take, waiting)
+
+    def consumed(self, taken: tuple[_Waiting, int]) -> None:
         """A consumer stage has taken items."""
-        credit, count = paid
-        credit.consumed(count)
+        waiting, count = taken
+        waiting.credit.consumed(count)
+        if waiting.acks is not None:
+            self._link.counts[waiting.output] += count  # type: ignore[attr-defined]
+            self._untaken -= count
+            self._end_if_done()
+
+    def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
+        """A stage has ended: so does the run if it is the last one, or did not end as it should."""
+        self._open_inputs -= 1
+        if cause[1] != NORMAL:
+            self.abort(cause[1])
+        elif self._open_inputs <= 0:
+            self._stages_ended = True
+            self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._stages_ended and not self._untaken:
+            self.abort(NORMAL)
+
+
+@attrs.define
+class _Waiting:
+    """Items of one output that wait for consumer stages."""
+
+    items: list[Item]
+    output: str
+    reader: Ref
+    """Of their run."""
+    credit: Credit
+    acks: AckKeeper | None
 
 
 class OutputProducer(Producer):
     """Emits the items of one output to consumer stages as they ask, over all runs of the pipe.
 
     What they have not asked for holds the run up: its reader is not paid for it.
+    If the run ends before they do, it is emitted all the same, unless its source
+    got it back: then it comes again.
     """
 
     def init(self) -> None:
         """Start with nothing."""
-        self._waiting: deque[tuple[list[Item], Ref, Credit]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._owed = 0
         self._ending = False
 
@@ -117,7 +176,7 @@ class OutputProducer(Producer):
         self._flush()
         return []
 
-    def take(self, arrived: tuple[list[Item], Ref, Credit]) -> None:
+    def take(self, arrived: _Waiting) -> None:
         """Take items of a run."""
         self._waiting.append(arrived)
         self._flush()
@@ -128,13 +187,20 @@ class OutputProducer(Producer):
         self._flush()
 
     def _flush(self) -> None:
-        while self._waiting and self._owed > 0:
-            items, reader, credit = self._waiting.popleft()
-            now, rest = items[: self._owed], items[self._owed :]
-            if rest:
-                self._waiting.appendleft((rest, reader, credit))
+        while self._waiting:
+            first = self._waiting[0]
+            if first.acks is not None and first.acks.is_left:
+                self._waiting.popleft()
+                continue
+            if self._owed <= 0:
+                return
+            now, first.items = first.items[: self._owed], first.items[self._owed :]
+            if not first.items:
+                self._waiting.popleft()
             self._owed -= len(now)
             self.emit(now)
-            reader.send(LiveReader.consumed, (credit, len(now)))
+            if first.acks is not None:
+                first.acks.ended(now)
+            first.reader.send(LiveReader.consumed, (first, len(now)))
         if self._ending and not self._waiting:
             self.complete()

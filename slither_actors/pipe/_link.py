@@ -38,6 +38,7 @@ class PipeLink(RunLink):
         "began",
         "counts",
         "definition",
+        "entry",
         "input_count",
         "live",
         "read",
@@ -56,6 +57,8 @@ class PipeLink(RunLink):
         """Items of the input that were read. Written by the source."""
         self.counts: Counter[str] = Counter()
         """Items that came out, by output. Written by the reader."""
+        self.entry: Any = None
+        """Where the input comes in, if it may have to wait there."""
         self.live: Any = None
         """Of a pipe that runs on, what is known of all of its runs."""
         self.began: float | None = None

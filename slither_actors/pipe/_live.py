@@ -21,16 +21,28 @@ from typing import Any
 import attrs
 
 from slither_actors import telemetry
-from slither_actors.actors import NORMAL, SHUTDOWN, ChildSpec, Crash, Exit, Ignore, Ref, Supervisor
+from slither_actors.actors import (
+    NORMAL,
+    SHUTDOWN,
+    ChildSpec,
+    Crash,
+    Exit,
+    Ignore,
+    Ref,
+    Supervisor,
+    is_abnormal,
+)
+from slither_actors.dispatch import Halted
 from slither_actors.dispatch._stream import halted_by
 from slither_actors.dispatch._topology import RunPlan, RunSupervisor
-from slither_actors.errors import safe_text
+from slither_actors.errors import NotRunningError, safe_text
+from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._feed import Feed, StageSource
+from slither_actors.pipe._gate import Gate
 from slither_actors.pipe._into import OutputProducer
 from slither_actors.pipe._link import PipeLink
 from slither_actors.pipe._record import PipeRecord, record_of
 from slither_actors.stages import async_subscribe
-from slither_actors.stages._control import _begin_pause, _end_pause
 
 __all__ = ["Life", "LivePipe", "LiveRun"]
 
@@ -43,6 +55,8 @@ class Life:
 
     name: str
     pipe: Any
+    gate: Gate
+    """Lets items in, in all runs."""
     feed: Feed
     source: Any
     make_plan: Callable[[], RunPlan] = attrs.field(init=False)
@@ -53,15 +67,17 @@ class Life:
     run: Ref | None = None
     """The present run."""
     link: PipeLink | None = None
+    acks: AckKeeper | None = None
+    """Of the last run, if its source wants to know what becomes of the items."""
     runs: int = 0
     items_in: int = 0
     """Of the runs that have ended, as the following."""
     outputs: Counter[str] = attrs.field(factory=Counter)
     skipped: int = 0
     lost: int = 0
+    given_back: int = 0
     last_error: str = ""
     last_record: PipeRecord | None = None
-    paused: bool = False
     draining: bool = False
     stopped: str = ""
     """Why it runs no more."""
@@ -81,12 +97,19 @@ class Life:
             self.items_in += record.items_in
             self.outputs.update(record.outputs)
             self.skipped += record.skipped
-            self.lost += record.unfinished
+            if link.acks is None:
+                self.lost += record.unfinished
+            else:
+                self.given_back += record.unfinished
             self.last_record = record
             if halted is not None:
                 self.last_error = f"{type(halted.error).__name__}: {safe_text(halted.error)}"
         if record.unfinished:
-            self._tell_lost(record, self.last_error if halted is not None else "it was stopped")
+            reason = self.last_error if halted is not None else "it was stopped"
+            if link.acks is None:
+                self._tell_lost(record, reason)
+            else:
+                logger.info("pipe %s gave %d items back: %s", self.name, record.unfinished, reason)
 
     def _tell_lost(self, record: PipeRecord, reason: str) -> None:
         logger.warning("pipe %s lost %d items with a run: %s", self.name, record.unfinished, reason)
@@ -123,7 +146,7 @@ class LiveRun(RunSupervisor):
     def handle_continue(self, continuation: Any) -> None:
         """Start the stages; hold the input if the pipe is paused."""
         super().handle_continue(continuation)
-        if self._life.paused:
+        if self._life.gate.held:
             self.hold(True)
         for info in self._do_which_children():
             if info.id == "source" and info.ref is not None and issubclass(info.ref.actor_class, StageSource):
@@ -132,10 +155,10 @@ class LiveRun(RunSupervisor):
             self.drain()
 
     def hold(self, paused: bool) -> None:
-        """Ask the producer for nothing, or go on."""
+        """Have the producer asked for nothing, or go on; pushes and an `AckSource` wait at the gate."""
         for info in self._do_which_children():
             if info.id == "source" and info.ref is not None and issubclass(info.ref.actor_class, StageSource):
-                info.ref.send(_begin_pause if paused else _end_pause)
+                info.ref.send(StageSource.hold, paused)
 
     def stop(self, reason: Any = NORMAL) -> None:
         """End, with the reason that the stages ended with."""
@@ -150,8 +173,15 @@ class LiveRun(RunSupervisor):
         super().terminate(reason)
         self._life.run_ended(self._pipe_link)
 
+    def fail(self, error: Exception) -> None:
+        """End as if a stage had failed."""
+        self._pipe_link.ended = self._pipe_link.ended or (SHUTDOWN, Halted(error=error))
+        self.stop(SHUTDOWN)
+
     def _on_dead(self) -> None:
         if hasattr(self, "plan"):
+            if self._life.link is self._pipe_link:  # it was killed
+                self._life.run_ended(self._pipe_link)
             super()._on_dead()
         else:
             Supervisor._on_dead(self)  # there was no run: see `init`
@@ -164,12 +194,11 @@ class LivePipe(Supervisor):
         """Start the producer, if the pipe brings one, and the first run; `options` are a `LiveOptions`."""
         self._life = life
         restart = options.restart
-        self._outputs: set[Ref] = set()
+        self._outputs: dict[Ref, tuple[str, Ref]] = {}
+        """The producer of an output to the output and the consumer that was given for it."""
         for output, consumer in life.deliver.items():
             if isinstance(consumer, Ref):
-                ref = life.deliver[output] = OutputProducer.start_link()
-                self._outputs.add(ref)
-                async_subscribe(consumer, to=ref, cancel="temporary")
+                self._start_output(output, consumer)
         run = LiveRun.child_spec(
             life,
             id="run",
@@ -186,6 +215,11 @@ class LivePipe(Supervisor):
             max_restarts=options.max_restarts,
             max_seconds=options.max_seconds,
         )
+
+    def _start_output(self, output: str, consumer: Ref) -> None:
+        ref = self._life.deliver[output] = OutputProducer.start_link()
+        self._outputs[ref] = output, consumer
+        async_subscribe(consumer, to=ref, cancel="temporary")
 
     def drain(self, _: None = None) -> None:
         """Take no more, and end when what was taken is done."""
@@ -216,11 +250,23 @@ class LivePipe(Supervisor):
     def handle_info(self, message: Any) -> None:
         """Handle the end of a child, or of an output's producer."""
         if isinstance(message, Exit) and message.ref in self._outputs:
-            self._outputs.discard(message.ref)
+            output, consumer = self._outputs.pop(message.ref)
+            if is_abnormal(message.reason):
+                self._lost_output(output, consumer, message.reason)
             if self._life.draining and not self._outputs:
                 self.stop()
             return
         super().handle_info(message)
+
+    def _lost_output(self, output: str, consumer: Ref, reason: Any) -> None:
+        """What waited for the consumer is gone, and a run would wait for it to be taken: begin anew."""
+        life = self._life
+        if life.run is None and life.draining:
+            return
+        self._start_output(output, consumer)
+        if life.run is not None:
+            error = NotRunningError(f"the producer of the output {output!r} has ended: {reason}")
+            life.run.send(LiveRun.fail, error)
 
     def _give_up(self, child: Any, reason: Any, why: str) -> None:
         self._life.end(f"gave up: {why}")

@@ -38,7 +38,7 @@ from slither_actors.pipe._worker_runner import WorkerRunner
 from slither_actors.pipe._worker_stage import WorkerStage
 from slither_actors.store import views_of
 
-__all__ = ["link_of", "pipe_error", "pipe_plan", "session_in_use"]
+__all__ = ["limit", "link_of", "pipe_error", "pipe_plan", "session_in_use"]
 
 _DEMAND = 1000
 """Items of a stage on their way to the caller at one time."""
@@ -62,7 +62,7 @@ _progress = Rule(
     lambda value: value is None or isinstance(value, bool) or callable(value),
 )
 
-_limit = Rule(
+limit = Rule(
     "allowed are RateLimit(count, per_seconds), None",
     lambda value: value is None or isinstance(value, RateLimit),
 )
@@ -83,7 +83,7 @@ class _RunOptions:
     timeout: float | None = attrs.field(default=None, validator=seconds_or_none)
     progress: Any = attrs.field(default=None, converter=_none_for_false, validator=_progress)
     handle: RunHandle | None = attrs.field(default=None, validator=_handle)
-    rate_limit: RateLimit | None = attrs.field(default=None, validator=_limit)
+    rate_limit: RateLimit | None = attrs.field(default=None, validator=limit)
 
 
 def pipe_plan(
@@ -139,12 +139,6 @@ def _context(definition: PipeDefinition, options: _RunOptions) -> Context:
 def _check_items(items: Any, where: str, *, waits: bool) -> None:
     """Refuse what is no input; `waits` says that the caller's thread will be blocked."""
     if isinstance(items, AckSource):
-        if not waits:
-            problem = (
-                "is an AckSource, which runs in an event loop do not take; allowed are iterables and async "
-                "iterables here, and with an AckSource run_pipe and stream_pipe, in a thread"
-            )
-            raise OptionError("items", problem, where=where)
         return
     if isinstance(items, (str, bytes)) or not isinstance(items, (Iterable, AsyncIterable)):
         problem = f"is {items!r:.200}; allowed is an iterable of payloads, or an AckSource"

@@ -21,8 +21,7 @@ from slither_actors.pipe._stream import AsyncPipeStream, PipeStream
 
 __all__ = ["arun_pipe", "astream_pipe", "run_pipe", "stream_pipe"]
 
-_AsyncItems = Iterable[Any] | AsyncIterable[Any]
-_Items = _AsyncItems | AckSource
+_Items = Iterable[Any] | AsyncIterable[Any] | AckSource
 
 
 def run_pipe(
@@ -92,14 +91,15 @@ def _collect(plan: RunPlan) -> tuple[list[Item], Halted | None]:
 
 
 async def arun_pipe(
-    pipe: type[Pipe], items: _AsyncItems, *, session_id: str | None = None, **options: Any
+    pipe: type[Pipe], items: _Items, *, session_id: str | None = None, **options: Any
 ) -> PipeOutputs:
     """Run a pipe over `items` and return its outputs, as `run_pipe` does, without blocking the event loop.
 
     Args:
         pipe: the pipe's class.
         items: an iterable, which is read in another thread and may block that, or an async iterable, which
-            is read in this loop. Neither is read further than there is room. No `AckSource`.
+            is read in this loop; or an `AckSource`, which is used in other threads. None is read further than
+            there is room.
         session_id: see `run_pipe`.
         **options: see `run_pipe`.
 
@@ -119,7 +119,7 @@ async def arun_pipe(
 
 
 def astream_pipe(
-    pipe: type[Pipe], items: _AsyncItems, *, session_id: str | None = None, **options: Any
+    pipe: type[Pipe], items: _Items, *, session_id: str | None = None, **options: Any
 ) -> AsyncPipeStream:
     """Run a pipe over `items` and return an async iterator over what comes out, as it comes.
 

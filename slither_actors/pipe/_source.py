@@ -26,6 +26,13 @@ class PipeSource(ItemSource):
         """Return the statistics."""
         return SourceStatistics(items=self.count)
 
+    def drain(self, _: None = None) -> None:
+        """Read no more, and end behind what was read. A wait for the next item ends."""
+        entry = self._link.entry  # type: ignore[union-attr]
+        if entry is not None:
+            entry.close()
+        super().drain()
+
     def emit(self, events: Iterable[Any]) -> None:
         """Emit items, with the default route."""
         self._link.read = self.count  # type: ignore[union-attr]

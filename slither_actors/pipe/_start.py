@@ -10,7 +10,7 @@ import attrs
 
 from slither_actors.actors import SHUTDOWN, ChildSpec, Ref, whereis
 from slither_actors.config import build, integer, one_of, positive_seconds, wait_seconds_or_none
-from slither_actors.core import Backoff
+from slither_actors.core import Backoff, RateLimit
 from slither_actors.dispatch._default import pipes
 from slither_actors.dispatch._reader import Outlet
 from slither_actors.dispatch._topology import RunPlan, StagePlan
@@ -20,13 +20,17 @@ from slither_actors.errors import (
     NotRunningError,
     OptionError,
 )
+from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._ack_source import AckSource
+from slither_actors.pipe._entry import Entry
 from slither_actors.pipe._feed import Feed, PushSource, StageSource
+from slither_actors.pipe._gate import Gate
 from slither_actors.pipe._into import LiveReader, destinations, is_stage
 from slither_actors.pipe._live import Life, LivePipe, LiveRun
 from slither_actors.pipe._pipe import Pipe
-from slither_actors.pipe._plan import link_of, pipe_plan
+from slither_actors.pipe._plan import limit, link_of, pipe_plan
 from slither_actors.pipe._record import PipeRecord, look
+from slither_actors.pipe._source import PipeSource
 from slither_actors.stages import Producer
 from slither_actors.stages._emitter import Emitter
 
@@ -41,6 +45,7 @@ class LiveOptions:
     max_restarts: int = attrs.field(default=3, validator=integer(0))
     max_seconds: float = attrs.field(default=5.0, validator=positive_seconds)
     backoff: Backoff | None = None
+    rate_limit: RateLimit | None = attrs.field(default=None, validator=limit)
     session_id: str | None = None
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
 
@@ -72,7 +77,10 @@ class PipeStatus:
     """Items that are in the present run."""
 
     lost: int
-    """Items that were in runs which ended early; those that failed there, too."""
+    """Items that were in runs which ended early; those that failed there, too. With an `AckSource` none."""
+
+    given_back: int
+    """The same for an `AckSource`, which got them back and delivers them again; then they count anew."""
 
     waiting: int
     """Pushes that wait for demand."""
@@ -143,6 +151,7 @@ class RunningPipe:
             skipped=skipped,
             in_flight=in_flight,
             lost=life.lost,
+            given_back=life.given_back,
             waiting=life.feed.waiting,
             last_error=life.last_error,
             record=record,
@@ -156,7 +165,7 @@ class RunningPipe:
             return "draining"
         if life.run is None:
             return "restarting"
-        return "paused" if life.paused else "running"
+        return "paused" if life.gate.held else "running"
 
     def pause(self) -> None:
         """Take nothing more until `resume`, also after a restart; what was taken goes on its way."""
@@ -168,30 +177,38 @@ class RunningPipe:
 
     def _hold(self, paused: bool) -> None:
         life = self._life
-        life.paused = paused
-        life.feed.hold(paused)
+        life.gate.hold(paused)
         run = life.run
         if run is not None:
             run.send(LiveRun.hold, paused)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Take nothing more, wait until all that was taken is done, and end. Undoes `pause`.
+        """Take nothing more, wait until all that was taken is done and acknowledged, and end.
+
+        Undoes `pause`.
 
         Returns:
             Whether it was done within `timeout` seconds; if not, it goes on, and `stop` ends it.
         """
         self.resume()
         self.ref.send(LivePipe.drain)
-        return self.ref.join(timeout)
+        return self._join(timeout)
 
     def stop(self, timeout: float | None = None) -> bool:
-        """End now. What is in flight is counted as lost.
+        """End now. What is in flight is counted as lost; an `AckSource` gets it back.
 
         Returns:
             Whether it had ended within `timeout` seconds.
         """
         self.ref.stop(SHUTDOWN, block=False)
-        return self.ref.join(timeout)
+        return self._join(timeout)
+
+    def _join(self, timeout: float | None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self.ref.join(timeout):
+            return False
+        acks = self._life.acks
+        return acks is None or acks.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def producer(self, output: str = "default") -> Ref:
         """Return the producer stage of an output whose destination is a consumer stage: for more of those.
@@ -215,19 +232,22 @@ def start_pipe(
     """Start a pipe that runs on, under the `PipeSupervisor`, until it is stopped or drained.
 
     A run that halts, or a stage of it that is killed, is restarted by policy with what comes next; what was
-    in flight is lost, counted, and told by the event ``slither.pipe.lost``.
+    in flight is lost, counted, and told by the event ``slither.pipe.lost``. An `AckSource` gets it back
+    instead, and delivers it again to the next run.
 
     Args:
         pipe: the pipe's class.
         source: a producer stage: the ref of one, a `Producer` class or a `ChildSpec`, which is started for
-            the pipe and restarted with it. None is for `RunningPipe.push`. No `AckSource`.
+            the pipe and restarted with it; or an `AckSource`. None is for `RunningPipe.push`.
         name: names it; no other pipe that runs has it. By default the name of the class.
         into: what gets the results: a function of a list of items, a table (payloads are pairs of key and
             value), or the ref of a consumer stage; or a mapping of output to these. Items of an output that
-            has none are counted and dropped. A function that raises halts the run.
+            has none are counted and dropped. A function that raises halts the run. An `AckSource` is told
+            that items are done when the function has returned, the table has them, or the stage took them.
         **options: ``restart`` (``"permanent"``; ``"transient"`` restarts runs that halt and not those whose
-            producer has ended, ``"temporary"`` none), ``max_restarts`` (3) within ``max_seconds`` (5.0),
-            ``backoff``, a `Backoff` before each restart, ``session_id``, ``metadata``.
+            source has ended, ``"temporary"`` none), ``max_restarts`` (3) within ``max_seconds`` (5.0),
+            ``backoff``, a `Backoff` before each restart, ``rate_limit``, a `RateLimit` of all that comes in,
+            over all runs, ``session_id``, ``metadata``.
 
     Raises:
         OptionError: an option is wrong, or the name is taken.
@@ -242,7 +262,11 @@ def start_pipe(
     spec = _producer_spec(source, name, checked.restart, where)
     given = {"session_id": checked.session_id, "metadata": checked.metadata}
     pipe_plan(pipe, (), given, _NoOutlet(), collect_all=False)
-    life = Life(name=name, pipe=pipe, feed=Feed(name), source=source)
+    rate_limit = checked.rate_limit
+    if rate_limit is None and isinstance(source, AckSource):
+        rate_limit = source.rate_limit
+    gate = Gate(rate_limit)
+    life = Life(name=name, pipe=pipe, gate=gate, feed=Feed(name, gate), source=source)
     life.make_plan = lambda: _plan(life, given, source if spec is None else whereis(_source_name(name)))
     life.deliver = destinations(pipe.definition, into, where)
     child = LivePipe.child_spec(
@@ -269,8 +293,12 @@ def _source_name(name: str) -> tuple[str, str]:
 
 
 def _producer_spec(source: Any, name: str, restart: Any, where: str) -> ChildSpec | None:
-    """How to start the producer that a pipe brings along; None for one that runs, and for none."""
-    if source is None or (is_stage(source) and issubclass(source.actor_class, Emitter)):
+    """How to start the producer that a pipe brings along; None for one that runs, and for other sources."""
+    if (
+        source is None
+        or isinstance(source, AckSource)
+        or (is_stage(source) and issubclass(source.actor_class, Emitter))
+    ):
         return None
     if isinstance(source, type) and issubclass(source, Producer):
         return source.child_spec(id="producer", name=_source_name(name), restart=restart)
@@ -278,24 +306,29 @@ def _producer_spec(source: Any, name: str, restart: Any, where: str) -> ChildSpe
         start, args, keywords = source.start
         keywords = {**keywords, "name": _source_name(name)}
         return attrs.evolve(source, id="producer", start=(start, args, keywords))
-    if isinstance(source, AckSource):
-        problem = (
-            "is an AckSource, which a pipe that runs on does not take; allowed are the ref of a producer, a "
-            "Producer class, a ChildSpec, None, and with an AckSource run_pipe and stream_pipe"
-        )
-        raise OptionError("source", problem, where=where)
-    problem = f"is {source!r:.200}; allowed are the ref of a producer, a Producer class, a ChildSpec, None"
+    problem = (
+        f"is {source!r:.200}; allowed are the ref of a producer, a Producer class, a ChildSpec, "
+        "an AckSource, None"
+    )
     raise OptionError("source", problem, where=where)
 
 
-def _plan(life: Life, given: Mapping[str, Any], producer: Ref | None) -> RunPlan:
+def _plan(life: Life, given: Mapping[str, Any], producer: Any) -> RunPlan:
     """Lay out the next run."""
     plan = pipe_plan(life.pipe, (), given, _NoOutlet(), collect_all=False)
     link = link_of(plan)
     link.input_count = None
     link.live = life
+    actor: Any = StageSource
+    args: tuple[Any, ...] = (producer, life.gate, link)
+    options: dict[str, Any] = {}
     if life.source is None:
-        source = StagePlan(name="source", actor=PushSource, args=(life.feed, link), takes_input=False)
-    else:
-        source = StagePlan(name="source", actor=StageSource, args=(producer, link), takes_input=False)
+        actor, args = PushSource, (life.feed, link)
+    elif isinstance(life.source, AckSource):
+        link.acks = life.acks = AckKeeper(
+            life.source, f"a run of {life.name}", has_reader=False, after=life.acks
+        )
+        actor, args = PipeSource, (Entry(life.source, None, link, life.gate).open,)
+        options = {"label": f"the source of {life.name}", "link": link}
+    source = StagePlan(name="source", actor=actor, args=args, options=options, takes_input=False)
     return attrs.evolve(plan, stages=[source, *plan.stages[1:]], reader=LiveReader)

@@ -14,6 +14,7 @@ from slither_actors.dispatch._async_stream import AsyncRunStream
 from slither_actors.dispatch._topology import RunPlan
 from slither_actors.errors import NameTakenError, OptionError
 from slither_actors.item import Item
+from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._ack_reading import FollowedItems, OutputAcks
 from slither_actors.pipe._async_output_reading import AsyncOutputReader, AsyncOutputStream
 from slither_actors.pipe._output_reading import BufferOptions, OutputBuffers, OutputStream, PipeOutputReader
@@ -158,6 +159,9 @@ class AsyncPipeStream(AsyncRunStream):
     """
 
     _outputs: AsyncOutputReader | None = None
+    _given: Item | None = None
+    """What the reader is at, for an input that wants to know."""
+    _acks_end: weakref.finalize[Any, Any] | None = None
 
     def outputs(self, **options: Any) -> Mapping[str, AsyncOutputStream]:
         """Return an async iterator per output, by name, for the tasks of one loop: see `PipeStream.outputs`.
@@ -174,6 +178,10 @@ class AsyncPipeStream(AsyncRunStream):
             buffers = OutputBuffers(definition.outputs, definition.name)
             buffers.size = checked.buffer_size
             self._outputs = AsyncOutputReader(buffers, super().__anext__, checked.wait)
+            acks = self._acks
+            if acks is not None:
+                given, self._given = self._given, None
+                self._outputs.follow(acks, given, self._leave)
         return self._outputs.streams
 
     def output(self, name: str) -> AsyncOutputStream:
@@ -201,15 +209,56 @@ class AsyncPipeStream(AsyncRunStream):
         if self._outputs is not None:
             msg = "the outputs of this stream are read one by one: read stream.output(name), not the stream"
             raise RuntimeError(msg)
-        return super().__anext__()
+        return super().__anext__() if self._acks is None else self._next_followed()
+
+    @property
+    def _acks(self) -> AckKeeper | None:
+        """What wants to know of the items that are read; a run that is collected says so itself."""
+        acks = self._plan.link.acks
+        return acks if acks is not None and acks.has_reader else None
+
+    async def _next_followed(self) -> Item:
+        assert self._acks is not None
+        if self._given is not None:
+            self._acks.ended((self._given,))
+            self._given = None
+        try:
+            self._given = await super().__anext__()
+        except Exception:  # a task that is cancelled may go on reading
+            self._leave()
+            await self._join_acks()
+            raise
+        return self._given
 
     async def aclose(self) -> None:
-        """End the run and wait until nothing of it is left. Closing again does nothing."""
+        """End the run and wait until nothing of it is left. Closing again does nothing.
+
+        An `AckSource` gets back what is on its way, and the item that was read last: see `PipeStream.close`.
+        """
         if self._outputs is not None:
             self._outputs.close()
-        await super().aclose()
+        try:
+            await super().aclose()
+        finally:
+            self._leave()
+        await self._join_acks()
+
+    def _leave(self) -> None:
+        if self._acks_end is not None:
+            self._acks_end()
+
+    async def _join_acks(self) -> None:
+        import asyncio  # noqa: PLC0415 - it takes its time
+
+        acks = self._plan.link.acks
+        if acks is not None and acks.is_open:
+            await asyncio.to_thread(acks.join)
 
     async def _first(self) -> Item:
+        acks = self._acks
+        if acks is not None and self._acks_end is None:
+            self._acks_end = weakref.finalize(self, acks.leave, "reader")
+            self._acks_end.atexit = False
         try:
             return await super()._first()
         except NameTakenError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from slither_actors import Application, Pipe, Skip, run_pipe, stage, stream_pipe
+from slither_actors import Application, Pipe, Skip, run_pipe, stage, start_pipe, stream_pipe
 from slither_actors.contrib.redis import RedisStream
-from slither_actors.errors import OptionError
+from slither_actors.dispatch._stream import stages_of
+from slither_actors.errors import ActorExitError, OptionError
 from tests.contrib.killing import consume_under_kills
 
 redis = pytest.importorskip("redis")
@@ -186,6 +188,68 @@ def test_a_wrong_option_is_refused(client: Any) -> None:
         RedisStream(client, stream="s", groop="g")
     with pytest.raises(OptionError, match="group"):
         RedisStream(client, stream="s")
+
+
+def test_a_message_that_a_run_gave_back_is_read_by_the_next_at_once(client: Any, port: int) -> None:
+    """It does not wait until others may have it, and that is no further attempt."""
+    add(client, 100)
+    source = RedisStream(f"redis://localhost:{port}", fetch_size=10, **QUICK)
+    with stream_pipe(Same, source) as stream:
+        assert [int(next(stream).payload["number"]) for _ in range(6)] == list(range(6))
+    assert pending(client) > 0
+    with stream_pipe(Same, source) as stream:
+        assert int(next(stream).payload["number"]) == 5
+        found = client.xpending_range("s", "g", min="-", max="+", count=1)
+        assert found[0]["times_delivered"] == 1
+    again = [int(item.payload["number"]) for item in run_pipe(Same, source)["default"]]
+    assert sorted(again) == list(range(5, 100))
+    assert pending(client) == 0
+
+
+def test_what_another_consumer_has_claimed_meanwhile_stays_with_it(client: Any) -> None:
+    """Though it was given back here."""
+    add(client, 2)
+    source = RedisStream(client, **QUICK)
+    with stream_pipe(Same, source) as stream:
+        next(stream)
+    taken = client.xpending_range("s", "g", min="-", max="+", count=2)
+    client.xclaim("s", "g", "other", 0, [taken[0]["message_id"]])
+    assert [item.payload["number"] for item in run_pipe(Same, source)["default"]] == ["1"]
+    assert pending(client) == 1
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_pipe_that_runs_on_and_is_killed_at_random_loses_nothing(client: Any, port: int, seed: int) -> None:
+    """Each message is done, in one of its runs."""
+    add(client, 500)
+    chance, found = random.Random(seed), set()
+    source = RedisStream(f"redis://localhost:{port}", fetch_size=20, **{**QUICK, "idle_seconds": None})
+    pipe = start_pipe(
+        Same,
+        source=source,
+        into=lambda items: found.update(int(item.payload["number"]) for item in items),
+        max_restarts=1000,
+        max_seconds=1.0,
+    )
+    deadline = time.monotonic() + 30
+    killed = 0
+    while len(found) < 500:
+        assert time.monotonic() < deadline, (pipe.status(), pending(client))
+        time.sleep(chance.uniform(0.0, 0.03))
+        run = pipe._life.run
+        if run is not None and killed < 10:
+            chance.choice([run, *children_of(run)]).kill()
+            killed += 1
+    assert pipe.drain(10)
+    assert pending(client) == 0
+    assert pipe.status().lost == 0
+
+
+def children_of(run: Any) -> list[Any]:
+    try:
+        return [ref for _, ref in run.run(stages_of)]
+    except ActorExitError:
+        return []
 
 
 @pytest.mark.programs

@@ -21,10 +21,9 @@ from slither_actors import (
     router,
     run_pipe,
     stage,
-    start_pipe,
     stream_pipe,
 )
-from slither_actors.errors import OptionError, OutputFullError, PipeCancelledError, PipeTimeoutError
+from slither_actors.errors import OutputFullError, PipeCancelledError, PipeTimeoutError
 from slither_actors.pipe import Ack, PipeStream, RateLimit, RunHandle
 from tests.pipe.ack_sources import ListSource
 
@@ -163,24 +162,6 @@ def test_a_run_that_is_ended_from_outside_gives_back_what_is_left(way: str) -> N
     out = {item.payload for item in info.value.partial_results["default"]}
     assert {place for place, error in source.errors.items() if error is None} == out
     timer.join()
-
-
-def test_runs_in_an_event_loop_refuse_a_source_that_wants_acknowledgements() -> None:
-    """And say what takes it."""
-
-    async def run() -> None:
-        with pytest.raises(OptionError, match="AckSource.* run_pipe and stream_pipe"):
-            await arun_pipe(Same, ListSource([1]))  # type: ignore[arg-type]
-        with pytest.raises(OptionError, match="AckSource.* run_pipe and stream_pipe"):
-            astream_pipe(Same, ListSource([1]))  # type: ignore[arg-type]
-
-    asyncio.run(run())
-
-
-def test_a_pipe_that_runs_on_refuses_a_source_that_wants_acknowledgements() -> None:
-    """And says what takes it."""
-    with pytest.raises(OptionError, match="AckSource.* run_pipe and stream_pipe"):
-        start_pipe(Same, source=ListSource([1]))
 
 
 @pytest.mark.parametrize("kind", ["iterable", "async iterable"])

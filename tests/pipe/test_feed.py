@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from slither_actors.core import RateLimit
 from slither_actors.errors import PipeStoppedError, PushTimeoutError
 from slither_actors.pipe._feed import Feed
+from slither_actors.pipe._gate import Gate
 
 
 class Source:
@@ -20,8 +22,8 @@ class Source:
         self.got += items
 
 
-def feed_of(source: Any, room: int) -> Feed:
-    feed = Feed("P")
+def feed_of(source: Any, room: int, gate: Gate | None = None) -> Feed:
+    feed = Feed("P", gate or Gate(None))
     feed.attach(source)
     feed.granted(source, room)
     return feed
@@ -64,12 +66,22 @@ def test_demand_of_a_run_that_has_ended_does_not_count() -> None:
 def test_a_feed_that_is_held_hands_over_nothing() -> None:
     """Until it is let go."""
     source = Source()
-    feed = feed_of(source, 3)
-    feed.hold(True)
+    gate = Gate(None)
+    feed = feed_of(source, 3, gate)
+    gate.hold(True)
     with pytest.raises(PushTimeoutError, match="paused"):
         feed.push([1], 0.01)
-    feed.hold(False)
+    gate.hold(False)
     assert feed.push([1], 1) == 1
+
+
+def test_what_another_push_has_used_up_of_a_limit_is_not_there() -> None:
+    """Between the wait of a push and what it hands over others may come."""
+    source = Source()
+    feed = feed_of(source, 5, Gate(RateLimit(3, 60)))
+    assert feed.push([1, 2], 1) == 2
+    assert feed._send([3, 4, 5]) == 1
+    assert source.got == [1, 2, 3]
 
 
 def test_a_closed_feed_says_why() -> None:

@@ -180,7 +180,7 @@ def test_a_push_that_waits_too_long_says_how_many_were_taken(gate: Gate) -> None
         work = stage(gate)
 
     pipe = start_pipe(P)
-    with pytest.raises(PushTimeoutError, match="stages are slower than the push") as info:
+    with pytest.raises(PushTimeoutError, match="slower than the push") as info:
         pipe.push(range(100_000), timeout=0.05)
     assert info.value.pushed >= 1000
     gate.open.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -59,3 +60,15 @@ def fail_once(payloads: Sequence[str]) -> list[str]:
             mark.touch()
             raise ConnectionError(mark.name)
     return [Path(payload).name for payload in payloads]
+
+
+def die_now_and_then(numbers: Sequence[int]) -> list[int]:
+    """Return them, unless this worker has had a few batches: then it dies."""
+    global _batches  # noqa: PLW0603
+    _batches += 1
+    if _batches > 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return list(numbers)
+
+
+_batches = 0
