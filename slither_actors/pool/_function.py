@@ -117,7 +117,10 @@ def _failure(name: str, error: BaseException) -> str:
             "install the package, or put its folder on PYTHONPATH)"
         )
     elif isinstance(error, AttributeError) and "__main__" in text:
-        text += " (workers do not have this __main__: move the function to a module)"
+        text += (
+            " (workers import the program's main module, without what is under its "
+            "\"if __name__ == '__main__':\": define the function above that, or in a module of its own)"
+        )
     return text
 
 
