@@ -14,6 +14,9 @@ from slither_actors.examples import ExampleOptions, _files
 from slither_actors.examples._csv_files import csv_files, number
 from slither_actors.examples._files import check_file, files_below
 from slither_actors.examples.batch_stats import _input as batch_stats
+from slither_actors.examples.image_pipeline import _baseline as plain_python
+from slither_actors.examples.image_pipeline import _thumbnail
+from slither_actors.examples.image_pipeline._picture import Picture
 from slither_actors.examples.ml_scoring import _input as ml_scoring
 from tests.cli.command import Cli, Ran
 
@@ -135,3 +138,28 @@ def test_tables_without_numbers_or_classes(tmp_path: Path) -> None:
     (one,) = csv_files("ml_scoring", [tmp_path / "one.csv"])
     with pytest.raises(InputError, match="has one column"):
         list(ml_scoring._rows(one))
+
+
+def test_a_broken_picture_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that share its batch have their thumbnails; the same in plain Python, where it is counted."""
+
+    def opened(picture: Picture) -> None:
+        raise OSError(f"{picture.path} is truncated\nin line 7")
+
+    monkeypatch.setattr(_thumbnail, "opened", opened)
+    small = [Picture(name=f"made up {number}", width=20, height=10) for number in range(2)]
+    bad = Picture(name="bad.png", width=20, height=10, path=Path("bad.png"))
+    found = _thumbnail.make_thumbnails([small[0], bad, small[1]])
+    assert found[1] == _thumbnail.Broken(picture=bad, reason="bad.png is truncated")
+    assert [found[0].picture, found[2].picture] == small
+    assert all(isinstance(each, _thumbnail.Thumbnail) for each in (found[0], found[2]))
+    for variant in (plain_python.unsafe_threaded, plain_python.safe_python):
+        assert variant([*small, bad]).thumbnails == 3
+
+
+@pytest.mark.parametrize(
+    "option", [["--input", "x.csv"], ["--synthetic"], ["--limit", "3"], ["--no-baseline"]]
+)
+def test_options_without_an_example(inside: Run, option: list[str]) -> None:
+    """The list of the examples is no answer to them."""
+    refused(inside("example", *option), "which example? Name one of text_analysis, batch_stats, ")
