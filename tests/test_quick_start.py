@@ -69,3 +69,21 @@ def test_the_stages_count_and_the_dispatch_adds_up(folder: Path) -> None:
     counted = [number for each in lists for number in json.loads(each)]
     assert counted
     assert counted == list(range(100, 100 + len(counted)))
+
+
+def test_the_command_line_runs_the_same_pipe(folder: Path) -> None:
+    """As printed, on a file of lines."""
+    printed = re.search(r"^    slither-actors (run .*)$", README.read_text(), re.MULTILINE)
+    assert printed is not None
+    (folder / "lines.txt").write_text("first\nsecond\n")
+    env = {**os.environ, "PYTHONPATH": str(Path(slither_actors.__file__).parents[1])}
+    subprocess.run(
+        [sys.executable, "-P", "-m", "slither_actors", *printed.group(1).split()],
+        check=True,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        timeout=40,
+    )
+    lines = (folder / "results" / "accept.jsonl").read_text().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["first", "second"]

@@ -76,7 +76,8 @@ def sentence(error: BaseException) -> str:
         if isinstance(error.reason, InputError):
             return str(error.reason)
         where = f"{error.pipe}.{error.stage}" if error.stage else error.pipe
-        return f"pipe {where} halted: {sentence(error.reason)}"
+        text = f"pipe {where} halted: {sentence(error.reason)}"
+        return text if not error.item or error.item in text else f"{text} ({error.item})"
     if isinstance(error, RemoteError):
         return _first_line(f"{error.type_name.removeprefix('builtins.')}: {error.message}")
     text = _first_line(str(error))

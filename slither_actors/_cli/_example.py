@@ -21,6 +21,8 @@ def example_command(options: argparse.Namespace, stopper: Stopper) -> int:
         options.synthetic = True
         return max([_run(example, options) for example in EXAMPLES.values() if example.standard_library])
     if options.name is None:
+        if options.input or options.synthetic or options.limit or options.workers or not options.baseline:
+            raise UsageError(f"which example? Name one of {', '.join(EXAMPLES)}, or say --all")
         for example in EXAMPLES.values():
             print(f"{example.name:<16}{example.summary}")
         return 0

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -110,9 +111,22 @@ def _import(spec: str, name: str, wanted: _Wanted) -> ModuleType:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name in _parents(name):
             problem = f"there is no module {error.name!r} in the current folder or on the search path"
+            problem += _near_module(name)
             raise NotFoundError(wanted.noun, spec, problem) from error
         problem = f"importing {name} failed: {_said(error)}{_place(error)}"
         raise NotFoundError(wanted.noun, spec, problem, import_failed=True) from error
+
+
+def _near_module(name: str) -> str:
+    """What was probably meant: the module of a file whose name was given, or one of the current folder."""
+    if name.endswith(".py"):
+        return f"; write {name.removesuffix('.py')!r}, without the ending"
+    try:
+        here = {path.stem for path in Path().glob("*.py")}
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(name, sorted(here), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _parents(name: str) -> list[str]:

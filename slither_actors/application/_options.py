@@ -48,7 +48,9 @@ def checked_pools(pools: Any) -> dict[str, dict[str, Any]]:
     """The options of each pool by its name."""
     if not isinstance(pools, Mapping):
         raise OptionError(
-            "pools", f"is {shown(pools)}; allowed is a mapping of names to workers", where=_WHERE
+            "pools",
+            f"is {shown(pools)}; allowed is a mapping of names to workers: {{'default': 2}}",
+            where=_WHERE,
         )
     return {name: _pool_options(name, given) for name, given in pools.items()}
 

@@ -227,7 +227,10 @@ def checked_results(results: Any, expected: int, name: str) -> list[Any]:
     """
     if isinstance(results, _NOT_RESULTS) or not hasattr(results, "__iter__"):
         kind = "None" if results is None else f"a {type(results).__qualname__}"
-        msg = f"{name} returned {kind} for {expected} payloads; one result per payload, in a list, is wanted"
+        msg = (
+            f"{name} returned {kind} for {expected} payloads; one result per payload, in a list, is wanted: "
+            "it gets a list of payloads, and not one"
+        )
         raise ResultError(msg)
     made = results if type(results) is list else list(results)  # a subclass may be iterated otherwise
     if len(made) != expected:

@@ -52,13 +52,32 @@ class PipeError(SlitherError):
         *,
         pipe: str = "",
         stage: str = "",
+        item: str = "",
     ) -> None:
         self.reason = reason
         self.partial_results = partial_results
         self.pipe = pipe
         self.stage = stage
+        self.item = item
+        """What failed, in words: an item, a batch, or how far the input had been read."""
         where = f"{pipe}.{stage}" if stage else pipe
-        super().__init__(f"pipe {where} halted: {type(reason).__name__}: {safe_text(reason)}")
+        said = f"{type(reason).__name__}: {safe_text(reason)}"
+        super().__init__(f"pipe {where} halted: {_with_item(said, item)}{_about_items(reason)}")
+
+
+def _with_item(said: str, item: str) -> str:
+    """Put the item behind the first line of what was said, unless it is in there."""
+    if not item or item in said:
+        return said
+    first, newline, rest = said.partition("\n")
+    return f"{first} ({item}){newline}{rest}"
+
+
+def _about_items(reason: BaseException) -> str:
+    """Help whoever takes the item for its payload."""
+    if isinstance(reason, (AttributeError, TypeError)) and "'Item' object" in safe_text(reason):
+        return "; a stage gets an Item: what was put in is item.payload"
+    return ""
 
 
 class PipeTimeoutError(PipeError):

@@ -10,27 +10,37 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
-import math
+import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import attrs
 
 from slither_actors.errors import InputError
+from slither_actors.examples._files import check_file
 from slither_actors.examples._packages import sklearn_folder
 
 __all__ = ["CsvFile", "csv_files", "number"]
 
+_BROKEN: Final = (csv.Error, OSError, EOFError, zlib.error)
+"""What reading a file raises that is no CSV file, is compressed wrongly, or breaks off."""
+
+_LARGEST: Final = 1e150
+"""The sum of the squares of many of them is finite."""
+
+_COUNT: Final = re.compile(r"[0-9]{1,12}")
+
 
 def number(cell: str) -> float | None:
-    """Return the finite number that a cell holds, or None."""
+    """Return the number that a cell holds, or None; also for one that cannot be reckoned with."""
     try:
         value = float(cell)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= _LARGEST else None
 
 
 @attrs.frozen(kw_only=True)
@@ -55,8 +65,9 @@ class CsvFile:
             try:
                 for row in itertools.islice(filter(None, rows), self.skipped, None):
                     yield rows.line_num, row
-            except (csv.Error, OSError, EOFError) as error:
-                raise InputError(str(self.path), str(error), line=rows.line_num + 1) from error
+            except _BROKEN as error:
+                unread = not isinstance(error, csv.Error)  # which is raised behind the line
+                raise InputError(str(self.path), str(error), line=rows.line_num + unread) from error
 
 
 def csv_files(example: str, paths: Sequence[Path]) -> list[CsvFile]:
@@ -84,24 +95,30 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _examined(path: Path, name: str) -> CsvFile:
+    check_file(path)
     try:
         with _opened(path) as file:
             lines = list(itertools.islice((line for line in file if line.strip()), 2))
-    except (OSError, EOFError) as error:
+        first, second = [*lines, "", ""][:2]
+        if "\0" in first + second:
+            raise InputError(
+                str(path), "is no text that can be read: it has null bytes, as UTF-16 and pictures have"
+            )
+        separator = next((each for each in (",", ";", "\t", " ") if each in first), ",")
+        cells, below = (
+            next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+            for line in (first, second)
+        )
+    except _BROKEN as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(str(path), f"cannot be read: {reason}") from error
-    first, second = [*lines, "", ""][:2]
-    separator = next((each for each in (",", ";", "\t", " ") if each in first), ",")
-    cells, below = (
-        next(csv.reader([line], delimiter=separator, skipinitialspace=True), []) for line in (first, second)
-    )
     if not cells:
         raise InputError(str(path), "is empty")
     unnamed = tuple(f"column {position}" for position in range(1, len(below or cells) + 1))
     numbers = [number(cell) is not None for cell in cells]
     if all(numbers):
         return CsvFile(name=name, path=path, columns=unnamed, separator=separator, skipped=0)
-    if len(cells) > 2 and cells[0].isdigit() and cells[1].isdigit() and not any(numbers[2:]):
+    if len(cells) > 2 and all(map(_COUNT.fullmatch, cells[:2])) and not any(numbers[2:]):
         promised = int(cells[0])
         return CsvFile(
             name=name, path=path, columns=unnamed, separator=separator, skipped=1, promised=promised

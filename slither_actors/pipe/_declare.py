@@ -97,7 +97,9 @@ def router(
 
     def make() -> RouterStage:
         if routes is not None and not isinstance(routes, Mapping):
-            problem = f"is {routes!r:.200}; allowed is a mapping of output to predicate"
+            problem = (
+                f"is {routes!r:.200}; allowed is a mapping of output to predicate, or names: router(high=...)"
+            )
             raise OptionError("routes", problem, where="router")
         return RouterStage({**(routes or {}), **named}, on_error=on_error, after=after)
 

@@ -242,7 +242,8 @@ class _Connecting:
                 self._wrong(
                     stage,
                     f"routes to the output {route!r}, which is not declared; known are {known}. "
-                    f"A stage below that is to have these items says after={route!r}",
+                    "Add it to the class's `outputs`; a stage below that is to have these items says "
+                    f"after={route!r}",
                 )
             if self._stated is None and (None, route) in self._taken:
                 self._wrong(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from slither_actors.config import did_you_mean
 from slither_actors.item import Item
 from slither_actors.pipe._link import PipeLink
 from slither_actors.pipe._record import PipeRecord, record_of
@@ -24,3 +25,9 @@ class PipeOutputs(dict[str, list[Item]]):
         ``"source"`` `SourceStatistics`."""
         self.record: PipeRecord = record_of(link)
         """What the run did, in figures: a `PipeRecord`."""
+
+    def __missing__(self, name: str) -> list[Item]:
+        """Name the outputs that there are: this one is misspelt."""
+        known = ", ".join(map(repr, self))
+        msg = f"there is no output {name!r}{did_you_mean(str(name), self)} Known: {known}"
+        raise KeyError(msg)

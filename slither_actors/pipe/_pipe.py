@@ -27,7 +27,7 @@ _RESERVED = ("source", "reader")
 
 def _refuse_broken(pipe: str, name: str, value: Any) -> None:
     if isinstance(value, BrokenStage):
-        raise PipeDefinitionError(pipe, str(value.error), stage=name) from value.error
+        raise PipeDefinitionError(pipe, str(value.error), stage=name) from value.error.with_traceback(None)
 
 
 class _Body(dict[str, Any]):
@@ -52,7 +52,11 @@ class _PipeMeta(type):
         return _Body(name)
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any) -> _PipeMeta:
-        return super().__new__(cls, name, bases, dict(body), **keywords)
+        try:
+            return super().__new__(cls, name, bases, dict(body), **keywords)
+        except PipeDefinitionError as error:
+            # Without our frames: the mistake is in the class statement, which is the last one then.
+            raise error.with_traceback(None) from error.__cause__
 
 
 class Pipe(NestablePipe, metaclass=_PipeMeta):
@@ -153,7 +157,10 @@ def _refuse_others(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) ->
                 problem = f"is a pipe that no stage uses; write {name} = stage({value.__name__})"
                 raise PipeDefinitionError(cls.__name__, problem, stage=name)
         elif callable(value):
-            problem = "is a plain function; put @stage over it, or start its name with an underscore"
+            problem = (
+                "is a plain function; put @stage over it, have worker processes run it with "
+                f"{name} = workers(...), or start its name with an underscore"
+            )
             raise PipeDefinitionError(cls.__name__, problem, stage=name)
         else:
             near = difflib.get_close_matches(name, _OPTIONS, n=1)

@@ -96,7 +96,8 @@ def pipe_plan(
 ) -> RunPlan:
     """Check what the user gave, and lay out the run."""
     if not (isinstance(pipe, type) and issubclass(pipe, Pipe)) or pipe is Pipe:
-        raise OptionError("pipe", f"is {pipe!r:.200}; allowed is a subclass of Pipe")
+        hint = ": the class, without the parentheses" if isinstance(pipe, Pipe) else ""
+        raise OptionError("pipe", f"is {pipe!r:.200}; allowed is a subclass of Pipe{hint}")
     definition = pipe.definition
     where = f"running {definition.name}"
     _check_items(items, where, waits=isinstance(outlet, Outlet))
@@ -140,7 +141,13 @@ def _check_items(items: Any, where: str, *, waits: bool) -> None:
     """Refuse what is no input; `waits` says that the caller's thread will be blocked."""
     if isinstance(items, AckSource):
         return
-    if isinstance(items, (str, bytes)) or not isinstance(items, (Iterable, AsyncIterable)):
+    if isinstance(items, (str, bytes)):
+        problem = (
+            f"is {items!r:.200}; allowed is an iterable of payloads: for the lines of a file the open file, "
+            "for this one payload a list with it"
+        )
+        raise OptionError("items", problem, where=where)
+    if not isinstance(items, (Iterable, AsyncIterable)):
         problem = f"is {items!r:.200}; allowed is an iterable of payloads, or an AckSource"
         raise OptionError("items", problem, where=where)
     if waits and not isinstance(items, Iterable) and running_loop() is not None:
@@ -219,7 +226,8 @@ def pipe_error(link: PipeLink, halted: Halted, found: list[Item]) -> PipeError:
         return PipeTimeoutError(error.seconds, partial_results, pipe=name, far=partial_results.record.words)
     if isinstance(error, Cancelled):
         return PipeCancelledError(str(error), partial_results, pipe=name, far=partial_results.record.words)
-    return PipeError(error, partial_results, pipe=name, stage=halted.stage)
+    item = halted.batch.replace(f" of {name}.{halted.stage}", "") if halted.stage else halted.batch
+    return PipeError(error, partial_results, pipe=name, stage=halted.stage, item=item)
 
 
 def session_in_use(plan: RunPlan) -> OptionError:

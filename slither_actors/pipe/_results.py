@@ -150,7 +150,8 @@ class Results:
             problem = f"was routed to {route!r}, which is no output of the pipe"
             if self._onward:
                 problem += " and leads to no stage"
-            raise ItemError(self.label(item), f"{problem}; known are {known}")
+            hint = f"An output is named in the class's `outputs`, or by @stage(routes=[{route!r}])"
+            raise ItemError(self.label(item), f"{problem}; known are {known}. {hint}")
         stay.append(item.put_route(mark))
 
     def _checked(self, value: Any) -> Item:

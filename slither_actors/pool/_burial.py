@@ -12,6 +12,7 @@ from slither_actors.errors import BatchError, BatchTimeoutError, SlitherError, W
 from slither_actors.pool._board import Reading
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane
+from slither_actors.pool._obstacles import GUARD, NO_GUARD
 from slither_actors.pool._postmortem import explain_exit, last_lines, leaves_stack, python_stack
 from slither_actors.pool._process import WorkerProcess
 from slither_actors.pool._vitals import oom_scope, shared_memory_free
@@ -73,6 +74,8 @@ class Burial:
     def explanation(self) -> str:
         """The cause and the last lines on standard error."""
         tail = self.postmortem.stderr_tail
+        if NO_GUARD in tail and GUARD in self.cause:
+            return self.cause  # the tail is a traceback that comes to the same
         return f"{self.cause}\nits last lines on standard error:\n{tail}" if tail else self.cause
 
 

@@ -121,7 +121,7 @@ def _reason(culprit: Any, error: BaseException) -> str:
     if _is_local(error):
         text += (
             "; lambdas, nested functions and local classes need cloudpickle: "
-            "pip install slither-actors[cloudpickle]"
+            "pip install slither-actors[cloudpickle], or define it at the top of a module"
         )
     return text
 

@@ -15,7 +15,16 @@ from typing import Any, Final, TypeGuard
 
 from slither_actors.errors import TargetError, safe_text
 
-__all__ = ["Function", "adapt", "context_style", "load_target", "refuse_lazy", "resolve", "run_hook"]
+__all__ = [
+    "Function",
+    "adapt",
+    "context_style",
+    "is_loading",
+    "load_target",
+    "refuse_lazy",
+    "resolve",
+    "run_hook",
+]
 
 Function = Callable[[list[Any], Any], Any]
 """What a target becomes in a worker: called with the payloads and the context."""
@@ -75,12 +84,29 @@ def refuse_lazy(function: Callable[..., Any], name: str) -> None:
         )
 
 
+_loading = False
+
+
+def is_loading() -> bool:
+    """Whether this process is a worker that imports what it is to run."""
+    return _loading
+
+
 def load_target(data: bytes | bytearray | memoryview) -> tuple[str, Callable[..., Any]]:
     """Import or unpickle what a target names, as it is.
 
     Raises:
         TargetError: that failed.
     """
+    global _loading  # noqa: PLW0603 - a worker loads one target at a time
+    _loading = True
+    try:
+        return _load_target(data)
+    finally:
+        _loading = False
+
+
+def _load_target(data: bytes | bytearray | memoryview) -> tuple[str, Callable[..., Any]]:
     name, spec, pickled = pickle.loads(data)  # strings and bytes of our own making
     if spec:
         found = _import(spec)
@@ -117,7 +143,10 @@ def _failure(name: str, error: BaseException) -> str:
             "install the package, or put its folder on PYTHONPATH)"
         )
     elif isinstance(error, AttributeError) and "__main__" in text:
-        text += " (workers do not have this __main__: move the function to a module)"
+        text += (
+            " (workers import the program's main module, without what is under its "
+            "\"if __name__ == '__main__':\": define the function above that, or in a module of its own)"
+        )
     return text
 
 

@@ -10,7 +10,13 @@ from typing import Final
 
 from slither_actors.errors import safe_text
 
-__all__ = ["explain_start"]
+__all__ = ["GUARD", "NO_GUARD", "explain_start"]
+
+GUARD: Final = "what starts a pool has to be under \"if __name__ == '__main__':\""
+"""What helps against it."""
+
+NO_GUARD: Final = "would start workers itself"
+"""What the last lines of a worker have in them whose program lacks the guard."""
 
 _DOCTOR: Final = "`slither-actors doctor` says what so many workers need"
 
@@ -20,8 +26,8 @@ def explain_start(error: BaseException) -> str:
     text = f"{type(error).__name__}: {safe_text(error).strip()}"
     advice = ""
     if isinstance(error, RuntimeError) and "bootstrapping phase" in text:
-        text = "RuntimeError: a worker that imports the program's main module would start workers itself"
-        advice = "what starts a pool has to be under \"if __name__ == '__main__':\""
+        text = f"RuntimeError: a worker that imports the program's main module {NO_GUARD}"
+        advice = GUARD
     elif isinstance(error, OSError):
         advice = _advice(error)
     return f"{text}; {advice}" if advice else text

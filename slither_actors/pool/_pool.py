@@ -31,8 +31,10 @@ from slither_actors.pool._clock import Clock
 from slither_actors.pool._deaths import Deaths, on_sentinel
 from slither_actors.pool._delivery import deliver
 from slither_actors.pool._descriptors import Descriptors
+from slither_actors.pool._function import is_loading
 from slither_actors.pool._job import Job
 from slither_actors.pool._lane import Doom, Lane
+from slither_actors.pool._obstacles import GUARD, NO_GUARD
 from slither_actors.pool._options import PoolOptions
 from slither_actors.pool._outputs import SETTLE_SECONDS, Outputs
 from slither_actors.pool._placement import Placement
@@ -104,6 +106,9 @@ class Pool(Server):
     def _start_first(self) -> None:
         """Start a worker in each slot; return when one is ready, raise when none can be."""
         staff = self.staff
+        if is_loading():  # its workers would import the same, and so would theirs
+            problem = f"the module that a worker imports for its function {NO_GUARD}; {GUARD}"
+            raise WorkerStartError(self.pool, 0, problem)
         for lane in tuple(staff.lanes):
             staff.start(lane)
         self._resources.watch_over()

@@ -7,6 +7,8 @@ import re
 import signal
 from typing import Final
 
+from slither_actors.pool._obstacles import GUARD
+
 __all__ = ["explain_exit", "leaves_stack", "last_lines", "python_stack"]
 
 _LINES: Final = 40
@@ -64,10 +66,7 @@ def explain_exit(
         text = _exit_text(exitcode, started=started)
     if not started and "_fixup_main_from" in stderr_tail:
         # multiprocessing imports the program's main module in each worker.
-        text += (
-            " while it imported the program's main module, as every worker does: "
-            "what starts a pool has to be under \"if __name__ == '__main__':\""
-        )
+        text += f" while it imported the program's main module, as every worker does: {GUARD}"
     where = _innermost_frame(stack or python_stack(stderr_tail)) if leaves_stack(exitcode) else ""
     return f"{text} in {where}" if where else text
 

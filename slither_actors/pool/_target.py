@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import pickle
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 from slither_actors.config import flag
-from slither_actors.errors import OptionError
+from slither_actors.errors import OptionError, PayloadError
+from slither_actors.pool._obstacles import GUARD
 from slither_actors.pool._payloads import PROTOCOL, dumps, dumps_main, main_can_be_imported
 
 __all__ = ["Target"]
@@ -83,6 +85,12 @@ def _describe(function: Callable[..., Any]) -> str:
 
 
 def _dump_callable(function: Callable[..., Any], name: str) -> bytes:
+    spec = getattr(sys.modules.get(getattr(function, "__module__", None) or ""), "__spec__", None)
+    if getattr(spec, "_initializing", False):
+        # Pickle would wait for the end of the import, which waits for this run.
+        raise PayloadError(
+            f"function {name}: its module is being imported, and starts this run: {GUARD}, or in a function"
+        )
     data = dumps(function, f"function {name}")
     if b"__main__" in data and not main_can_be_imported():
         # By name it was pickled, and would then not be found: workers have no such __main__.

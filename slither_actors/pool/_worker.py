@@ -360,7 +360,10 @@ def _as_list(results: Any, name: str) -> list[Any]:
     if isinstance(results, list):
         return results
     if isinstance(results, _NOT_RESULTS) or not hasattr(results, "__iter__"):
-        msg = f"{name} returned {_article(results)}; one result per payload, in a list, is wanted"
+        msg = (
+            f"{name} returned {_article(results)}; one result per payload, in a list, is wanted: "
+            "it gets a list of payloads, and not one"
+        )
         raise ResultError(msg)
     return list(results)
 

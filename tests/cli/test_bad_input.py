@@ -25,6 +25,8 @@ def complaint(ran: Ran) -> str:
         (".pipes:Plain", "modules of the current folder are found by their name alone"),
         ("no_such_module:P", "no module 'no_such_module'"),
         ("no_such.module:P", "no module 'no_such'"),
+        ("pipes.py:Plain", "no module 'pipes.py' in the current folder or on the search path; write 'pipes'"),
+        ("pipse:Plain", "did you mean 'pipes'?"),
         ("pipes:Plaim", "has no Plaim; did you mean 'Plain'?"),
         ("pipes:NotAPipe", "is the class NotAPipe, not a Pipe"),
         ("pipes:explode", "is a function, not a Pipe"),

@@ -16,7 +16,7 @@ from slither_actors.examples._proof import Claim
 from slither_actors.examples.image_pipeline._input import album_of
 from slither_actors.examples.image_pipeline._picture import Picture
 from slither_actors.examples.image_pipeline._pipe import IN_FLIGHT, MAX_PIXELS
-from slither_actors.examples.image_pipeline._thumbnail import shrink
+from slither_actors.examples.image_pipeline._thumbnail import attempt
 
 __all__ = ["baseline", "safe_python", "unsafe_threaded"]
 
@@ -83,7 +83,7 @@ def unsafe_threaded(pictures: Sequence[Picture]) -> Done:
 
     def work(picture: Picture) -> None:
         with shared.gauge.holding(picture.pixels):
-            shrink(picture)
+            attempt(picture)
         shared.thumbnails += 1
         shared.pixels += picture.pixels
 
@@ -99,7 +99,7 @@ def safe_python(pictures: Sequence[Picture]) -> Done:
 
     def work(picture: Picture) -> None:
         with budget.taking(picture.pixels), shared.gauge.holding(picture.pixels):
-            shrink(picture)
+            attempt(picture)
         with lock:
             shared.thumbnails += 1
             shared.pixels += picture.pixels

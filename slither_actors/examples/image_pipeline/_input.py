@@ -11,6 +11,7 @@ import attrs
 
 from slither_actors.errors import InputError
 from slither_actors.examples._catalogue import ExampleOptions
+from slither_actors.examples._files import files_below
 from slither_actors.examples._packages import require, sklearn_folder
 from slither_actors.examples.image_pipeline._picture import Picture
 
@@ -43,8 +44,7 @@ def album_of(options: ExampleOptions) -> Album:
     require("image_pipeline", "PIL", "Pillow")
     passed_over: list[str] = []
     if options.paths:
-        files = [file for path in options.paths for file in _files(path)]
-        found = list(_measured(files, passed_over))
+        found = list(_measured(list(files_below(options.paths, passed_over)), passed_over))
         named = ", ".join(map(str, options.paths))
     else:
         photographs = sorted(sklearn_folder("image_pipeline", "images").glob("*.jpg"))
@@ -56,20 +56,6 @@ def album_of(options: ExampleOptions) -> Album:
     return Album(
         description=f"{len(pictures):,} pictures of {named}", pictures=pictures, passed_over=passed_over
     )
-
-
-def _files(path: Path) -> Iterator[Path]:
-    try:
-        if not path.is_dir():
-            path.open("rb").close()
-            yield path
-            return
-        entries = sorted(path.iterdir())
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from error
-    for entry in entries:
-        if not entry.name.startswith(".") and not (entry.is_dir() and entry.is_symlink()):
-            yield from _files(entry)
 
 
 def _measured(files: Iterable[Path], passed_over: list[str]) -> Iterator[Picture]:

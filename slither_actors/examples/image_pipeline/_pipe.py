@@ -8,6 +8,7 @@ import attrs
 
 from slither_actors.dispatch import WeightedBatch
 from slither_actors.examples.image_pipeline._picture import Picture
+from slither_actors.examples.image_pipeline._thumbnail import Broken
 from slither_actors.item import Item
 from slither_actors.outcome import Skip
 from slither_actors.pipe import Pipe, router, stage, workers
@@ -22,9 +23,10 @@ IN_FLIGHT: Final = 4
 """Batches at one time."""
 
 
-def _broken(item: Item, error: BaseException) -> Item:
-    """Send the pictures of a batch that failed to an output of their own, with the reason."""
-    return attrs.evolve(item.put_meta({"error": str(error).partition("\n")[0]}), route="broken")
+def _lost(item: Item, error: BaseException) -> Item:
+    """Send the pictures of a batch whose worker died or hung where the broken ones go, with the reason."""
+    broken = Broken(picture=item.payload, reason=str(error).partition("\n")[0])
+    return attrs.evolve(item, payload=broken, route="broken")
 
 
 class ImagePipe(Pipe):
@@ -43,10 +45,11 @@ class ImagePipe(Pipe):
         strategy=WeightedBatch(max_weight=MAX_PIXELS, weight=lambda item: item.payload.pixels),
         max_in_flight=IN_FLIGHT,
         timeout=60.0,
-        on_error=Route(_broken),
+        on_error=Route(_lost),
     )
 
     shape = router(
+        broken=lambda item: isinstance(item.payload, Broken),
         wide=lambda item: item.payload.width > item.payload.height,
         tall=lambda item: item.payload.width < item.payload.height,
     )

@@ -13,7 +13,7 @@ from slither_actors.examples._catalogue import Advance, ExampleOptions
 from slither_actors.examples._proof import Claim, Findings
 from slither_actors.examples.image_pipeline._input import Album, album_of
 from slither_actors.examples.image_pipeline._pipe import IN_FLIGHT, MAX_PIXELS, ImagePipe
-from slither_actors.examples.image_pipeline._thumbnail import LONGEST, Thumbnail, shrink
+from slither_actors.examples.image_pipeline._thumbnail import LONGEST, Broken, Thumbnail, shrink
 from slither_actors.item import Item
 from slither_actors.pipe import stream_pipe
 
@@ -45,8 +45,8 @@ class Book:
         """Enter a picture that came out."""
         self.outputs[item.route] += 1
         self.seen.add(item.id)
-        if item.route == "broken":
-            self.broken.append(f"{item.payload.name}: {item.meta['error']}")
+        if isinstance(item.payload, Broken):
+            self.broken.append(f"{item.payload.picture.name}: {item.payload.reason}")
         else:
             self.thumbnails.append(item.payload)
 

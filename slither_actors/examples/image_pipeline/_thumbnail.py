@@ -12,7 +12,7 @@ import attrs
 
 from slither_actors.examples.image_pipeline._picture import Picture, made_up, opened
 
-__all__ = ["LONGEST", "Thumbnail", "make_thumbnails", "shrink"]
+__all__ = ["LONGEST", "Broken", "Thumbnail", "attempt", "make_thumbnails", "shrink"]
 
 LONGEST = 128
 """Pixels of a thumbnail's longer side."""
@@ -44,12 +44,24 @@ class Thumbnail:
         return hashlib.sha256(self.pixels).hexdigest()
 
 
-def make_thumbnails(pictures: Sequence[Picture]) -> list[Thumbnail]:
-    """Shrink a batch, one picture after the other."""
+@attrs.frozen(kw_only=True)
+class Broken:
+    """A picture that cannot be read."""
+
+    picture: Picture
+    reason: str
+
+
+def make_thumbnails(pictures: Sequence[Picture]) -> list[Thumbnail | Broken]:
+    """Shrink a batch, one picture after the other. A broken one costs itself, and not the batch."""
     batch_pixels = sum(picture.pixels for picture in pictures)
-    found = []
+    found: list[Thumbnail | Broken] = []
     for picture in pictures:
-        width, height, pixels = shrink(picture)
+        shrunk = attempt(picture)
+        if isinstance(shrunk, Broken):
+            found.append(shrunk)
+            continue
+        width, height, pixels = shrunk
         found.append(
             Thumbnail(
                 picture=picture,
@@ -63,6 +75,14 @@ def make_thumbnails(pictures: Sequence[Picture]) -> list[Thumbnail]:
             )  # fmt: skip
         )
     return found
+
+
+def attempt(picture: Picture) -> tuple[int, int, bytes] | Broken:
+    """As `shrink`, with what Pillow raises of a file as a result: that is a great many things."""
+    try:
+        return shrink(picture)
+    except Exception as error:  # noqa: BLE001 - told with the picture
+        return Broken(picture=picture, reason=str(error).partition("\n")[0] or type(error).__name__)
 
 
 def shrink(picture: Picture) -> tuple[int, int, bytes]:

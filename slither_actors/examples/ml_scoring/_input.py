@@ -61,6 +61,10 @@ def _asking(session: Session) -> Session:
 
 def _rows(file: CsvFile) -> Iterator[tuple[list[float], str]]:
     """Yield the numbers of each row and its class, which is the last cell."""
+    if len(file.columns) < 2:
+        raise InputError(
+            str(file.path), "has one column; wanted are numbers, and the class in the last column"
+        )
     for line, cells in file:
         values = [number(cell) for cell in cells[:-1]]
         numbers = [value for value in values if value is not None]

@@ -7,7 +7,6 @@ file that cannot be read as what it claims to be is passed over and counted.
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import sysconfig
 import tokenize
@@ -17,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from slither_actors.errors import InputError
+from slither_actors.examples._files import check_path, files_below
 from slither_actors.examples.text_analysis._lexicon import NEGATIVE, NEUTRAL, POSITIVE, STOPWORDS
 from slither_actors.examples.text_analysis._source_text import texts_of
 
@@ -89,7 +88,7 @@ def documents(paths: Sequence[Path] = (), *, synthetic: bool = False) -> Corpus:
         )
     if paths:
         for path in paths:
-            _check(path)
+            check_path(path)
         named = ", ".join(str(path) for path in paths)
         return Corpus(f"the paragraphs of {named}", lambda corpus: _paragraphs_below(corpus, paths))
     library = Path(sysconfig.get_paths()["stdlib"])
@@ -135,35 +134,14 @@ def _modules(folder: Path) -> Iterator[Path]:
 # -- files of the user's -------------------------------------------------------------
 
 
-def _check(path: Path) -> None:
-    try:
-        readable = os.access(path, os.R_OK) if path.exists() else None
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from error
-    if readable is None:
-        raise InputError(str(path), "cannot be read: No such file or directory")
-    if not readable:
-        raise InputError(str(path), "cannot be read: Permission denied")
-
-
 def _paragraphs_below(corpus: Corpus, paths: Sequence[Path]) -> Iterator[Document]:
-    for path in paths:
-        for file in _files(path):
-            try:
-                yield from _paragraphs(file)
-            except (OSError, ValueError) as error:
-                corpus.passed_over.append(f"{file}: {error}")
-            else:
-                corpus.files += 1
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    for entry in sorted(path.iterdir()):
-        if not entry.name.startswith(".") and not (entry.is_dir() and entry.is_symlink()):
-            yield from _files(entry)
+    for file in files_below(paths, corpus.passed_over):
+        try:
+            yield from _paragraphs(file)
+        except (OSError, ValueError) as error:
+            corpus.passed_over.append(f"{file}: {error}")
+        else:
+            corpus.files += 1
 
 
 def _paragraphs(path: Path) -> Iterator[Document]:

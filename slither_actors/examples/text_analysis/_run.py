@@ -8,7 +8,7 @@ from slither_actors import telemetry
 from slither_actors.application import Application
 from slither_actors.errors import InputError
 from slither_actors.examples._catalogue import Advance, ExampleOptions
-from slither_actors.examples.text_analysis._corpus import documents
+from slither_actors.examples.text_analysis._corpus import Corpus, documents
 from slither_actors.examples.text_analysis._ledger import Ledger, TextReport
 from slither_actors.examples.text_analysis._pipe import StopwordStore, TextPipe
 from slither_actors.pipe import stream_pipe
@@ -38,5 +38,14 @@ def run(options: ExampleOptions, advance: Advance) -> TextReport:
                 advance()
         seconds = time.monotonic() - began
     if not corpus.sent:
-        raise InputError(corpus.description, "there are none; --input and --synthetic are other sources")
+        raise InputError(corpus.description, _none(corpus))
     return ledger.close(corpus, skipped=stream.finished["prepare"].skipped, seconds=seconds)
+
+
+def _none(corpus: Corpus) -> str:
+    if not corpus.passed_over:
+        return "there are none; --input and --synthetic are other sources"
+    others = len(corpus.passed_over) - 1
+    return f"there are none; passed over {corpus.passed_over[0]}" + (
+        f", and {others:,} more" if others else ""
+    )
