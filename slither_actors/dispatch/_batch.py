@@ -70,6 +70,7 @@ class Batch:
         "started_at",
         "timer",
         "timing",
+        "took",
     )
 
     def __init__(
@@ -86,6 +87,8 @@ class Batch:
         self.handle: Any = None
         """For the executor's own use."""
         self.started_at = 0.0
+        self.took: float | None = None
+        """Seconds that it ran, where the executor knows better than from when to when it had the batch."""
         self.timing: BatchTiming | None = None
         """What the executor has measured, if it was asked to."""
         self.timer: Timer | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,8 @@ class BatchOutcomes(ProducerConsumer):
         self._batches = 0
         self._failures = Failures(self._options.poison_after)
         self._batch_telling = BatchTelling(self.ref, self._context, self._executor.name)
+        self._busy = 0.0
+        self._routes: Counter[str] = Counter()
         self._barred: deque[Batch] = deque()
         """Batches that wait for the circuit to let them pass."""
         self._trial: Timer | None = None
@@ -135,6 +137,8 @@ class BatchOutcomes(ProducerConsumer):
             return
         if batch.timer is not None:
             batch.timer.cancel()
+        took = batch.took
+        self._busy += time.monotonic() - batch.started_at if took is None else took
         if self._tally is not None:
             note_time(self._tally, batch, self._executor)
         if batch.error is not None or type(batch.results) is not list or len(batch.results) != batch.size:
@@ -326,6 +330,7 @@ class BatchOutcomes(ProducerConsumer):
                 return
             (stay if self._side is None or routed.route == item.route else leave).append(routed)
         self._routed += batch.size
+        self._routes.update(item.route for item in (*stay, *leave))
         if stay:
             self._emit_soon(stay)
         if leave and self._side is not None:

@@ -91,6 +91,7 @@ def _job_done(runner: Any, job: Job) -> None:
         on_pool(executor.pool, batch.runner, _submit_again, job.tag)
         return
     batch.handle = None
+    batch.took = job.took
     if job.timing is not None:
         batch.timing = job.timing
     batch.settle(runner, job.results, error)

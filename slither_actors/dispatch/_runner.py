@@ -231,7 +231,12 @@ class DispatchRunner(BatchOutcomes):
             failed=self._failed,
             batches=self._batches,
             **self._failure_figures(),
+            busy=self._busy,
+            routes=self._routes_taken(),
         )
+
+    def _routes_taken(self) -> dict[str, int]:
+        return dict(self._routes)
 
     def snapshot(self, _: None) -> DispatchStatistics:
         """As `statistics`, in the form of a request."""

@@ -74,6 +74,13 @@ class DispatchStatistics:
     dead_letters_lost: int = 0
     """Items that it did not take."""
 
+    busy: float = 0.0
+    """Seconds that batches ran, added up: two side by side count twice. In a worker from their turn to their
+    answer, the way there and back included; on another executor from when it got them."""
+
+    routes: Mapping[str, int] = attrs.field(factory=dict)
+    """The routed items by the route that the policy gave them; ``"default"`` for those that just went on."""
+
     errors: Mapping[str, int] = attrs.field(factory=dict)
     """Items of failed batches that the policy skipped, routed or halted for, by the exception's type."""
 

@@ -1,14 +1,14 @@
 """Where the items of a stage go while it runs.
 
 Each stage that it leads to has a subscription of its own, with demand of its
-own; items are sorted among them by a mark that `Results` puts in place of the
-route. A stage that takes none holds the others up only when `_QUEUE` items wait
+own; items are sorted among them by a mark of their route that `Results` puts in
+place of it. A stage that takes none holds the others up only when `_QUEUE` items wait
 for it: any of the next ones might be its.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -36,10 +36,12 @@ class Outgoing:
         routes = definition.routes
         self.outputs = {route: where.name for route, where in routes.items() if where.kind == "output"}
         """Routes to outputs, and which."""
-        self.onward = {route: _mark(where.name) for route, where in routes.items() if where.kind == "stage"}
-        """Routes to stages, and the marks of those."""
+        self.onward = {route: _mark(route) for route, where in routes.items() if where.kind == "stage"}
+        """Routes to stages, and the marks of items on them."""
         self._next = _partition(definition.next)
-        self._stages = {_mark(where.name): where.name for where in routes.values() if where.kind == "stage"}
+        self._stages = {mark: routes[route].name for route, mark in self.onward.items()}
+        self._routes = {mark: route for route, mark in self.onward.items()}
+        self._order = tuple(routes)
 
     @property
     def partitions(self) -> list[str]:
@@ -57,6 +59,12 @@ class Outgoing:
         if acks is not None:
             return FollowedResults(label, self.outputs, self.onward, acks)
         return Results(label, self.outputs, self.onward)
+
+    def by_route(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Return counts of items by the routes of the stage, in their order, from those by `Item.route`."""
+        found = {self._routes.get(mark, mark): count for mark, count in counts.items()}
+        known = {route: found.pop(route) for route in self._order if route in found}
+        return {**known, **found}
 
     def _choose(self, item: Item) -> tuple[Item, str]:
         stage = self._stages.get(item.route)
@@ -76,5 +84,5 @@ def _partition(where: Destination) -> str:
     return where.name if where.kind == "stage" else READER
 
 
-def _mark(stage: str) -> str:
-    return f"→ {stage}"
+def _mark(route: str) -> str:
+    return f"→ {route}"

@@ -34,6 +34,9 @@ class StageRecord:
     routed: int
     """Items sent by a route."""
 
+    routes: Mapping[str, int]
+    """Those by route."""
+
     skipped: int
     """Items dropped, on purpose or because they failed."""
 
@@ -49,8 +52,18 @@ class StageRecord:
     seconds: float | None
     """From its start to its end; None while it runs."""
 
-    busy: float | None
-    """Seconds in its handlers; None for worker stages, whose batches run side by side."""
+    busy: float
+    """Seconds at work: in its handlers; of a worker stage in its batches, which run side by side, added up.
+
+    In the driver ``seconds - busy`` is what it waited: for items, for who takes them, for its turn."""
+
+    def __str__(self) -> str:
+        by_route = ", ".join(f"{route} {count:,}" for route, count in self.routes.items())
+        routed = f"{self.routed:,} routed ({by_route})" if by_route else f"{self.routed:,} routed"
+        return (
+            f"{self.items_in:,} in, {self.emitted:,} on, {routed}, {self.skipped:,} skipped, "
+            f"{self.busy:.2f} s of work"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -127,11 +140,7 @@ class PipeRecord:
         if self.skipped or self.failed or self.retried:
             lines.append(f"  {self.skipped:,} skipped, {self.failed:,} failed, {self.retried:,} retried")
         for name, stage in self.stages.items():
-            busy = "" if stage.busy is None else f", {stage.busy:.2f} s of work"
-            lines.append(
-                f"  {name}: {stage.items_in:,} in, {stage.emitted:,} on, {stage.routed:,} routed, "
-                f"{stage.skipped:,} skipped{busy}"
-            )
+            lines.append(f"  {name}: {stage}")
         return "\n".join(lines)
 
 
@@ -176,12 +185,13 @@ def _stage_record(statistics: Any, seconds: float | None) -> StageRecord:
         items_in=statistics.items_in,
         emitted=statistics.emitted,
         routed=statistics.routed,
+        routes=statistics.routes,
         skipped=statistics.skipped,
         failed=sum(statistics.errors.values()),
         held=statistics.failed,
         retried=statistics.retries,
         seconds=seconds,
-        busy=getattr(statistics, "busy", None),
+        busy=statistics.busy,
     )
 
 

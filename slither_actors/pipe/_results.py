@@ -26,8 +26,8 @@ OUTCOMES = frozenset({Ok, Skip, Fail, RouteTo, Many, Item})
 Sorted = tuple[list[Item], list[Item]]
 """Items that go to other stages, and items that leave here.
 
-The route of the former is ``"default"`` for the next stage, or else a mark of the stage that a route leads
-to; that of the latter is their output.
+The route of the former is ``"default"`` for the next stage, or else the mark of a route that leads to a
+stage; that of the latter is their output.
 """
 
 
@@ -40,7 +40,7 @@ class Results:
         Args:
             stage: its label, for errors.
             outputs: the routes that lead to outputs, and the names of those.
-            onward: the routes that lead to stages, and the marks of those.
+            onward: the routes that lead to stages, and the marks of items on them.
         """
         self._stage = stage
         self._outputs = outputs

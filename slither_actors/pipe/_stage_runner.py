@@ -22,7 +22,6 @@ from typing import Any
 from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
 from slither_actors.context import Context
 from slither_actors.dispatch import Halted
-from slither_actors.dispatch._lazy_items import routes_of
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
 from slither_actors.dispatch._routed import routed_by
@@ -82,6 +81,7 @@ class StageRunner(ProducerConsumer):
         self._context = context
         outgoing = Outgoing(definition)
         self._results = outgoing.results(self._label, link.acks)
+        self._by_route = outgoing.by_route
         self._forks = bool(outgoing.onward)
         """Whether some of its routes lead to stages."""
         fan_out = outgoing.fan_out()
@@ -136,7 +136,7 @@ class StageRunner(ProducerConsumer):
 
     def snapshot(self, _: None = None) -> StageStatistics:
         """Return the statistics; from outside through ``ref.run(StageRunner.snapshot)``."""
-        return self._tally.statistics()
+        return self._tally.statistics(self._by_route)
 
     # -- taking ----------------------------------------------------------------------
 
@@ -191,18 +191,14 @@ class StageRunner(ProducerConsumer):
             step(what, flow)
         self._tally.busy += time.monotonic() - began
         staying, leaving = flow.stay.all(), flow.leave.all()
-        onward = self._count_routed(staying) if self._forks else 0
-        self._tally.routed += onward
+        onward = self._tally.sent(staying) if self._forks else 0
         self._tally.emitted += len(staying) - onward
         if leaving:
-            self._tally.routed += len(leaving)
+            self._tally.left(leaving)
             self._side.send(leaving)
         if self._ended_with is not None and not self._side.blocked:
             self.complete(self._ended_with)
         return staying
-
-    def _count_routed(self, items: Sequence[Item]) -> int:
-        return len(items) - routes_of(items).count(DEFAULT_ROUTE)
 
     def _end_with_source(self, reason: Any) -> None:
         """One of the stages before has ended: the last one, or one that halted, ends this one."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from slither_actors.dispatch._lazy_items import routes_of
 from slither_actors.errors import safe_text
-from slither_actors.item import Item
+from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._results import Sorted
 
 __all__ = ["StageStatistics", "Tally", "tell_skipped"]
@@ -35,6 +36,9 @@ class StageStatistics:
 
     routed: int
     """Items sent by a route, to an output or to a stage: by the stage itself, or by a `Route` policy."""
+
+    routes: Mapping[str, int]
+    """The routed items by their route."""
 
     skipped: int
     """Items dropped: on purpose, or because they failed under ``"skip"``."""
@@ -63,6 +67,7 @@ class Tally:
     made: int = 0
     emitted: int = 0
     routed: int = 0
+    routes: Counter[str] = attrs.field(factory=Counter)
     skipped: int = 0
     failed: int = 0
     retries: int = 0
@@ -85,6 +90,20 @@ class Tally:
         self.skipped += len(items) - kept
         self.made += len(found) - kept
 
+    def left(self, items: Sequence[Item]) -> None:
+        """Count items that leave the run here: all of them were routed."""
+        self.routed += len(items)
+        self.routes.update(routes_of(items))
+
+    def sent(self, items: Sequence[Item]) -> int:
+        """Count, among items that go to other stages, those that were routed; return how many."""
+        found = Counter(routes_of(items))
+        found.pop(DEFAULT_ROUTE, None)
+        self.routes.update(found)
+        count = found.total()
+        self.routed += count
+        return count
+
     def saw(self, error: BaseException, count: int, where: str) -> None:
         """Note why `count` items failed."""
         self.errors[type(error).__name__] += count
@@ -92,9 +111,10 @@ class Tally:
         text = f"{type(error).__name__}: {safe_text(error)}"
         self.last_error = text if where in text else f"{where}: {text}"
 
-    def statistics(self) -> StageStatistics:
-        """Return a snapshot."""
-        return StageStatistics(**{**attrs.asdict(self, recurse=False), "errors": dict(self.errors)})
+    def statistics(self, by_route: Callable[[Mapping[str, int]], dict[str, int]]) -> StageStatistics:
+        """Return a snapshot; `by_route` takes counts by `Item.route` and knows what the stage calls those."""
+        figures = attrs.asdict(self, recurse=False)
+        return StageStatistics(**{**figures, "errors": dict(self.errors), "routes": by_route(self.routes)})
 
 
 def tell_skipped(stage: str, errors: Mapping[str, int], last_error: str) -> None:

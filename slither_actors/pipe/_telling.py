@@ -31,7 +31,7 @@ class StageTelling:
 
     def ended(self, statistics: Any, problem: Any) -> None:
         """The stage has ended; `problem` is why it did so early or in disorder, None if it did not."""
-        counts = attrs.asdict(statistics, filter=lambda _, value: isinstance(value, int))
+        counts = attrs.asdict(statistics, filter=lambda _, value: isinstance(value, (int, float)))
         self._link.stage_seconds[self._stage] = duration = time.monotonic() - self._began
         measured = {"duration": duration, **counts}
         if problem is None:

@@ -43,6 +43,7 @@ class WorkerRunner(DispatchRunner):
         label = f"{context.pipe}.{context.stage}"
         self._telling = telling
         outgoing = Outgoing(definition)
+        self._by_route = outgoing.by_route
         fan_out = outgoing.fan_out()
         if fan_out is not None:
             self.dispatcher = fan_out
@@ -72,6 +73,9 @@ class WorkerRunner(DispatchRunner):
             tell_skipped(self._label, statistics.errors, statistics.last_error)
         early = is_abnormal(reason) or self._halting
         self._telling.ended(statistics, reason if early else None)
+
+    def _routes_taken(self) -> dict[str, int]:
+        return self._by_route(self._routes)
 
     def _tell_discarded(self, count: int, of: Any = None) -> None:
         """Say nothing: a stage behind this one is gone only when the run is to end."""

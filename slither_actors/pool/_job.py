@@ -64,6 +64,9 @@ class Job:
     started: bool = False
     """Whether a worker has begun it. An error before that means that nothing ran."""
 
+    took: float = 0.0
+    """Seconds from its turn in its worker to its answer, or to the worker's end; 0 if none has begun it."""
+
     timing: BatchTiming | None = None
     """Where its time went, if the target has a stopwatch and a worker has answered."""
 

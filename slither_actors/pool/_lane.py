@@ -216,7 +216,7 @@ class Lane:
             raise OutOfStepError(msg) from error
         job = self.jobs.pop(ref)
         now = time.monotonic()
-        took = now - self.begun_at
+        took = job.took = now - self.begun_at
         self.pace = took if self.pace is None else self.pace + _SMOOTHING * (took - self.pace)
         if job.target.timed:
             job.timing = timing(self, ref, now)
@@ -266,6 +266,8 @@ class Lane:
         """The worker is gone: return the lost batch, those given back, and the pause until the next one."""
         death = self.slot.die(begun, useful=useful, killed=killed)
         lost = None if death.lost is None else self.jobs.pop(death.lost)
+        if lost is not None:
+            lost.took = time.monotonic() - self.begun_at
         self.segments.line_gone(self.line)
         back = [self._reset(self.jobs.pop(ref)) for ref in death.given_back]
         self.process, self.line = None, WorkerLine()

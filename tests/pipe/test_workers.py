@@ -174,3 +174,34 @@ def test_the_items_of_a_batch_whose_worker_died_may_go_on_in_a_branch() -> None:
     assert outputs.statistics["inner.mend"].items_in == 2
     with stream_pipe(Outer, range(10**9)) as stream:
         assert len([next(stream) for _ in range(500)]) == 500
+
+
+# -- time ----------------------------------------------------------------------------------
+
+
+def test_a_worker_stage_was_busy_as_long_as_its_batches_together() -> None:
+    """Not as long as they waited for a worker: six batches of a tenth on two workers, all in flight."""
+
+    class P(Pipe):
+        work = workers(code.nap, batch_size=1, max_in_flight=6)
+
+    record = run_pipe(P, [0.1] * 6).record
+    work = record.stages["work"]
+    assert work.seconds is not None
+    assert 0.6 <= work.busy < 1.1
+    assert work.busy <= 2 * work.seconds
+    assert f"{work.busy:.2f} s of work" in str(record)
+
+
+def test_a_batch_that_failed_counts_until_its_end() -> None:
+    """Past its timeout, or with its worker; each attempt."""
+
+    class P(Pipe):
+        hang = workers(
+            code.nap, batch_size=1, timeout=0.2, on_error=Retry(max_attempts=2, backoff=0, then="skip")
+        )
+        die = workers(code.nap_and_die, batch_size=1, on_error="skip")
+
+    stages = run_pipe(P, [9.0, 0.15]).record.stages
+    assert 0.55 <= stages["hang"].busy < 2
+    assert 0.15 <= stages["die"].busy < 1

@@ -72,3 +72,15 @@ def die_now_and_then(numbers: Sequence[int]) -> list[int]:
 
 
 _batches = 0
+
+
+def nap(payloads: Sequence[float]) -> list[float]:
+    """Sleep as many seconds as the payloads say."""
+    time.sleep(sum(payloads))
+    return list(payloads)
+
+
+def nap_and_die(payloads: Sequence[float]) -> list[float]:
+    """End the process after as many seconds."""
+    time.sleep(sum(payloads))
+    os._exit(9)
