@@ -84,3 +84,22 @@ def nap_and_die(payloads: Sequence[float]) -> list[float]:
     """End the process after as many seconds."""
     time.sleep(sum(payloads))
     os._exit(9)
+
+
+def know(payloads: Sequence[Any], ctx: Any) -> list[Any]:
+    """Return what the context says, and that this is not the driver."""
+    known = (
+        ctx.pipe,
+        ctx.stage,
+        ctx.session_id,
+        dict(ctx.metadata),
+        os.getpid() != int(ctx.metadata["driver"]),
+    )
+    return [known] * len(payloads)
+
+
+def price(payloads: Sequence[Any], ctx: Any) -> list[Any]:
+    """Ask a view of the run; zero fails the batch."""
+    if 0 in payloads:
+        raise ValueError("zero")
+    return [(payload, ctx.views.price(payload), ctx.session_id) for payload in payloads]
