@@ -64,5 +64,7 @@ class ClassStage(StageDeclaration):
         """Say in a line what it does."""
         return self.cls.__qualname__
 
-    def _same(self) -> Any:
-        return self.cls, self._options, self.on_error, self.after, self.routes
+    @property
+    def does(self) -> Any:
+        """See `StageDeclaration.does`."""
+        return self.cls, self._options, self.routes

@@ -84,12 +84,15 @@ class StageDeclaration:
         """Say in a line what it does."""
         return self.kind
 
-    def _same(self) -> Any:
-        """What makes two declarations equal."""
+    @property
+    def does(self) -> Any:
+        """What it runs and how, its place and its policy aside: by this two are the same."""
         return id(self)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._same() == other._same()
+        if type(other) is not type(self):
+            return NotImplemented
+        return (self.does, self.on_error, self.after) == (other.does, other.on_error, other.after)
 
     def __hash__(self) -> int:
         return hash(type(self))

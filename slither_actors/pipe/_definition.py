@@ -7,12 +7,18 @@ from typing import Any
 
 import attrs
 
+from slither_actors.pipe._data import as_dict
 from slither_actors.pipe._declaration import StageDeclaration
 from slither_actors.pipe._graph import Destination
-from slither_actors.pipe._picture import as_dict, as_mermaid, as_text, stage_text
+from slither_actors.pipe._picture import as_mermaid, as_text, stage_text
 from slither_actors.policy import Policy
 
 __all__ = ["PipeDefinition", "StageDefinition"]
+
+
+def _does(declaration: StageDeclaration) -> Any:
+    """What makes two of them the same: their policy and their place are in the definition."""
+    return type(declaration), declaration.does
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +34,7 @@ class StageDefinition:
     on_error: Policy
     """The policy that holds for it: the pipe's for it, its own, or the pipe's for all."""
 
-    declaration: StageDeclaration
+    declaration: StageDeclaration = attrs.field(eq=_does, hash=False)
     """What stood in the class body."""
 
     after: tuple[str, ...] = ()
@@ -101,7 +107,10 @@ class PipeDefinition:
         return as_mermaid(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as what `json.dumps` takes, and `json.loads` gives back as it is; code by its name."""
+        """Return it as what `json.dumps` takes, and `json.loads` gives back as it is; code by its name.
+
+        `Pipe.from_dict` makes a pipe of it again.
+        """
         return as_dict(self)
 
     __str__ = describe

@@ -14,7 +14,7 @@ from slither_actors.pipe._picture import stated_ends
 from slither_actors.pipe._pipe_stage import PipeStage
 from slither_actors.policy import Policy, Route, last_policy
 
-__all__ = ["flat_stages"]
+__all__ = ["flat_stages", "with_inputs"]
 
 
 def flat_stages(
@@ -49,7 +49,7 @@ def flat_stages(
                     stated=own.stated,
                 )
             )
-    return tuple(_with_inputs(found))
+    return tuple(with_inputs(found))
 
 
 def _entry(name: str, declaration: StageDeclaration) -> str:
@@ -88,7 +88,7 @@ def _inlined(
         yield attrs.evolve(stage, name=inner, on_error=policy, next=leading_on(stage.next), routes=routes)
 
 
-def _with_inputs(stages: Iterable[StageDefinition]) -> Iterator[StageDefinition]:
+def with_inputs(stages: Iterable[StageDefinition]) -> Iterator[StageDefinition]:
     """The stages, each with what it comes after."""
     stages = list(stages)
     stated = stated_ends(stages)

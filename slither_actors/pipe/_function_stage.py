@@ -85,8 +85,10 @@ class FunctionStage(StageDeclaration):
             batches = f", batches by {name_of(self.batch_handler)}"
         return f"{name_of(self.function)}{batches}"
 
-    def _same(self) -> Any:
-        return self.function, self.batch, self.batch_handler, self.on_error, self.after, self.routes
+    @property
+    def does(self) -> Any:
+        """See `StageDeclaration.does`."""
+        return self.function, self.batch, self.batch_handler, self.routes
 
 
 class _FunctionOfItems(Stage):

@@ -1,22 +1,17 @@
-"""A pipe's definition as text, as a chart, and as plain data."""
+"""A pipe's definition as text, and as a chart."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attrs
-
-from slither_actors.errors import safe_text
 from slither_actors.policy import Policy, Retry, Route
 
 if TYPE_CHECKING:
     from slither_actors.pipe._definition import PipeDefinition, StageDefinition
     from slither_actors.pipe._graph import Destination
 
-__all__ = ["as_dict", "as_mermaid", "as_text", "policy_text", "stage_text"]
+__all__ = ["as_mermaid", "as_text", "policy_text", "stage_text"]
 
 _SHAPES = {"function": ("[", "]"), "class": ("[", "]"), "router": ("{{", "}}"), "workers": ("[[", "]]")}
 
@@ -115,58 +110,3 @@ def stated_ends(stages: Iterable[StageDefinition]) -> set[Destination]:
 def _escaped(text: str) -> str:
     """Keep a name from being read as part of the chart."""
     return "".join(c if c.isalnum() or c in " .,:_-()/=" else f"#{ord(c)};" for c in text)
-
-
-# -- data ------------------------------------------------------------------------------
-
-
-def as_dict(definition: PipeDefinition) -> dict[str, Any]:
-    """Return plain data: dictionaries, lists, texts, numbers, true, false and null."""
-    return {
-        "name": definition.name,
-        "stages": [_stage_dict(stage) for stage in definition.stages],
-        "outputs": list(definition.outputs),
-        "stores": {name: _plain(store) for name, store in definition.stores.items()},
-    }
-
-
-def _stage_dict(stage: StageDefinition) -> dict[str, Any]:
-    return {
-        "name": stage.name,
-        "kind": stage.kind,
-        "runs": _plain(stage.declaration.runs),
-        "options": _plain(stage.options),
-        "on_error": _plain(stage.on_error),
-        "after": list(stage.after),
-        "next": {stage.next.kind: stage.next.name},
-        "routes": {name: {where.kind: where.name} for name, where in stage.routes.items()},
-        "stated": list(stage.stated),
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Make data of a value: code by its module and name, records by their fields."""
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if isinstance(value, type) or inspect.isroutine(value):
-        return f"{value.__module__}:{value.__qualname__}"
-    if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted((_plain(each) for each in value), key=str)
-    return _record(value)
-
-
-def _record(value: Any) -> Any:
-    if isinstance(value, partial):
-        bound = {"args": value.args, "keywords": value.keywords}
-        return {"partial": _plain(value.func), **{name: _plain(each) for name, each in bound.items() if each}}
-    if attrs.has(type(value)):
-        fields = [field for field in attrs.fields(type(value)) if field.init]
-        found = {field.alias: _plain(getattr(value, field.name)) for field in fields}
-        return {"type": type(value).__name__, **found}
-    if type(value).__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
-        return _plain(type(value))  # its address would say nothing
-    return safe_text(value, repr)

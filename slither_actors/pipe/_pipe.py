@@ -11,6 +11,7 @@ from slither_actors.pipe._class_stage import ClassStage
 from slither_actors.pipe._declaration import BrokenStage, StageDeclaration
 from slither_actors.pipe._definition import PipeDefinition
 from slither_actors.pipe._flat import flat_stages
+from slither_actors.pipe._from_data import definition_of
 from slither_actors.pipe._graph import connect
 from slither_actors.pipe._pipe_stage import NestablePipe, PipeStage
 from slither_actors.pipe._stage import Stage
@@ -98,9 +99,37 @@ class Pipe(NestablePipe, metaclass=_PipeMeta):
     definition: ClassVar[PipeDefinition]
     """The pipe as data."""
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> type[Pipe]:
+        """Make a pipe of what `PipeDefinition.to_dict` has returned, perhaps in another program.
+
+        Its definition is equal to that one. Code is imported by its name: so take data from whom you would
+        take code. A lambda has no name, nor has a function within a function; and what else cannot be made
+        of data is an error, too: executors, and options that are objects.
+
+        Raises:
+            PipeDefinitionError: something cannot be found or made, or leads nowhere.
+            OptionError: the data are something else.
+        """
+        made: Any = _PipeMeta("Pipe", (Pipe,), {"__doc__": None}, definition=definition_of(data))
+        return made  # type: ignore[no-any-return]
+
+    def __init_subclass__(cls, definition: PipeDefinition | None = None, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls.definition = _define(cls)
+        for base in cls.__mro__[1:]:
+            if "_is_of_data" in vars(base):
+                problem = (
+                    f"{base.__name__} was made of data, and has no class body to inherit: put it in a stage"
+                )
+                raise PipeDefinitionError(cls.__name__, problem)
+        if definition is None:
+            cls.definition = _define(cls)
+        else:
+            cls.__name__ = cls.__qualname__ = definition.name
+            cls._is_of_data = True
+            cls.definition = definition
+
+    _is_of_data: ClassVar[bool]
 
 
 def _define(cls: type[Pipe]) -> PipeDefinition:

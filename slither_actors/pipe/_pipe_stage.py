@@ -49,5 +49,7 @@ class PipeStage(StageDeclaration):
         """Say in a line what it does."""
         return f"the stages of {self.pipe.__name__}"
 
-    def _same(self) -> Any:
-        return self.pipe.definition, self.on_error, self.after
+    @property
+    def does(self) -> Any:
+        """See `StageDeclaration.does`."""
+        return self.pipe.definition

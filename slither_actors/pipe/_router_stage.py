@@ -56,8 +56,10 @@ class RouterStage(StageDeclaration):
         """Say in a line what it does."""
         return f"to {', '.join(self.routes)}"
 
-    def _same(self) -> Any:
-        return tuple(self.routes.items()), self.on_error, self.after
+    @property
+    def does(self) -> Any:
+        """See `StageDeclaration.does`."""
+        return tuple(self.routes.items())
 
 
 class Routing(Stage):

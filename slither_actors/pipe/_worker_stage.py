@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
+
+import attrs
 
 from slither_actors.config import build
 from slither_actors.dispatch import (
     AsyncExecutor,
     DispatchOptions,
+    Executor,
     InlineExecutor,
     PoolExecutor,
     ThreadExecutor,
@@ -35,7 +39,13 @@ class WorkerStage(StageDeclaration):
         self.dispatch = build(DispatchOptions, {"executor": executor, **given}, where="workers")
         check_together(self.dispatch, given, "workers")
         self.on_error = None if own_policy is None else self.dispatch.on_error
-        self._given = options
+        self._given = {name: value for name, value in options.items() if name != "on_error"}
+
+    @property
+    def executor(self) -> Executor | None:
+        """The executor, if it was declared with one and not with a function."""
+        executor = self.dispatch.executor
+        return executor if isinstance(executor, Executor) else None
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -62,5 +72,18 @@ class WorkerStage(StageDeclaration):
         strategy = self.dispatch.strategy
         return f"of {self.dispatch.batch_size}" if strategy is None else f"by {type(strategy).__name__}"
 
-    def _same(self) -> Any:
-        return self.dispatch, self.on_error, self.after
+    @property
+    def does(self) -> Any:
+        """See `StageDeclaration.does`."""
+        return _does(self.dispatch)
+
+
+def _does(options: DispatchOptions) -> tuple[Any, ...]:
+    """The options but the policy. A function is what workers import by its name, if it has one of its own."""
+    code = options.executor
+    if isinstance(code, FunctionType) and "<" not in code.__qualname__:
+        code = f"{code.__module__}:{code.__qualname__}"
+    others = [
+        field.name for field in attrs.fields(DispatchOptions) if field.name not in ("executor", "on_error")
+    ]
+    return code, *(getattr(options, name) for name in others)

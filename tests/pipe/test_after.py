@@ -590,7 +590,7 @@ def test_a_definition_is_plain_data() -> None:
     assert found == P.definition.to_dict()
     first, counting, classify, work, _ = found["stages"]
     assert first["runs"] == "tests.pipe.test_after:_same"
-    assert first["on_error"]["then"] == {"type": "Route", "fn": "tests.pipe.test_after:_same"}
+    assert first["on_error"]["then"] == {"type": "Route", "fn": {"code": "tests.pipe.test_after:_same"}}
     assert counting["options"]["limit"] == 3
     assert counting["options"]["key"] == {"partial": "builtins:max", "args": [3]}
     assert counting["after"] == ["first"]
