@@ -79,6 +79,11 @@ Broadway.Producer
 """
 """The options, callbacks and functions of Broadway 1.3."""
 
+GENSTAGE = """
+GenStage.sync_subscribe/3 GenStage.stream/2 GenStage.from_enumerable/2 ConsumerSupervisor :dispatcher Flow
+"""
+"""What of GenStage has another shape here; `stages-genstage` has all of it."""
+
 
 def public(kind: Any) -> list[str]:
     """The methods of a class that are its users' business."""
@@ -98,7 +103,7 @@ THEIRS = {
     "from-joblib": JOBLIB.split(),
     "from-pypeln": PYPELN.split(),
     "from-mpire": MPIRE.split(),
-    "from-broadway": BROADWAY.split(),
+    "from-broadway": [*BROADWAY.split(), *GENSTAGE.split()],
     # Those of the interpreter that runs the tests, which says when it has more.
     "from-multiprocessing": [*arguments(POOL.__init__), *{*public(POOL)} - {"Process"}, "chunksize"],
     "from-futures": [
@@ -189,5 +194,13 @@ def test_a_page_is_honest(page: str) -> None:
     text = PAGES[page]
     assert "```python\n" in text
     assert "```py\n" in text or "```elixir\n" in text
-    assert re.search(r"^## What is done here that .* does not do$", text, re.MULTILINE)
+    assert re.search(r"^## What is done here that .* do(es)? not do$", text, re.MULTILINE)
     assert re.search(r"^## What .* does that is not done here$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [*PAGES, "stages-genstage", "otp"])
+def test_the_first_page_leads_there(page: str) -> None:
+    """A newcomer who knows another library finds its page without a search."""
+    words, _, trees = (DOCS / "index.md").read_text().partition("```{toctree}")
+    assert page == "otp" or f"]({page}.md)" in words
+    assert f"\n{page}\n" in trees
