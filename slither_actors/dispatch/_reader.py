@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors import KILLED, NORMAL, Ref, blocking, interruptible
+from slither_actors.actors import KILLED, NORMAL, Ref, blocking, interruptible, is_abnormal
 from slither_actors.actors._interrupts import waits
 from slither_actors.actors._runtime import current_cell
 from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
@@ -267,7 +267,10 @@ class Reader(Consumer):
 
     def _on_dead(self) -> None:
         # However it ends, the caller must not wait for ever, and has a right to what is here.
-        self._finish(self._cell.reason if self._cell.reason != NORMAL else KILLED)
+        reason = self._cell.reason
+        if hasattr(self, "_link") and self._link.ended is None and is_abnormal(reason):
+            self._link.ended = reason  # killed, perhaps: the run has not ended as it should
+        self._finish(reason if reason != NORMAL else KILLED)
         super()._on_dead()
 
 

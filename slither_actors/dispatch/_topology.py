@@ -71,7 +71,10 @@ class RunPlan:
     """Runs before the stages start, in the supervisor."""
 
     on_end: Callable[[RunSupervisor], None] | None = None
-    """Runs after the stages have ended, however they did."""
+    """Runs after the stages have ended, however they did; not if the supervisor is killed."""
+
+    on_kill: Callable[[RunSupervisor], None] | None = None
+    """Runs when the supervisor was killed; its stages may still be ending."""
 
 
 class RunSupervisor(Supervisor):
@@ -88,6 +91,7 @@ class RunSupervisor(Supervisor):
         self.run_link = plan.link
         """Found by the actors of the run, see `enclosing_run`."""
         self.reader: Ref | None = None
+        self._terminated = False
         self._winding_up: int | None = None
         """Runners that have batches at work; None while the run is not being closed."""
         super().init([])
@@ -188,6 +192,7 @@ class RunSupervisor(Supervisor):
 
     def terminate(self, reason: Any) -> None:
         """Stop what still runs, then clean up."""
+        self._terminated = True
         self.run_link.close()
         super().terminate(reason)
         if self.plan.on_end is not None:
@@ -200,6 +205,11 @@ class RunSupervisor(Supervisor):
         # However it ends, the caller must not wait for ever. A reader says so itself, with what it has.
         if self.reader is None:
             self.plan.outlet.finish(KILLED)
+        if not self._terminated:
+            if self.run_link.ended is None:
+                self.run_link.ended = KILLED
+            if self.plan.on_kill is not None:
+                self.plan.on_kill(self)
         super()._on_dead()
 
 

@@ -38,6 +38,8 @@ class Feed:
         """Items that the present run wants."""
         self._handed = 0
         """Items that the present run was sent; some may never get out of its mailbox."""
+        self._left: dict[Ref, int] = {}
+        """What runs were sent that were killed, and have not noticed before the next one began."""
         self._closed = ""
         self.waiting = 0
         """Pushes that wait."""
@@ -103,13 +105,15 @@ class Feed:
     def attach(self, source: Ref) -> None:
         """A run has started."""
         with self._changed:
+            if self._source is not None:
+                self._left[self._source] = self._handed
             self._source, self._room, self._handed = source, 0, 0
 
     def detach(self, source: Ref) -> int:
-        """It ends; those who push wait for the next one. Returns what it was sent; 0 for another."""
+        """It ends; those who push wait for the next one. Returns what it was sent; 0 if that is known."""
         with self._changed:
             if self._source is not source:
-                return 0
+                return self._left.pop(source, 0)
             self._source, self._room = None, 0
             return self._handed
 
@@ -146,6 +150,7 @@ class PushSource(Producer):
         self._link = link
         self.count = 0
         """Items that came."""
+        link.source = self.ref
         self._attached = True
         feed.attach(self.ref)
 
@@ -202,6 +207,7 @@ class StageSource(ProducerConsumer):
         """Events that were asked for by hand and have not come."""
         self._waits = False
         """Whether it looks again when time has passed."""
+        link.source = self.ref
         self.count = 0
         """Items that came."""
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from slither_actors.actors import SHUTDOWN
+from slither_actors.actors import SHUTDOWN, Ref
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Reader
@@ -44,6 +44,7 @@ class PipeLink(RunLink):
         "read",
         "seconds",
         "session_id",
+        "source",
         "stage_seconds",
     )
 
@@ -55,6 +56,8 @@ class PipeLink(RunLink):
         """Items of the input, if that knows its length."""
         self.read = 0
         """Items of the input that were read. Written by the source."""
+        self.source: Ref | None = None
+        """Of a pipe that runs on, the first stage."""
         self.counts: Counter[str] = Counter()
         """Items that came out, by output. Written by the reader."""
         self.entry: Any = None

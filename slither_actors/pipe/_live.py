@@ -49,6 +49,15 @@ __all__ = ["Life", "LivePipe", "LiveRun"]
 logger = logging.getLogger("slither_actors.pipe")
 
 
+_LOOK_AGAIN = 0.02
+"""Seconds after which it is looked again whether a killed run has ended."""
+
+
+def _is_alive(link: PipeLink) -> bool:
+    """Whether a run of which there is no supervisor any more still takes items in, or hands some out."""
+    return any(ref is not None and ref.is_alive() for ref in (link.source, link.reader))
+
+
 @attrs.define
 class Life:
     """What is known of a pipe that runs on, over all of its runs. Shared; `lock` guards the figures."""
@@ -78,6 +87,8 @@ class Life:
     given_back: int = 0
     last_error: str = ""
     last_record: PipeRecord | None = None
+    killed: list[PipeLink] = attrs.field(factory=list)
+    """Runs whose supervisor was killed, and which are not counted yet."""
     draining: bool = False
     stopped: str = ""
     """Why it runs no more."""
@@ -88,12 +99,31 @@ class Life:
             self.runs += 1
             self.run, self.link = run.ref, link
 
+    def run_killed(self, link: PipeLink) -> None:
+        """The supervisor of a run was killed; the run is counted when its stages have ended, too."""
+        with self.lock:
+            self._forget_run(link)
+            self.killed.append(link)
+
+    def count_killed(self, *, all_of_them: bool) -> bool:
+        """Count the killed runs that have come to their end, or all of them; whether there are others."""
+        with self.lock:
+            ended = [link for link in self.killed if all_of_them or not _is_alive(link)]
+            self.killed = [link for link in self.killed if link not in ended]
+        for link in ended:
+            self.run_ended(link)
+        return bool(self.killed)
+
+    def _forget_run(self, link: PipeLink) -> None:
+        if self.link is link:  # else the next one has begun
+            self.run, self.link = None, None
+
     def run_ended(self, link: PipeLink) -> None:
         """A run is over: count it, and what is lost with it."""
         record = record_of(link)
         halted = None if link.ended is None else halted_by(link.ended)
         with self.lock:
-            self.run, self.link = None, None
+            self._forget_run(link)
             self.items_in += record.items_in
             self.outputs.update(record.outputs)
             self.skipped += record.skipped
@@ -180,8 +210,8 @@ class LiveRun(RunSupervisor):
 
     def _on_dead(self) -> None:
         if hasattr(self, "plan"):
-            if self._life.link is self._pipe_link:  # it was killed
-                self._life.run_ended(self._pipe_link)
+            if not self._terminated:
+                self._life.run_killed(self._pipe_link)
             super()._on_dead()
         else:
             Supervisor._on_dead(self)  # there was no run: see `init`
@@ -234,7 +264,12 @@ class LivePipe(Supervisor):
         else:
             run.send(RunSupervisor.drain)
 
+    def _count_killed(self, _: None = None) -> None:
+        if self._life.count_killed(all_of_them=False):
+            self.run_after(_LOOK_AGAIN, LivePipe._count_killed)
+
     def _child_ended(self, child: Any, message: Exit) -> None:
+        self._count_killed()
         if child.id == "run" and self._life.draining:
             self._finish_outputs()
             return
@@ -277,6 +312,7 @@ class LivePipe(Supervisor):
         super().terminate(reason)
         for ref in self._outputs:
             ref.stop(block=False)
+        self._life.count_killed(all_of_them=True)
         self._life.end("was drained" if self._life.draining else "has stopped")
 
     def _on_dead(self) -> None:

@@ -126,6 +126,7 @@ def pipe_plan(
         progress=None if options.progress is None else progress_teller(options.progress, link.input_count),
         on_start=session.open,
         on_end=session.close,
+        on_kill=session.killed,
     )
 
 

@@ -74,8 +74,17 @@ class RunSession:
                 # The registry watches this run and will find out by itself.
                 logger.debug("the views of session %s: %s", self.context.session_id, error)
         self._end_acks()
+        self._tell_end()
+
+    def killed(self, _: RunSupervisor) -> None:
+        """Tell of the end of a run whose supervisor was killed; the rest is seen to by those who watch it."""
+        if self.link.began is not None:
+            self.link.seconds = self.link.age
+            self._tell_end()
+
+    def _tell_end(self) -> None:
         source = self.link.finished.get("source")
-        about: dict[str, Any] = {"input_count": 0 if source is None else source.items}
+        about: dict[str, Any] = {"input_count": self.link.read if source is None else source.items}
         duration = {"duration": self.link.seconds}
         halted = None if self.link.ended is None else halted_by(self.link.ended)
         if halted is None:

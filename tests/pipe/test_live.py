@@ -360,6 +360,47 @@ def test_a_killed_stage_restarts_the_run() -> None:
     assert payloads(found) == [1, 2]
 
 
+@pytest.mark.parametrize("part", ["source", "work", "reader", "run"])
+def test_whatever_is_killed_is_no_regular_end(part: str) -> None:
+    """A transient pipe begins its next run, knows what the one before did, and has told how that ended."""
+    ended: list[Any] = []
+    found: list[Any] = []
+    with telemetry.attach("slither.pipe.run.*", lambda event, *_: ended.append(event.rpartition(".")[2])):
+        pipe = start_pipe(Same, restart="transient", into=found.extend)
+        pipe.push([1])
+        until(lambda: found)
+        run: Any = pipe.ref.child("run")  # type: ignore[attr-defined]
+        (run if part == "run" else next(i.ref for i in run.which_children() if i.id == part)).kill()
+        until(lambda: restarted(pipe))
+        pipe.push([2])
+        assert pipe.drain(10)
+    status = pipe.status()
+    assert payloads(found) == [1, 2]
+    assert (status.items_in, status.outputs, status.lost) == (2, {"default": 2}, 0)
+    assert "ended from outside (killed)" in status.last_error
+    assert ended == ["start", "exception", "start", "stop"]
+
+
+def test_what_a_killed_run_had_taken_is_counted_as_lost(gate: Gate) -> None:
+    """And told, when its stages are at their end."""
+
+    class P(Pipe):
+        work = stage(gate)
+
+    told: list[Any] = []
+    with telemetry.attach("slither.pipe.lost", lambda *args: told.append(args[2]["count"])):
+        pipe = start_pipe(P)
+        pipe.push(range(5))
+        until(lambda: pipe.status().in_flight == 5)
+        pipe.ref.child("run").kill()  # type: ignore[attr-defined]
+        gate.open.set()
+        until(lambda: told)
+        pipe.push([6])
+        assert pipe.drain(10)
+    status = pipe.status()
+    assert (status.items_in, status.lost + sum(status.outputs.values()), sum(told)) == (6, 6, status.lost)
+
+
 def test_a_transient_pipe_restarts_a_run_that_halts() -> None:
     """Its end is no regular one."""
     pipe = start_pipe(Inverse, restart="transient")

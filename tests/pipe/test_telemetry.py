@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +88,27 @@ def test_a_run_that_is_closed_has_just_ended(told: Told) -> None:
         next(stream)
     assert len(named(told, "run.stop")) == 1
     assert named(told, "run.exception") == []
+
+
+@pytest.mark.parametrize("part", ["source", "function", "reader", "run"])
+def test_a_run_of_which_something_is_killed_has_failed(told: Told, part: str) -> None:
+    """Whatever it was; it is told once, and the record says so."""
+    with stream_pipe(Every, itertools.repeat(5)) as stream:
+        next(stream)
+        run: Any = stream._plan.link.run
+        (run if part == "run" else next(i.ref for i in run.which_children() if i.id == part)).kill()
+        with pytest.raises(PipeError, match="ended from outside"):
+            for _ in stream:
+                pass
+    deadline = time.monotonic() + 10
+    while not named(told, "run.exception"):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    ((_, measurements, metadata),) = named(told, "run.exception")
+    assert measurements["duration"] > 0
+    assert set(metadata) == {"pipe", "session_id", "input_count", "kind", "reason"}
+    assert named(told, "run.stop") == []
+    assert stream.record().ended == "halted"
 
 
 def test_each_stage_tells_its_start_and_its_end(told: Told) -> None:

@@ -103,3 +103,11 @@ def price(payloads: Sequence[Any], ctx: Any) -> list[Any]:
     if 0 in payloads:
         raise ValueError("zero")
     return [(payload, ctx.views.price(payload), ctx.session_id) for payload in payloads]
+
+
+def act(actions: Sequence[str], payloads: Sequence[int]) -> list[int]:
+    """Fail a batch in which a payload's action is no ``"pass"``; see `test_random_graphs.Plan`."""
+    if any(actions[payload % len(actions)] in ("fail", "raise") for payload in payloads):
+        raise ValueError(payloads)
+    time.sleep(0.003)
+    return list(payloads)
