@@ -8,6 +8,7 @@ from typing import Any
 from slither_actors import telemetry
 from slither_actors.context import Context
 from slither_actors.dispatch._batch import Batch
+from slither_actors.telemetry._span import kind_of
 
 __all__ = ["BatchTelling"]
 
@@ -32,7 +33,7 @@ class BatchTelling:
             if telemetry.DISPATCH_BATCH_STOP.receivers:
                 self._tell(telemetry.DISPATCH_BATCH_STOP, batch, duration, {})
         elif telemetry.DISPATCH_BATCH_EXCEPTION.receivers:
-            why = {"kind": "error" if isinstance(error, Exception) else "exit", "reason": error}
+            why = {"kind": kind_of(error), "reason": error}
             self._tell(telemetry.DISPATCH_BATCH_EXCEPTION, batch, duration, why)
 
     def _tell(

@@ -20,6 +20,7 @@ from slither_actors.pipe._link import PipeLink
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.store import StoreSupervisor, views_of
 from slither_actors.store._store import pointer_of
+from slither_actors.telemetry._span import kind_of
 
 __all__ = ["STORES", "RunSession"]
 
@@ -90,8 +91,7 @@ class RunSession:
         if halted is None:
             self._tell(telemetry.PIPE_RUN_STOP, duration, about)
         else:
-            word = "error" if isinstance(halted.error, Exception) else "exit"
-            about |= {"kind": word, "reason": halted.error}
+            about |= {"kind": kind_of(halted.error), "reason": halted.error}
             self._tell(telemetry.PIPE_RUN_EXCEPTION, duration, about)
 
     def _end_acks(self) -> None:

@@ -10,6 +10,7 @@ import attrs
 
 from slither_actors import telemetry
 from slither_actors.pipe._link import PipeLink
+from slither_actors.telemetry._span import kind_of
 
 __all__ = ["StageTelling"]
 
@@ -38,8 +39,8 @@ class StageTelling:
             self._tell(telemetry.PIPE_STAGE_STOP, measured, {})
         else:
             error = _error(problem)
-            word = "error" if error is None or isinstance(error, Exception) else "exit"
-            about = {"kind": word, "reason": problem if error is None else error}
+            kind = "error" if error is None else kind_of(error)
+            about = {"kind": kind, "reason": problem if error is None else error}
             self._tell(telemetry.PIPE_STAGE_EXCEPTION, measured, about)
 
     def _tell(

@@ -26,7 +26,7 @@ def _event(name: str, measurements: str, metadata: str) -> Signal:
     return _namespace.signal(name, f"{name}: measurements {measurements}; metadata {metadata}.")
 
 
-_BATCH = "batch_ref, batch_size, executor, pipe, stage"
+_BATCH = "batch_ref, batch_size, attempt, executor, pipe, stage"
 DISPATCH_BATCH_START = _event("slither.dispatch.batch.start", "system_time", _BATCH)
 DISPATCH_BATCH_STOP = _event("slither.dispatch.batch.stop", "duration", _BATCH)
 DISPATCH_BATCH_EXCEPTION = _event("slither.dispatch.batch.exception", "duration", f"{_BATCH}, kind, reason")
@@ -36,15 +36,16 @@ DISPATCH_BREAKER_OPEN = _event("slither.dispatch.breaker.open", "system_time, fa
 DISPATCH_BREAKER_HALF_OPEN = _event("slither.dispatch.breaker.half_open", "system_time", _BREAKER)
 DISPATCH_BREAKER_CLOSE = _event("slither.dispatch.breaker.close", "system_time, duration", _BREAKER)
 
-_RUN = "pipe, input_count"
+_RUN = "pipe, session_id, input_count"
 PIPE_RUN_START = _event("slither.pipe.run.start", "system_time", _RUN)
 PIPE_RUN_STOP = _event("slither.pipe.run.stop", "duration", _RUN)
 PIPE_RUN_EXCEPTION = _event("slither.pipe.run.exception", "duration", f"{_RUN}, kind, reason")
 
 _STAGE = "pipe, stage, type"
+_COUNTS = "duration, busy, items_in, emitted, routed, skipped, failed, retries"
 PIPE_STAGE_START = _event("slither.pipe.stage.start", "system_time", _STAGE)
-PIPE_STAGE_STOP = _event("slither.pipe.stage.stop", "duration", _STAGE)
-PIPE_STAGE_EXCEPTION = _event("slither.pipe.stage.exception", "duration", f"{_STAGE}, kind, reason")
+PIPE_STAGE_STOP = _event("slither.pipe.stage.stop", _COUNTS, _STAGE)
+PIPE_STAGE_EXCEPTION = _event("slither.pipe.stage.exception", _COUNTS, f"{_STAGE}, kind, reason")
 
 PIPE_LOST = _event("slither.pipe.lost", "count", "pipe, name, reason, exact")
 

@@ -10,7 +10,7 @@ from typing import Any
 from slither_actors.telemetry._emit import emit
 from slither_actors.telemetry._events import Signal
 
-__all__ = ["span"]
+__all__ = ["kind_of", "span"]
 
 
 class span:  # noqa: N801 - reads as a statement: ``with span(…):``
@@ -50,6 +50,10 @@ class span:  # noqa: N801 - reads as a statement: ``with span(…):``
         metadata = self._metadata
         if error is not None:
             # A new dict: the block's own must not keep the exception's frames alive.
-            word = "error" if isinstance(error, Exception) else "exit"
-            metadata = {**metadata, "kind": word, "reason": error}
+            metadata = {**metadata, "kind": kind_of(error), "reason": error}
         emit(signal, self._sender, measurements={"duration": duration}, metadata=metadata)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return what an ``exception`` event calls the kind of an exception."""
+    return "error" if isinstance(error, Exception) else "exit"

@@ -33,6 +33,7 @@ from slither_actors import (
 )
 from slither_actors.bridge import SESSIONS
 from tests.pipe import worker_code as code
+from tests.telemetry.test_events import keys_of as keys_in_text
 
 Entry = Callable[..., list[Any]]
 """Runs a pipe over an input, with options; returns the payloads that came out, by whichever output."""
@@ -222,3 +223,5 @@ def test_a_run_that_halts_is_told(entry: Entry, told: list[Any]) -> None:
         assert found["lost"] == ({"count"}, {"pipe", "name", "reason", "exact"})
     else:
         assert "lost" not in found
+    for event, (measurements, metadata) in found.items():
+        assert measurements | metadata >= keys_in_text(f"slither.pipe.{event}")

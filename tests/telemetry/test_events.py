@@ -1,6 +1,14 @@
 """The list of events."""
 
+import itertools
+import re
+from collections.abc import Iterator
+
+import pytest
+
 from slither_actors import telemetry
+from tests.reference_tables import rows_of
+from tests.test_docs import DOCS
 
 NAMES = [
     "slither.dispatch.batch.start",
@@ -62,3 +70,32 @@ def test_every_event_documents_its_keys() -> None:
 def test_the_list_of_events_is_read_only() -> None:
     """Nobody adds an event that `attach` would then accept."""
     assert not hasattr(telemetry.EVENTS, "__setitem__")
+
+
+def keys_of(event: str) -> set[str]:
+    """The keys that the signal's text has."""
+    text = telemetry.EVENTS[event].__doc__ or ""
+    _, measurements, metadata = re.split(": measurements |; metadata ", text.removesuffix("."))
+    return {*measurements.split(", "), *metadata.split(", ")}
+
+
+def in_manual() -> Iterator[tuple[str, set[str]]]:
+    """Each event of the table, written out, with all words of its row that may be keys."""
+    for row in rows_of((DOCS / "telemetry.md").read_text(), "event"):
+        names = re.findall(r"`([^`]+)`", row[0])
+        words = {word for cell in row[1:] for word in re.findall(r"`([^`]+)`", cell)}
+        full = itertools.accumulate(
+            names, lambda last, name: name if "." in name else f"{last.rpartition('.')[0]}.{name}"
+        )
+        yield from ((name, words) for name in full)
+
+
+def test_the_manual_has_every_event() -> None:
+    """Once, in the table."""
+    assert sorted(name for name, _ in in_manual()) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_manual_has_every_key(name: str) -> None:
+    """Those of the signal's own text."""
+    assert keys_of(name) - dict(in_manual())[name] == set()
