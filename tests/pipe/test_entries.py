@@ -6,7 +6,9 @@ Its stages know the run, in the driver and in workers; its views answer; it is t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -32,6 +34,8 @@ from slither_actors import (
     workers,
 )
 from slither_actors.bridge import SESSIONS
+from slither_actors.errors import OptionError, PipeCancelledError, PipeTimeoutError
+from slither_actors.pipe import RateLimit, RunHandle
 from tests.pipe import worker_code as code
 from tests.telemetry.test_events import keys_of as keys_in_text
 
@@ -225,3 +229,61 @@ def test_a_run_that_halts_is_told(entry: Entry, told: list[Any]) -> None:
         assert "lost" not in found
     for event, (measurements, metadata) in found.items():
         assert measurements | metadata >= keys_in_text(f"slither.pipe.{event}")
+
+
+# -- options ---------------------------------------------------------------------------------
+
+
+with_an_end = pytest.mark.parametrize("entry", ENTRIES[:-1], ids=lambda entry: entry.__name__)
+
+
+class Same(Pipe):
+    work = stage(lambda item: item.payload)
+
+
+def endless() -> Iterator[int]:
+    """Not as fast as it can be read: what was collected has to be handed over, too."""
+    for number in itertools.count():
+        time.sleep(0.001)
+        yield number
+
+
+@with_an_end
+def test_each_of_them_has_a_deadline(entry: Entry) -> None:
+    """And says how far it was."""
+    with pytest.raises(PipeTimeoutError, match=r"was not done after 0.1 s: \d+ items were read") as caught:
+        entry(Same, endless(), timeout=0.1)
+    assert caught.value.partial_results.record.ended == "timeout"
+
+
+@with_an_end
+def test_each_of_them_can_be_cancelled(entry: Entry) -> None:
+    """From another thread, which sees how far it is."""
+    handle = RunHandle()
+    threading.Timer(0.05, handle.cancel, ["enough"]).start()
+    with pytest.raises(PipeCancelledError, match="enough"):
+        entry(Same, endless(), handle=handle)
+    assert handle.record().ended == "cancelled"
+
+
+@with_an_end
+def test_each_of_them_tells_its_progress(entry: Entry) -> None:
+    """Up to the end."""
+    told: list[Any] = []
+    assert len(entry(Same, range(300), progress=told.append)) == 300
+    assert (told[-1].done, told[-1].total, told[-1].finished) == (300, 300, True)
+
+
+@with_an_end
+def test_each_of_them_keeps_to_a_rate(entry: Entry) -> None:
+    """Of what is taken in."""
+    began = time.monotonic()
+    assert len(entry(Same, range(30), rate_limit=RateLimit(10, 0.05))) == 30
+    assert time.monotonic() - began >= 0.1
+
+
+@in_each_way
+def test_a_wrong_option_is_named(entry: Entry) -> None:
+    """With what is near."""
+    with pytest.raises(OptionError, match="'metadat' is unknown; did you mean 'metadata'"):
+        entry(Same, [], metadat={})
