@@ -58,6 +58,9 @@ class Refusing(Stage):
         msg = "no model"
         raise OSError(msg)
 
+    def handle_item(self, item: Any, ctx: Any) -> Any:
+        return item.payload
+
 
 class Rows(Store):
     rows = Table()
