@@ -8,6 +8,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -80,10 +81,13 @@ class Broken(Work):
     third = stage(Refusing)
 
 
-def numbers() -> Iterator[int]:
-    """Without an end, and its end is seen."""
+def numbers(under_way: Callable[[], None] | None = None) -> Iterator[int]:
+    """Without an end, and its end is seen; `under_way` is called when the run is."""
     try:
-        yield from itertools.count()
+        for number in itertools.count():
+            if number == 100 and under_way is not None:
+                under_way()
+            yield number
     finally:
         CLOSED.set()
 
@@ -107,14 +111,13 @@ def set_up_fails() -> None:
 
 def deadline() -> None:
     with pytest.raises(PipeTimeoutError):
-        run_pipe(Work, numbers(), timeout=0.05)
+        run_pipe(Work, numbers(), timeout=0.5)
 
 
 def cancelled() -> None:
     handle = RunHandle()
-    threading.Timer(0.05, handle.cancel).start()
     with pytest.raises(PipeCancelledError):
-        run_pipe(Work, numbers(), handle=handle)
+        run_pipe(Work, numbers(handle.cancel), handle=handle)
 
 
 def closed() -> None:
@@ -139,8 +142,10 @@ def an_output_is_left() -> None:
 
 def task_cancelled() -> None:
     async def main() -> None:
-        task = asyncio.create_task(arun_pipe(Work, numbers()))
-        await asyncio.sleep(0.05)
+        begun, loop = asyncio.Event(), asyncio.get_running_loop()
+        under_way = partial(loop.call_soon_threadsafe, begun.set)
+        task = asyncio.create_task(arun_pipe(Work, numbers(under_way)))
+        await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

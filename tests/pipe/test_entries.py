@@ -260,9 +260,14 @@ def test_each_of_them_has_a_deadline(entry: Entry) -> None:
 def test_each_of_them_can_be_cancelled(entry: Entry) -> None:
     """From another thread, which sees how far it is."""
     handle = RunHandle()
-    threading.Timer(0.05, handle.cancel, ["enough"]).start()
+
+    def numbers() -> Iterator[int]:
+        yield from range(5)
+        threading.Timer(0, handle.cancel, ["enough"]).start()
+        yield from endless()
+
     with pytest.raises(PipeCancelledError, match="enough"):
-        entry(Same, endless(), handle=handle)
+        entry(Same, numbers(), handle=handle)
     assert handle.record().ended == "cancelled"
 
 
