@@ -150,7 +150,7 @@ def test_other_executors_are_measured_from_outside(executor: Any) -> None:
     class P(Pipe):
         work = workers(executor(nap), batch_size=2)
 
-    assert 0.08 <= run_pipe(P, [0.02] * 4).record.stages["work"].busy < 1
+    assert 0.08 <= run_pipe(P, [0.02] * 4).record.stages["work"].busy < 5
 
 
 def test_the_end_of_a_stage_tells_its_time_at_work() -> None:
