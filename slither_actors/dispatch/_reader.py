@@ -173,7 +173,7 @@ class Reader(Consumer):
         self.subscribe_to = subscribe_to
         self._outlet = outlet
         self._collect = collect
-        self._collected: list[Sequence[Item]] = []
+        self._collected: list[Sequence[Item]] = link.collected
         self._collected_count = 0
         self._demand = demand
         self._credits: dict[Any, Credit] = {}
@@ -267,7 +267,10 @@ class Reader(Consumer):
 
     def _on_dead(self) -> None:
         # However it ends, the caller must not wait for ever, and has a right to what is here.
-        self._finish(self._cell.reason if self._cell.reason != NORMAL else KILLED)
+        reason = self._cell.reason if self._cell.reason != NORMAL else KILLED
+        if hasattr(self, "_link"):
+            self._link.broke(reason)
+        self._finish(reason)
         super()._on_dead()
 
 

@@ -100,13 +100,17 @@ class PipeStoppedError(SlitherError):
 class PushTimeoutError(SlitherError):
     """A pipe that runs on did not want all items of a push in time."""
 
-    def __init__(self, pipe: str, seconds: float, pushed: int, *, paused: bool = False) -> None:
+    def __init__(
+        self, pipe: str, seconds: float, pushed: int, *, paused: bool = False, within: bool = False
+    ) -> None:
         self.pipe = pipe
         self.seconds = seconds
         """How long it was waited for."""
         self.pushed = pushed
         """Items that it took."""
         why = "it is paused: call resume()" if paused else "its stages are slower than the push, see status()"
+        if within:
+            why = "one of its own stages pushes, and holds it up: push in another thread, or return Many(...)"
         super().__init__(f"pipe {pipe!r} took {pushed:,} items in {seconds:g} s, and no more; {why}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slither_actors.actors import SHUTDOWN, Ref
-from slither_actors.config import did_you_mean
+from slither_actors.config import did_you_mean, shown
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._reader import Credit
 from slither_actors.errors import OptionError
@@ -46,6 +46,9 @@ def destinations(definition: PipeDefinition, into: Any, where: str) -> dict[str,
             raise OptionError("into", problem, where=where)
         if isinstance(destination, Table):
             found[output] = _to_table(destination)
+        elif is_stage(destination) and not destination.is_alive():
+            problem = f"is {destination} for {output!r}, which has ended; allowed is a consumer that runs"
+            raise OptionError("into", problem, where=where)
         elif is_stage(destination) or callable(destination):
             found[output] = destination
         elif destination is not None:
@@ -60,7 +63,14 @@ def destinations(definition: PipeDefinition, into: Any, where: str) -> dict[str,
 def _to_table(table: Table[Any, Any]) -> Deliver:
     def put(items: list[Item]) -> None:
         for item in items:
-            key, value = item.payload
+            try:
+                key, value = item.payload
+            except (TypeError, ValueError) as error:
+                msg = (
+                    f"item {item.id} has the payload {shown(item.payload)}; a table takes pairs of key and "
+                    "value: have the last stage return (key, value)"
+                )
+                raise TypeError(msg) from error
             table.put(key, value)
 
     return put
@@ -86,7 +96,7 @@ class LiveReader(PipeReader):
                 if destination is not None:
                     try:
                         destination(group)
-                    except Exception as error:  # noqa: BLE001 - the user's; the supervisor decides
+                    except BaseException as error:  # noqa: BLE001 - the user's; the supervisor decides
                         self.abort((SHUTDOWN, Halted(error=error, stage=f"into[{output!r}]")))
                         return
                 done += len(group)

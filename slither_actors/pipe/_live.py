@@ -36,6 +36,9 @@ __all__ = ["Life", "LivePipe", "LiveRun"]
 
 logger = logging.getLogger("slither_actors.pipe")
 
+_ORPHANS_SECONDS = 1.0
+"""How long the stages of a run that was killed are waited for, before it is counted."""
+
 
 @attrs.define
 class Life:
@@ -65,15 +68,21 @@ class Life:
     draining: bool = False
     stopped: str = ""
     """Why it runs no more."""
+    orphans: list[Ref] = attrs.field(factory=list)
+    """The stages of a run that was killed, and that is not counted yet."""
 
     def run_starts(self, run: LiveRun, link: PipeLink) -> None:
         """A run begins."""
+        self.count_killed()
         with self.lock:
             self.runs += 1
             self.run, self.link = run.ref, link
 
     def run_ended(self, link: PipeLink) -> None:
         """A run is over: count it, and what is lost with it."""
+        with self.lock:
+            if self.link is not link:
+                return  # it is counted
         record = record_of(link)
         halted = None if link.ended is None else halted_by(link.ended)
         with self.lock:
@@ -84,9 +93,25 @@ class Life:
             self.lost += record.unfinished
             self.last_record = record
             if halted is not None:
-                self.last_error = f"{type(halted.error).__name__}: {safe_text(halted.error)}"
+                at = f"{halted.stage}: " if halted.stage else ""
+                self.last_error = f"{at}{type(halted.error).__name__}: {safe_text(halted.error)}"
         if record.unfinished:
             self._tell_lost(record, self.last_error if halted is not None else "it was stopped")
+
+    def run_was_killed(self, stages: list[Ref]) -> None:
+        """It did not get to `run_ended`; its stages are about to end."""
+        self.orphans = stages
+
+    def count_killed(self) -> None:
+        """Count a run that was killed, once its stages do no more."""
+        link, stages = self.link, self.orphans
+        if link is None:
+            return
+        deadline = time.monotonic() + _ORPHANS_SECONDS
+        for ref in stages:
+            ref.join(max(0.0, deadline - time.monotonic()))
+        self.orphans = []
+        self.run_ended(link)
 
     def _tell_lost(self, record: PipeRecord, reason: str) -> None:
         logger.warning("pipe %s lost %d items with a run: %s", self.name, record.unfinished, reason)
@@ -152,6 +177,9 @@ class LiveRun(RunSupervisor):
 
     def _on_dead(self) -> None:
         if hasattr(self, "plan"):
+            if self._life.link is self._pipe_link:
+                infos = self._do_which_children()
+                self._life.run_was_killed([info.ref for info in infos if info.ref is not None])
             super()._on_dead()
         else:
             Supervisor._on_dead(self)  # there was no run: see `init`
@@ -201,6 +229,8 @@ class LivePipe(Supervisor):
             run.send(RunSupervisor.drain)
 
     def _child_ended(self, child: Any, message: Exit) -> None:
+        if child.id == "run":
+            self._life.count_killed()
         if child.id == "run" and self._life.draining:
             self._finish_outputs()
             return
@@ -229,6 +259,7 @@ class LivePipe(Supervisor):
     def terminate(self, reason: Any) -> None:
         """Stop the run."""
         super().terminate(reason)
+        self._life.count_killed()
         for ref in self._outputs:
             ref.stop(block=False)
         self._life.end("was drained" if self._life.draining else "has stopped")

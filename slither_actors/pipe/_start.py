@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import SHUTDOWN, ChildSpec, Ref, whereis
-from slither_actors.config import build, integer, one_of, positive_seconds, wait_seconds_or_none
+from slither_actors.config import Rule, build, integer, one_of, positive_seconds, wait_seconds_or_none
 from slither_actors.core import Backoff
 from slither_actors.dispatch._default import pipes
 from slither_actors.dispatch._reader import Outlet
@@ -21,7 +22,7 @@ from slither_actors.errors import (
     OptionError,
 )
 from slither_actors.pipe._ack_source import AckSource
-from slither_actors.pipe._feed import Feed, PushSource, StageSource
+from slither_actors.pipe._feed import Feed, PushSource, StageSource, is_within
 from slither_actors.pipe._into import LiveReader, destinations, is_stage
 from slither_actors.pipe._live import Life, LivePipe, LiveRun
 from slither_actors.pipe._pipe import Pipe
@@ -33,6 +34,9 @@ from slither_actors.stages._emitter import Emitter
 __all__ = ["PipeStatus", "RunningPipe", "start_pipe"]
 
 
+_backoff = Rule("allowed are a Backoff, None", lambda value: value is None or isinstance(value, Backoff))
+
+
 @attrs.frozen(kw_only=True)
 class LiveOptions:
     """What `start_pipe` takes besides."""
@@ -40,7 +44,7 @@ class LiveOptions:
     restart: str = attrs.field(default="permanent", validator=one_of("permanent", "transient", "temporary"))
     max_restarts: int = attrs.field(default=3, validator=integer(0))
     max_seconds: float = attrs.field(default=5.0, validator=positive_seconds)
-    backoff: Backoff | None = None
+    backoff: Backoff | None = attrs.field(default=None, validator=_backoff)
     session_id: str | None = None
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
 
@@ -89,6 +93,9 @@ class RunningPipe:
 
     def __init__(self, life: Life, ref: Ref) -> None:
         self._life = life
+        self._holding = threading.RLock()
+        """Held while it is paused or resumed: of two threads one comes last, with all that there is to it."""
+        self._drains = False
         self.ref = ref
         """Its supervisor."""
 
@@ -101,7 +108,8 @@ class RunningPipe:
         """Hand items or payloads to the pipe, and return how many, once it has taken all of them.
 
         Waits while the pipe wants no more, while it is paused, and while it restarts. `items` are read only
-        as far as there is room. Never push into a pipe from one of its own stages without a `timeout`.
+        as far as there is room. A stage of the pipe itself holds that up: without a `timeout` it
+        waits for room for a second at most.
 
         Args:
             items: payloads or items.
@@ -125,6 +133,7 @@ class RunningPipe:
         with life.lock:
             link, record = life.link, life.last_record
             items_in, outputs, skipped = life.items_in, life.outputs.copy(), life.skipped
+            lost, last_error = life.lost, life.last_error
         in_flight = 0
         if link is not None:
             record = look(link)
@@ -142,9 +151,9 @@ class RunningPipe:
             outputs={output: outputs[output] for output in life.pipe.definition.outputs},
             skipped=skipped,
             in_flight=in_flight,
-            lost=life.lost,
+            lost=lost,
             waiting=life.feed.waiting,
-            last_error=life.last_error,
+            last_error=last_error,
             record=record,
         )
 
@@ -160,14 +169,17 @@ class RunningPipe:
 
     def pause(self) -> None:
         """Take nothing more until `resume`, also after a restart; what was taken goes on its way."""
-        self._hold(True)
+        with self._holding:
+            self._hold(True)
 
     def resume(self) -> None:
         """Undo `pause`."""
-        self._hold(False)
+        with self._holding:
+            self._hold(False)
 
     def _hold(self, paused: bool) -> None:
         life = self._life
+        paused = paused and not self._drains
         life.paused = paused
         life.feed.hold(paused)
         run = life.run
@@ -177,20 +189,39 @@ class RunningPipe:
     def drain(self, timeout: float | None = None) -> bool:
         """Take nothing more, wait until all that was taken is done, and end. Undoes `pause`.
 
+        In one of its own stages, or in its ``into=``, it waits for nothing: that would be for itself.
+
         Returns:
             Whether it was done within `timeout` seconds; if not, it goes on, and `stop` ends it.
+
+        Raises:
+            OptionError: `timeout` is no number of seconds.
         """
-        self.resume()
-        self.ref.send(LivePipe.drain)
-        return self.ref.join(timeout)
+        wait_seconds_or_none.check("timeout", timeout, f"draining {self.name}")
+        with self._holding:
+            self._hold(False)
+            self._drains = True
+            self.ref.send(LivePipe.drain)
+        return self._join(timeout)
 
     def stop(self, timeout: float | None = None) -> bool:
         """End now. What is in flight is counted as lost.
 
+        In one of its own stages, or in its ``into=``, it waits for nothing: that would be for itself.
+
         Returns:
             Whether it had ended within `timeout` seconds.
+
+        Raises:
+            OptionError: `timeout` is no number of seconds.
         """
+        wait_seconds_or_none.check("timeout", timeout, f"stopping {self.name}")
         self.ref.stop(SHUTDOWN, block=False)
+        return self._join(timeout)
+
+    def _join(self, timeout: float | None) -> bool:
+        if is_within(self._life.feed):
+            return not self.ref.is_alive()
         return self.ref.join(timeout)
 
     def producer(self, output: str = "default") -> Ref:
@@ -231,12 +262,13 @@ def start_pipe(
 
     Raises:
         OptionError: an option is wrong, or the name is taken.
+        StartError: the producer that is started for the pipe did not start.
         NotRunningError: the program is ending.
     """
-    plan = pipe_plan(pipe, (), {}, _NoOutlet(), collect_all=False)  # also checks the pipe
-    name = link_of(plan).definition.name if name is None else name
-    where = f"starting {name}"
+    pipe_plan(pipe, (), {}, _NoOutlet(), collect_all=False)  # also checks the pipe
+    where = f"starting {pipe.definition.name}"
     checked = build(LiveOptions, options, where=where)
+    name = pipe.definition.name if name is None else name
     if not isinstance(name, str) or not name:
         raise OptionError("name", f"is {name!r:.200}; allowed is a text", where=where)
     spec = _producer_spec(source, name, checked.restart, where)
@@ -270,7 +302,12 @@ def _source_name(name: str) -> tuple[str, str]:
 
 def _producer_spec(source: Any, name: str, restart: Any, where: str) -> ChildSpec | None:
     """How to start the producer that a pipe brings along; None for one that runs, and for none."""
-    if source is None or (is_stage(source) and issubclass(source.actor_class, Emitter)):
+    if source is None:
+        return None
+    if is_stage(source) and issubclass(source.actor_class, Emitter):
+        if not source.is_alive():
+            problem = f"is {source}, which has ended; allowed is a producer that runs, or a Producer class"
+            raise OptionError("source", problem, where=where)
         return None
     if isinstance(source, type) and issubclass(source, Producer):
         return source.child_spec(id="producer", name=_source_name(name), restart=restart)
