@@ -212,11 +212,13 @@ class Reader(Consumer):
         self._take(items, credit)
 
     def _take(self, items: Sequence[Item], credit: Credit) -> None:
+        if self._collect:
+            # Before the user's function is called, which may not return.
+            self._collected.append(items)
+            self._collected_count += len(items)
         if self._progress is not None:
             self._progress.add(len(items))
         if self._collect:
-            self._collected.append(items)
-            self._collected_count += len(items)
             credit.consumed(len(items))
             return
         if self._kept_credit is not credit:

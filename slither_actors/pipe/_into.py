@@ -14,7 +14,7 @@ from slither_actors.errors import OptionError
 from slither_actors.item import Item
 from slither_actors.pipe._definition import PipeDefinition
 from slither_actors.pipe._reader import PipeReader
-from slither_actors.stages import Producer
+from slither_actors.stages import Producer, Subscription
 from slither_actors.stages._stage import BaseStage
 from slither_actors.store import Table
 
@@ -115,11 +115,18 @@ class OutputProducer(Producer):
     What they have not asked for holds the run up: its reader is not paid for it.
     """
 
-    def init(self) -> None:
-        """Start with nothing."""
+    def init(self, life: Any, output: str) -> None:
+        """Start with nothing; `life` is the pipe's, and gets the number of items that wait."""
+        self._life = life
+        self._output = output
         self._waiting: deque[tuple[list[Item], Ref, Credit]] = deque()
         self._owed = 0
         self._ending = False
+
+    def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
+        """A consumer is gone. Who drains does not wait for another one."""
+        super().handle_cancel(cause, source)
+        self._flush()
 
     def handle_demand(self, demand: int) -> list[Any]:
         """Emit what waits."""
@@ -130,6 +137,7 @@ class OutputProducer(Producer):
     def take(self, arrived: tuple[list[Item], Ref, Credit]) -> None:
         """Take items of a run."""
         self._waiting.append(arrived)
+        self._hold(len(arrived[0]))
         self._flush()
 
     def finish(self, _: None = None) -> None:
@@ -144,7 +152,17 @@ class OutputProducer(Producer):
             if rest:
                 self._waiting.appendleft((rest, reader, credit))
             self._owed -= len(now)
+            self._hold(-len(now))
             self.emit(now)
             reader.send(LiveReader.consumed, (credit, len(now)))
-        if self._ending and not self._waiting:
+        if self._ending and not (self._waiting and self._consumers):
             self.complete()
+
+    def _hold(self, count: int) -> None:
+        held = self._life.held
+        held[self._output] = held.get(self._output, 0) + count
+
+    def _on_dead(self) -> None:
+        if hasattr(self, "_life"):
+            self._life.output_ended(self._output)
+        super()._on_dead()

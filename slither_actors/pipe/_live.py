@@ -22,6 +22,7 @@ import attrs
 
 from slither_actors import telemetry
 from slither_actors.actors import NORMAL, SHUTDOWN, ChildSpec, Crash, Exit, Ignore, Ref, Supervisor
+from slither_actors.core import comes_back
 from slither_actors.dispatch._stream import halted_by
 from slither_actors.dispatch._topology import RunPlan, RunSupervisor
 from slither_actors.errors import safe_text
@@ -37,7 +38,7 @@ __all__ = ["Life", "LivePipe", "LiveRun"]
 logger = logging.getLogger("slither_actors.pipe")
 
 _ORPHANS_SECONDS = 1.0
-"""How long the stages of a run that was killed are waited for, before it is counted."""
+"""How long actors that end are waited for, before what was in them is counted."""
 
 
 @attrs.define
@@ -60,6 +61,8 @@ class Life:
     items_in: int = 0
     """Of the runs that have ended, as the following."""
     outputs: Counter[str] = attrs.field(factory=Counter)
+    held: dict[str, int] = attrs.field(factory=dict)
+    """Output to items that wait for a consumer stage. Each is written by its `OutputProducer`."""
     skipped: int = 0
     lost: int = 0
     last_error: str = ""
@@ -120,6 +123,19 @@ class Life:
             about = {"pipe": self.pipe.definition.name, "name": self.name, "reason": reason, "exact": exact}
             measured = {"count": record.unfinished}
             telemetry.emit(telemetry.PIPE_LOST, self.pipe, measurements=measured, metadata=about)
+
+    def output_ended(self, output: str) -> None:
+        """The producer of an output is no more: what no consumer has taken of it is lost."""
+        with self.lock:
+            count = self.held.pop(output, 0)
+            self.outputs[output] -= count
+            self.lost += count
+        if count:
+            logger.warning("pipe %s lost %d items that no consumer of %r took", self.name, count, output)
+            if telemetry.PIPE_LOST.receivers:
+                about = {"pipe": self.pipe.definition.name, "name": self.name, "exact": True}
+                about["reason"] = f"no consumer of {output!r} took them"
+                telemetry.emit(telemetry.PIPE_LOST, self.pipe, measurements={"count": count}, metadata=about)
 
     def end(self, why: str) -> None:
         """It runs no more."""
@@ -193,9 +209,11 @@ class LivePipe(Supervisor):
         self._life = life
         restart = options.restart
         self._outputs: set[Ref] = set()
+        self._producer_ended: tuple[Any, Exit] | None = None
+        """The producer's end, while the run handles what it gave."""
         for output, consumer in life.deliver.items():
             if isinstance(consumer, Ref):
-                ref = life.deliver[output] = OutputProducer.start_link()
+                ref = life.deliver[output] = OutputProducer.start_link(life, output)
                 self._outputs.add(ref)
                 async_subscribe(consumer, to=ref, cancel="temporary")
         run = LiveRun.child_spec(
@@ -229,11 +247,18 @@ class LivePipe(Supervisor):
             run.send(RunSupervisor.drain)
 
     def _child_ended(self, child: Any, message: Exit) -> None:
+        if child.id == "producer" and message.reason == NORMAL and self._life.run is not None:
+            # What it gave is on its way: the run ends behind that, and then both begin again, or neither.
+            self._producer_ended = (child, message)
+            return
         if child.id == "run":
             self._life.count_killed()
-        if child.id == "run" and self._life.draining:
-            self._finish_outputs()
-            return
+            if self._life.draining:
+                self._finish_outputs()
+                return
+            before, self._producer_ended = self._producer_ended, None
+            if before is not None and comes_back(child.spec.restart, message.reason):
+                child, message = before  # the run depends on it, and comes with it
         super()._child_ended(child, message)
 
     def _finish_outputs(self) -> None:
@@ -260,8 +285,9 @@ class LivePipe(Supervisor):
         """Stop the run."""
         super().terminate(reason)
         self._life.count_killed()
-        for ref in self._outputs:
+        for ref in tuple(self._outputs):
             ref.stop(block=False)
+            ref.join(_ORPHANS_SECONDS)  # it counts what is lost with it
         self._life.end("was drained" if self._life.draining else "has stopped")
 
     def _on_dead(self) -> None:

@@ -73,7 +73,7 @@ class PipeStatus:
 
     skipped: int
     in_flight: int
-    """Items that are in the present run."""
+    """Items that are in the present run, or wait for a consumer stage."""
 
     lost: int
     """Items that were in runs which ended early; those that failed there, too."""
@@ -133,13 +133,14 @@ class RunningPipe:
         with life.lock:
             link, record = life.link, life.last_record
             items_in, outputs, skipped = life.items_in, life.outputs.copy(), life.skipped
-            lost, last_error = life.lost, life.last_error
+            lost, last_error, held = life.lost, life.last_error, life.held.copy()
         in_flight = 0
         if link is not None:
             record = look(link)
             items_in, skipped = items_in + record.items_in, skipped + record.skipped
             outputs.update(record.outputs)
             in_flight = record.unfinished
+        outputs.subtract(held)
         return PipeStatus(
             name=life.name,
             pipe=life.pipe.definition.name,
@@ -150,7 +151,7 @@ class RunningPipe:
             items_in=items_in,
             outputs={output: outputs[output] for output in life.pipe.definition.outputs},
             skipped=skipped,
-            in_flight=in_flight,
+            in_flight=in_flight + sum(held.values()),
             lost=lost,
             waiting=life.feed.waiting,
             last_error=last_error,

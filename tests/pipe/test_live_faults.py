@@ -290,3 +290,65 @@ def test_a_wrong_timeout_ends_nothing() -> None:
         pipe.stop("x")  # type: ignore[arg-type]
     assert pipe.push([1], timeout=5) == 1
     assert pipe.drain(10)
+
+
+# -- producers and consumers that end -------------------------------------------------
+
+
+class Three(Producer):
+    """Gives three numbers and ends."""
+
+    def handle_demand(self, demand: int) -> list[int]:
+        self.complete()
+        return [1, 2, 3]
+
+
+def test_what_a_producer_gave_before_its_end_is_not_lost() -> None:
+    """A permanent pipe starts both again behind that, until it gives up."""
+    found: list[Any] = []
+    pipe = start_pipe(Same, source=Three, into=found.extend, max_restarts=2)
+    assert pipe.ref.join(10)
+    assert [item.payload for item in found] == [1, 2, 3] * 3
+    assert (pipe.status().lost, pipe.status().why[:7]) == (0, "gave up")
+
+
+def test_the_end_of_a_permanent_producer_is_that_of_a_transient_pipe() -> None:
+    """Behind what it gave."""
+    found: list[Any] = []
+    pipe = start_pipe(Same, source=Three.child_spec(), into=found.extend, restart="transient")
+    assert pipe.ref.join(10)
+    assert [item.payload for item in found] == [1, 2, 3]
+    assert (pipe.status().lost, pipe.status().restarts) == (0, 0)
+
+
+class Slow(Consumer):
+    def handle_subscribe(self, role: str, options: Any, source: Any) -> str | None:
+        return "manual"  # and asks for nothing
+
+    def handle_events(self, events: Any, source: Any) -> None:
+        pass
+
+
+def test_what_waits_for_a_consumer_is_in_flight_and_lost_with_a_stop() -> None:
+    """It has not come to its destination."""
+    consumer = Slow.start()
+    pipe = start_pipe(Same, into=consumer)
+    pipe.push(range(20))
+    until(lambda: pipe.status().items_in == 20)
+    assert (pipe.status().in_flight, pipe.status().outputs["default"]) == (20, 0)
+    assert pipe.stop(10)
+    consumer.stop()
+    status = pipe.status()
+    assert (status.in_flight, status.outputs["default"], status.lost) == (0, 0, 20)
+
+
+def test_a_drain_does_not_wait_for_a_consumer_that_has_ended() -> None:
+    """What it did not take is lost, and counted."""
+    consumer = Slow.start()
+    pipe = start_pipe(Same, into=consumer)
+    pipe.push(range(20))
+    until(lambda: pipe.status().in_flight == 20)
+    assert not pipe.drain(0.05)
+    consumer.stop()
+    assert pipe.ref.join(10)
+    assert pipe.status().lost == 20
