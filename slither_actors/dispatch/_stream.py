@@ -153,7 +153,7 @@ class RunStream(Iterator[Item]):
         self.close()
         halted = halted_by(reason)
         if halted is not None:
-            raise self._fail(halted, [])
+            raise self._fail(halted, []) from halted.error
         raise StopIteration
 
     def close(self) -> None:
