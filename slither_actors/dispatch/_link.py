@@ -37,6 +37,7 @@ class RunLink:
         "acks",
         "close_timeout",
         "closing",
+        "collected",
         "contextvars",
         "ended",
         "finished",
@@ -58,6 +59,8 @@ class RunLink:
         self.run: Ref | None = None
         """The supervisor of the run, once it has started."""
         self.reader: Ref | None = None
+        self.collected: list[Sequence[Item]] = []
+        """What the reader keeps until the end, where it does."""
         self.ended: Any = None
         """The reason with which the last stage ended; None while it runs, and for a run that was closed."""
         self.finished: dict[str, Any] = {}
@@ -72,6 +75,11 @@ class RunLink:
         """Whether nobody wants anything of the run any more."""
         self.waits: set[Wait] = set()
         """What the actors of this run wait for in other runs."""
+
+    def broke(self, reason: Any) -> None:
+        """Note that the run has ended because an actor of it that tells its end was killed."""
+        if self.ended is None and not self.closing:
+            self.ended = reason
 
     def close(self) -> None:
         """Say that the run is to end. From any thread, a finalizer included."""

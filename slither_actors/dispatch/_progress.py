@@ -65,7 +65,9 @@ class ProgressTeller:
             return
         try:
             self._tell(report)
-        except Exception:
+        except (
+            BaseException
+        ):  # a `sys.exit` in it ends nothing, either: not the run, and not who waits for it
             self._tell = None
             logger.exception("the progress function of a run failed; it is not called again")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from slither_actors.actors import KILLED, NORMAL, Ref, blocking, interruptible, is_abnormal
+from slither_actors.actors import KILLED, NORMAL, Ref, blocking, interruptible
 from slither_actors.actors._interrupts import waits
 from slither_actors.actors._runtime import current_cell
 from slither_actors.dispatch._link import SIDE_CREDIT, RunLink, enclosing_run
@@ -173,7 +173,7 @@ class Reader(Consumer):
         self.subscribe_to = subscribe_to
         self._outlet = outlet
         self._collect = collect
-        self._collected: list[Sequence[Item]] = []
+        self._collected: list[Sequence[Item]] = link.collected
         self._collected_count = 0
         self._demand = demand
         self._credits: dict[Any, Credit] = {}
@@ -212,11 +212,13 @@ class Reader(Consumer):
         self._take(items, credit)
 
     def _take(self, items: Sequence[Item], credit: Credit) -> None:
+        if self._collect:
+            # Before the user's function is called, which may not return.
+            self._collected.append(items)
+            self._collected_count += len(items)
         if self._progress is not None:
             self._progress.add(len(items))
         if self._collect:
-            self._collected.append(items)
-            self._collected_count += len(items)
             credit.consumed(len(items))
             return
         if self._kept_credit is not credit:
@@ -267,10 +269,10 @@ class Reader(Consumer):
 
     def _on_dead(self) -> None:
         # However it ends, the caller must not wait for ever, and has a right to what is here.
-        reason = self._cell.reason
-        if hasattr(self, "_link") and self._link.ended is None and is_abnormal(reason):
-            self._link.ended = reason  # killed, perhaps: the run has not ended as it should
-        self._finish(reason if reason != NORMAL else KILLED)
+        reason = self._cell.reason if self._cell.reason != NORMAL else KILLED
+        if hasattr(self, "_link"):
+            self._link.broke(reason)
+        self._finish(reason)
         super()._on_dead()
 
 

@@ -11,14 +11,17 @@ import attrs
 from slither_actors.actors import KILLED, SHUTDOWN, ChildSpec, Exit, Ref, Supervisor, is_abnormal
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._progress import ProgressTeller
-from slither_actors.dispatch._reader import Reader
+from slither_actors.dispatch._reader import Arrival, Reader
 from slither_actors.dispatch._runner import DispatchRunner, Halted
 from slither_actors.errors import StartError
 from slither_actors.stages import demand
 
 logger = logging.getLogger("slither_actors.dispatch")
 
-__all__ = ["RunPlan", "RunSupervisor", "StagePlan"]
+__all__ = ["INTERRUPT_SECONDS", "RunPlan", "RunSupervisor", "StagePlan"]
+
+INTERRUPT_SECONDS = 0.5
+"""How long a run that is interrupted gets to end before its caller goes on, whatever still blocks."""
 
 
 @attrs.frozen(kw_only=True)
@@ -173,6 +176,22 @@ class RunSupervisor(Supervisor):
         )
         self.stop(SHUTDOWN)
 
+    def insist(self, reason: Any) -> None:
+        """End the run with `reason` if the reader, which was asked to, does not: it may be held up."""
+        self.run_after(INTERRUPT_SECONDS, RunSupervisor._end_instead, reason)
+
+    def _end_instead(self, reason: Any) -> None:
+        link = self.run_link
+        if link.ended is None:
+            logger.warning("a run of %s ended before its progress function returned", self.plan.label)
+            link.ended = reason
+            link.close_timeout -= INTERRUPT_SECONDS  # that was waited already
+            found = list(link.collected)
+            if found:
+                self.plan.outlet.put(Arrival(found, sum(map(len, found)), None))
+            self.plan.outlet.finish(reason)
+            self.stop(SHUTDOWN)
+
     def _launch(self, name: str, actor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Ref:
         spec = ChildSpec(id=name, start=(actor, args, options), restart="temporary")
         try:
@@ -199,6 +218,7 @@ class RunSupervisor(Supervisor):
             self.plan.on_end(self)
 
     def _on_dead(self) -> None:
+        self.run_link.broke(KILLED)
         self.run_link.close()  # this and the next again, unless it was killed
         if self.run_link.acks is not None:
             self.run_link.acks.leave("run")

@@ -119,7 +119,9 @@ class PipeStoppedError(SlitherError):
 class PushTimeoutError(SlitherError):
     """A pipe that runs on did not want all items of a push in time."""
 
-    def __init__(self, pipe: str, seconds: float, pushed: int, *, paused: bool = False) -> None:
+    def __init__(
+        self, pipe: str, seconds: float, pushed: int, *, paused: bool = False, within: bool = False
+    ) -> None:
         self.pipe = pipe
         self.seconds = seconds
         """How long it was waited for."""
@@ -127,6 +129,8 @@ class PushTimeoutError(SlitherError):
         """Items that it took."""
         slow = "its stages, or its rate_limit, are slower than the push, see status()"
         why = "it is paused: call resume()" if paused else slow
+        if within:
+            why = "one of its own stages pushes, and holds it up: push in another thread, or return Many(...)"
         super().__init__(f"pipe {pipe!r} took {pushed:,} items in {seconds:g} s, and no more; {why}")
 
 

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from slither_actors.actors import Ref, blocking
+from slither_actors.actors import Ref, blocking, interruptible
+from slither_actors.actors._interrupts import waits
+from slither_actors.dispatch._link import enclosing_run
 from slither_actors.dispatch._source import _CONTAINERS, SourceStatistics
 from slither_actors.errors import PipeStoppedError, PushTimeoutError
 from slither_actors.item import DEFAULT_ROUTE, Item
@@ -20,7 +22,10 @@ from slither_actors.pipe._link import PipeLink
 from slither_actors.stages import Producer, ProducerConsumer, Subscription, ask, async_subscribe
 from slither_actors.stages._control import _begin_drain, _begin_pause, _end_pause
 
-__all__ = ["Feed", "PushSource", "StageSource"]
+__all__ = ["Feed", "PushSource", "StageSource", "is_within"]
+
+_WITHIN_SECONDS = 1.0
+"""How long a push without a timeout waits for room where it is a stage of the pipe itself that pushes."""
 
 _DEMAND = 1000
 """Events of a producer on their way at one time, where they are asked for by hand."""
@@ -51,6 +56,9 @@ class Feed:
             PushTimeoutError: it did not want all of them in time.
             PipeStoppedError: it takes no more.
         """
+        within = timeout is None and is_within(self)
+        if within:
+            timeout = _WITHIN_SECONDS
         deadline = None if timeout is None else time.monotonic() + timeout
         left = iter(items)
         # Any other may be slow: what it has given must not wait for what it has not.
@@ -60,6 +68,8 @@ class Feed:
             head = list(islice(left, 1))  # read without the lock: it may be slow
             if not head:
                 return pushed
+            if within:
+                deadline = time.monotonic() + _WITHIN_SECONDS
             room = self._await_room(deadline, timeout, pushed)
             lot = [*head, *islice(left, room - 1)] if in_lots else head
             while lot:
@@ -82,12 +92,24 @@ class Feed:
                         return room
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
-                        raise PushTimeoutError(self._pipe, timeout or 0.0, pushed, paused=self._gate.held)
+                        raise PushTimeoutError(
+                            self._pipe, timeout or 0.0, pushed, paused=self._gate.held, within=is_within(self)
+                        )
                     delay = self._gate.delay() if self._room > 0 else None
-                    blocking()
-                    self._changed.wait(left if delay is None else delay if left is None else min(delay, left))
+                    self._wait(left if delay is None else delay if left is None else min(delay, left))
             finally:
                 self.waiting -= 1
+
+    @waits
+    def _wait(self, timeout: float | None) -> None:
+        with interruptible(self._wake) as refuse:
+            blocking()
+            self._changed.wait(timeout)
+            refuse()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _send(self, items: Sequence[Any]) -> int:
         """Send as many as there is room for now."""
@@ -129,6 +151,13 @@ class Feed:
         with self._changed:
             self._closed = self._closed or why
             self._changed.notify_all()
+
+
+def is_within(feed: Feed) -> bool:
+    """Whether an actor of the pipe that `feed` belongs to runs in this thread."""
+    run = enclosing_run()
+    live = getattr(run, "live", None)
+    return live is not None and live.feed is feed
 
 
 def _as_input(events: Iterable[Any]) -> list[Item]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from slither_actors.errors import NotRunningError, OptionError
+from slither_actors.errors import NotRunningError, OptionError, safe_text
 from slither_actors.pipe._link import Cancelled, PipeLink, interrupt_run
 from slither_actors.pipe._record import PipeRecord, look
 
@@ -19,11 +19,11 @@ class RunHandle:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may cancel while this thread does
         self._run: tuple[Any, PipeLink] | None = None
         self._cancelled: str | None = None
 
-    def cancel(self, reason: str = "") -> None:
+    def cancel(self, reason: object = "") -> None:
         """End the run, which raises `PipeCancelledError` with what has come out, where it is waited for.
 
         One that has not started ends when it does. One that has ended is left alone.
@@ -31,6 +31,7 @@ class RunHandle:
         Args:
             reason: why, for the error.
         """
+        reason = "" if reason is None else safe_text(reason)
         with self._lock:
             if self._cancelled is not None:
                 return

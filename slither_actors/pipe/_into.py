@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import NORMAL, SHUTDOWN, Ref
-from slither_actors.config import did_you_mean
+from slither_actors.config import did_you_mean, shown
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._reader import Credit
 from slither_actors.errors import OptionError
@@ -49,6 +49,9 @@ def destinations(definition: PipeDefinition, into: Any, where: str) -> dict[str,
             raise OptionError("into", problem, where=where)
         if isinstance(destination, Table):
             found[output] = _to_table(destination)
+        elif is_stage(destination) and not destination.is_alive():
+            problem = f"is {destination} for {output!r}, which has ended; allowed is a consumer that runs"
+            raise OptionError("into", problem, where=where)
         elif is_stage(destination) or callable(destination):
             found[output] = destination
         elif destination is not None:
@@ -63,7 +66,14 @@ def destinations(definition: PipeDefinition, into: Any, where: str) -> dict[str,
 def _to_table(table: Table[Any, Any]) -> Deliver:
     def put(items: list[Item]) -> None:
         for item in items:
-            key, value = item.payload
+            try:
+                key, value = item.payload
+            except (TypeError, ValueError) as error:
+                msg = (
+                    f"item {item.id} has the payload {shown(item.payload)}; a table takes pairs of key and "
+                    "value: have the last stage return (key, value)"
+                )
+                raise TypeError(msg) from error
             table.put(key, value)
 
     return put
@@ -103,7 +113,7 @@ class LiveReader(PipeReader):
         if destination is not None:
             try:
                 destination(group)
-            except Exception as error:  # noqa: BLE001 - the user's; the supervisor decides
+            except BaseException as error:  # noqa: BLE001 - the user's; the supervisor decides
                 if acks is not None:
                     acks.ended(group, error)
                 self.abort((SHUTDOWN, Halted(error=error, stage=f"into[{output!r}]")))
@@ -164,11 +174,18 @@ class OutputProducer(Producer):
     got it back: then it comes again.
     """
 
-    def init(self) -> None:
-        """Start with nothing."""
+    def init(self, life: Any, output: str) -> None:
+        """Start with nothing; `life` is the pipe's, and gets the number of items that wait."""
+        self._life = life
+        self._output = output
         self._waiting: deque[_Waiting] = deque()
         self._owed = 0
         self._ending = False
+
+    def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
+        """A consumer is gone. Who drains does not wait for another one."""
+        super().handle_cancel(cause, source)
+        self._flush()
 
     def handle_demand(self, demand: int) -> list[Any]:
         """Emit what waits."""
@@ -179,6 +196,7 @@ class OutputProducer(Producer):
     def take(self, arrived: _Waiting) -> None:
         """Take items of a run."""
         self._waiting.append(arrived)
+        self._hold(arrived, len(arrived.items))
         self._flush()
 
     def finish(self, _: None = None) -> None:
@@ -193,14 +211,25 @@ class OutputProducer(Producer):
                 self._waiting.popleft()
                 continue
             if self._owed <= 0:
-                return
+                break
             now, first.items = first.items[: self._owed], first.items[self._owed :]
             if not first.items:
                 self._waiting.popleft()
             self._owed -= len(now)
+            self._hold(first, -len(now))
             self.emit(now)
             if first.acks is not None:
                 first.acks.ended(now)
             first.reader.send(LiveReader.consumed, (first, len(now)))
-        if self._ending and not self._waiting:
+        if self._ending and not (self._waiting and self._consumers):
             self.complete()
+
+    def _hold(self, waiting: _Waiting, count: int) -> None:
+        if waiting.acks is None:  # else its source has it, and its run counts it when it is taken
+            held = self._life.held
+            held[self._output] = held.get(self._output, 0) + count
+
+    def _on_dead(self) -> None:
+        if hasattr(self, "_life"):
+            self._life.output_ended(self._output)
+        super()._on_dead()

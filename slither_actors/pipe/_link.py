@@ -11,12 +11,10 @@ from slither_actors.dispatch import Halted
 from slither_actors.dispatch._link import RunLink
 from slither_actors.dispatch._reader import Reader
 from slither_actors.dispatch._stream import _END_SECONDS, end_run
+from slither_actors.dispatch._topology import INTERRUPT_SECONDS, RunSupervisor
 from slither_actors.pipe._definition import PipeDefinition
 
 __all__ = ["Cancelled", "Expired", "PipeLink", "interrupt_run"]
-
-_GRACE = 0.5
-"""Seconds that an interrupted run gets to end before its caller goes on, whatever still blocks."""
 
 
 class Expired(TimeoutError):  # noqa: N818 - as the next one
@@ -71,6 +69,12 @@ class PipeLink(RunLink):
         self.stage_seconds: dict[str, float] = {}
         """Stage name to how long the stage lived, written when it ends."""
 
+    def broke(self, reason: Any) -> None:
+        """See `RunLink.broke`. Its time is over as well."""
+        super().broke(reason)
+        if self.seconds is None:
+            self.seconds = self.age
+
     @property
     def age(self) -> float:
         """How long the run has taken, so far or in all."""
@@ -84,10 +88,12 @@ def interrupt_run(outlet: Any, link: RunLink, error: Exception) -> None:
     if link.ended is not None or link.closing:
         return
     reason = (SHUTDOWN, Halted(error=error))
-    link.close_timeout = _GRACE - _END_SECONDS  # which is added where the end is waited for
+    link.close_timeout = INTERRUPT_SECONDS - _END_SECONDS  # which is added where the end is waited for
     reader = link.reader
     if reader is not None and reader.is_alive():
         reader.send(Reader.abort, reason)  # it passes on what it has, and the run ends with it
+        if link.run is not None:
+            link.run.send(RunSupervisor.insist, reason)
         return
     link.ended = reason
     outlet.finish(reason)

@@ -32,6 +32,7 @@ from slither_actors.actors import (
     Supervisor,
     is_abnormal,
 )
+from slither_actors.core import comes_back
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._stream import halted_by
 from slither_actors.dispatch._topology import RunPlan, RunSupervisor
@@ -48,14 +49,8 @@ __all__ = ["Life", "LivePipe", "LiveRun"]
 
 logger = logging.getLogger("slither_actors.pipe")
 
-
-_LOOK_AGAIN = 0.02
-"""Seconds after which it is looked again whether a killed run has ended."""
-
-
-def _is_alive(link: PipeLink) -> bool:
-    """Whether a run of which there is no supervisor any more still takes items in, or hands some out."""
-    return any(ref is not None and ref.is_alive() for ref in (link.source, link.reader))
+_ORPHANS_SECONDS = 1.0
+"""How long actors that end are waited for, before what was in them is counted."""
 
 
 @attrs.define
@@ -82,37 +77,25 @@ class Life:
     items_in: int = 0
     """Of the runs that have ended, as the following."""
     outputs: Counter[str] = attrs.field(factory=Counter)
+    held: dict[str, int] = attrs.field(factory=dict)
+    """Output to items that wait for a consumer stage. Each is written by its `OutputProducer`."""
     skipped: int = 0
     lost: int = 0
     given_back: int = 0
     last_error: str = ""
     last_record: PipeRecord | None = None
-    killed: list[PipeLink] = attrs.field(factory=list)
-    """Runs whose supervisor was killed, and which are not counted yet."""
     draining: bool = False
     stopped: str = ""
     """Why it runs no more."""
+    orphans: list[Ref] = attrs.field(factory=list)
+    """The stages of a run that was killed, and that is not counted yet."""
 
     def run_starts(self, run: LiveRun, link: PipeLink) -> None:
         """A run begins."""
+        self.count_killed()
         with self.lock:
             self.runs += 1
             self.run, self.link = run.ref, link
-
-    def run_killed(self, link: PipeLink) -> None:
-        """The supervisor of a run was killed; the run is counted when its stages have ended, too."""
-        with self.lock:
-            self._forget_run(link)
-            self.killed.append(link)
-
-    def count_killed(self, *, all_of_them: bool) -> bool:
-        """Count the killed runs that have come to their end, or all of them; whether there are others."""
-        with self.lock:
-            ended = [link for link in self.killed if all_of_them or not _is_alive(link)]
-            self.killed = [link for link in self.killed if link not in ended]
-        for link in ended:
-            self.run_ended(link)
-        return bool(self.killed)
 
     def _forget_run(self, link: PipeLink) -> None:
         if self.link is link:  # else the next one has begun
@@ -120,6 +103,9 @@ class Life:
 
     def run_ended(self, link: PipeLink) -> None:
         """A run is over: count it, and what is lost with it."""
+        with self.lock:
+            if self.link is not link:
+                return  # it is counted
         record = record_of(link)
         halted = None if link.ended is None else halted_by(link.ended)
         with self.lock:
@@ -133,13 +119,29 @@ class Life:
                 self.given_back += record.unfinished
             self.last_record = record
             if halted is not None:
-                self.last_error = f"{type(halted.error).__name__}: {safe_text(halted.error)}"
+                at = f"{halted.stage}: " if halted.stage else ""
+                self.last_error = f"{at}{type(halted.error).__name__}: {safe_text(halted.error)}"
         if record.unfinished:
             reason = self.last_error if halted is not None else "it was stopped"
             if link.acks is None:
                 self._tell_lost(record, reason)
             else:
                 logger.info("pipe %s gave %d items back: %s", self.name, record.unfinished, reason)
+
+    def run_was_killed(self, stages: list[Ref]) -> None:
+        """It did not get to `run_ended`; its stages are about to end."""
+        self.orphans = stages
+
+    def count_killed(self) -> None:
+        """Count a run that was killed, once its stages do no more."""
+        link, stages = self.link, self.orphans
+        if link is None:
+            return
+        deadline = time.monotonic() + _ORPHANS_SECONDS
+        for ref in stages:
+            ref.join(max(0.0, deadline - time.monotonic()))
+        self.orphans = []
+        self.run_ended(link)
 
     def _tell_lost(self, record: PipeRecord, reason: str) -> None:
         logger.warning("pipe %s lost %d items with a run: %s", self.name, record.unfinished, reason)
@@ -148,6 +150,19 @@ class Life:
             about = {"pipe": self.pipe.definition.name, "name": self.name, "reason": reason, "exact": exact}
             measured = {"count": record.unfinished}
             telemetry.emit(telemetry.PIPE_LOST, self.pipe, measurements=measured, metadata=about)
+
+    def output_ended(self, output: str) -> None:
+        """The producer of an output is no more: what no consumer has taken of it is lost."""
+        with self.lock:
+            count = self.held.pop(output, 0)
+            self.outputs[output] -= count
+            self.lost += count
+        if count:
+            logger.warning("pipe %s lost %d items that no consumer of %r took", self.name, count, output)
+            if telemetry.PIPE_LOST.receivers:
+                about = {"pipe": self.pipe.definition.name, "name": self.name, "exact": True}
+                about["reason"] = f"no consumer of {output!r} took them"
+                telemetry.emit(telemetry.PIPE_LOST, self.pipe, measurements={"count": count}, metadata=about)
 
     def end(self, why: str) -> None:
         """It runs no more."""
@@ -210,8 +225,9 @@ class LiveRun(RunSupervisor):
 
     def _on_dead(self) -> None:
         if hasattr(self, "plan"):
-            if not self._terminated:
-                self._life.run_killed(self._pipe_link)
+            if self._life.link is self._pipe_link:
+                infos = self._do_which_children()
+                self._life.run_was_killed([info.ref for info in infos if info.ref is not None])
             super()._on_dead()
         else:
             Supervisor._on_dead(self)  # there was no run: see `init`
@@ -226,6 +242,8 @@ class LivePipe(Supervisor):
         restart = options.restart
         self._outputs: dict[Ref, tuple[str, Ref]] = {}
         """The producer of an output to the output and the consumer that was given for it."""
+        self._producer_ended: tuple[Any, Exit] | None = None
+        """The producer's end, while the run handles what it gave."""
         for output, consumer in life.deliver.items():
             if isinstance(consumer, Ref):
                 self._start_output(output, consumer)
@@ -247,7 +265,7 @@ class LivePipe(Supervisor):
         )
 
     def _start_output(self, output: str, consumer: Ref) -> None:
-        ref = self._life.deliver[output] = OutputProducer.start_link()
+        ref = self._life.deliver[output] = OutputProducer.start_link(self._life, output)
         self._outputs[ref] = output, consumer
         async_subscribe(consumer, to=ref, cancel="temporary")
 
@@ -264,15 +282,19 @@ class LivePipe(Supervisor):
         else:
             run.send(RunSupervisor.drain)
 
-    def _count_killed(self, _: None = None) -> None:
-        if self._life.count_killed(all_of_them=False):
-            self.run_after(_LOOK_AGAIN, LivePipe._count_killed)
-
     def _child_ended(self, child: Any, message: Exit) -> None:
-        self._count_killed()
-        if child.id == "run" and self._life.draining:
-            self._finish_outputs()
+        if child.id == "producer" and message.reason == NORMAL and self._life.run is not None:
+            # What it gave is on its way: the run ends behind that, and then both begin again, or neither.
+            self._producer_ended = (child, message)
             return
+        if child.id == "run":
+            self._life.count_killed()
+            if self._life.draining:
+                self._finish_outputs()
+                return
+            before, self._producer_ended = self._producer_ended, None
+            if before is not None and comes_back(child.spec.restart, message.reason):
+                child, message = before  # the run depends on it, and comes with it
         super()._child_ended(child, message)
 
     def _finish_outputs(self) -> None:
@@ -310,9 +332,10 @@ class LivePipe(Supervisor):
     def terminate(self, reason: Any) -> None:
         """Stop the run."""
         super().terminate(reason)
-        for ref in self._outputs:
+        self._life.count_killed()
+        for ref in tuple(self._outputs):
             ref.stop(block=False)
-        self._life.count_killed(all_of_them=True)
+            ref.join(_ORPHANS_SECONDS)  # it counts what is lost with it
         self._life.end("was drained" if self._life.draining else "has stopped")
 
     def _on_dead(self) -> None:

@@ -18,9 +18,10 @@ from typing import Any, Self
 
 import attrs
 
-from slither_actors.actors import blocking
+from slither_actors.actors import blocking, interruptible
+from slither_actors.actors._interrupts import waits
 from slither_actors.config import did_you_mean, positive_int, wait_seconds
-from slither_actors.errors import OptionError, OutputFullError
+from slither_actors.errors import NotRunningError, OptionError, OutputFullError
 from slither_actors.item import Item
 from slither_actors.pipe._ack_reading import OutputAcks
 
@@ -161,7 +162,13 @@ class OutputBuffers:
 class PipeOutputReader:
     """Reads a stream for the readers of its outputs: whoever finds nothing reads, the others wait for it."""
 
-    def __init__(self, buffers: OutputBuffers, read: Callable[[], Iterable[Item]], wait: float) -> None:
+    def __init__(
+        self,
+        buffers: OutputBuffers,
+        read: Callable[[], Iterable[Item]],
+        wait: float,
+        may_wait: Callable[[], object],
+    ) -> None:
         self.buffers = buffers
         self._read = read
         """Waits for what comes next; `StopIteration` at the end."""
@@ -172,6 +179,8 @@ class PipeOutputReader:
         self._told: set[str] = set()
         """Outputs whose readers know of the error."""
         self._wait = wait
+        self._may_wait = may_wait
+        """Raises where nothing would come as long as this thread waits."""
         self._acks: OutputAcks | None = None
         self._leave: Callable[[], object] = _nothing
         self.streams: Mapping[str, OutputStream] = MappingProxyType(
@@ -215,6 +224,7 @@ class PipeOutputReader:
                         self._acks.gave(name, item)
                     self._changed.notify_all()
                     return item
+                self._may_wait()
                 if self._reading:
                     self._await(None)
                     continue
@@ -232,9 +242,16 @@ class PipeOutputReader:
                 else:
                     self._fetch()
 
+    @waits
     def _await(self, timeout: float | None) -> None:
-        blocking()
-        self._changed.wait(timeout)
+        with interruptible(self._wake) as refuse:
+            blocking()
+            self._changed.wait(timeout)
+            refuse()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _fetch(self) -> None:
         """Read on, without the lock: it may take long."""
@@ -249,7 +266,10 @@ class PipeOutputReader:
             arrived = ()
             self._over = True
             if not isinstance(error, Exception):
-                raise  # an interrupt, say: it is for this thread alone
+                # An interrupt, say. It is for this thread alone; but the run has ended with it.
+                msg = f"the thread that read for all outputs was interrupted by {type(error).__name__}"
+                self._error = NotRunningError(f"{msg}, which ended the run")
+                raise
             self._error = error
         finally:
             self._changed.acquire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any
 
@@ -107,7 +108,8 @@ def pipe_plan(
     link = PipeLink(definition, context.session_id, length_of(items))
     if isinstance(items, AckSource):
         link.acks = AckKeeper(items, f"a run of {definition.name}", has_reader=not collect_all)
-    session = RunSession(pipe, context, link, options.timeout)
+    timeout = None if options.timeout == math.inf else options.timeout
+    session = RunSession(pipe, context, link, timeout)
     if options.handle is not None:
         options.handle._bind(outlet, link, where)
     return RunPlan(

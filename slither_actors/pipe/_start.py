@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import attrs
 
 from slither_actors.actors import SHUTDOWN, ChildSpec, Ref, whereis
-from slither_actors.config import build, integer, one_of, positive_seconds, wait_seconds_or_none
+from slither_actors.config import Rule, build, integer, one_of, positive_seconds, wait_seconds_or_none
 from slither_actors.core import Backoff, RateLimit
 from slither_actors.dispatch._default import pipes
 from slither_actors.dispatch._reader import Outlet
@@ -23,7 +24,7 @@ from slither_actors.errors import (
 from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._ack_source import AckSource
 from slither_actors.pipe._entry import Entry
-from slither_actors.pipe._feed import Feed, PushSource, StageSource
+from slither_actors.pipe._feed import Feed, PushSource, StageSource, is_within
 from slither_actors.pipe._gate import Gate
 from slither_actors.pipe._into import LiveReader, destinations, is_stage
 from slither_actors.pipe._live import Life, LivePipe, LiveRun
@@ -37,6 +38,9 @@ from slither_actors.stages._emitter import Emitter
 __all__ = ["PipeStatus", "RunningPipe", "start_pipe"]
 
 
+_backoff = Rule("allowed are a Backoff, None", lambda value: value is None or isinstance(value, Backoff))
+
+
 @attrs.frozen(kw_only=True)
 class LiveOptions:
     """What `start_pipe` takes besides."""
@@ -44,7 +48,7 @@ class LiveOptions:
     restart: str = attrs.field(default="permanent", validator=one_of("permanent", "transient", "temporary"))
     max_restarts: int = attrs.field(default=3, validator=integer(0))
     max_seconds: float = attrs.field(default=5.0, validator=positive_seconds)
-    backoff: Backoff | None = None
+    backoff: Backoff | None = attrs.field(default=None, validator=_backoff)
     rate_limit: RateLimit | None = attrs.field(default=None, validator=limit)
     session_id: str | None = None
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
@@ -74,7 +78,7 @@ class PipeStatus:
 
     skipped: int
     in_flight: int
-    """Items that are in the present run."""
+    """Items that are in the present run, or wait for a consumer stage."""
 
     lost: int
     """Items that were in runs which ended early; those that failed there, too. With an `AckSource` none."""
@@ -97,6 +101,9 @@ class RunningPipe:
 
     def __init__(self, life: Life, ref: Ref) -> None:
         self._life = life
+        self._holding = threading.RLock()
+        """Held while it is paused or resumed: of two threads one comes last, with all that there is to it."""
+        self._drains = False
         self.ref = ref
         """Its supervisor."""
 
@@ -109,7 +116,8 @@ class RunningPipe:
         """Hand items or payloads to the pipe, and return how many, once it has taken all of them.
 
         Waits while the pipe wants no more, while it is paused, and while it restarts. `items` are read only
-        as far as there is room. Never push into a pipe from one of its own stages without a `timeout`.
+        as far as there is room. A stage of the pipe itself holds that up: without a `timeout` it
+        waits for room for a second at most.
 
         Args:
             items: payloads or items.
@@ -133,12 +141,15 @@ class RunningPipe:
         with life.lock:
             link, record = life.link, life.last_record
             items_in, outputs, skipped = life.items_in, life.outputs.copy(), life.skipped
+            lost, given_back, held = life.lost, life.given_back, life.held.copy()
+            last_error = life.last_error
         in_flight = 0
         if link is not None:
             record = look(link)
             items_in, skipped = items_in + record.items_in, skipped + record.skipped
             outputs.update(record.outputs)
             in_flight = record.unfinished
+        outputs.subtract(held)
         return PipeStatus(
             name=life.name,
             pipe=life.pipe.definition.name,
@@ -149,11 +160,11 @@ class RunningPipe:
             items_in=items_in,
             outputs={output: outputs[output] for output in life.pipe.definition.outputs},
             skipped=skipped,
-            in_flight=in_flight,
-            lost=life.lost,
-            given_back=life.given_back,
+            in_flight=in_flight + sum(held.values()),
+            lost=lost,
+            given_back=given_back,
             waiting=life.feed.waiting,
-            last_error=life.last_error,
+            last_error=last_error,
             record=record,
         )
 
@@ -169,14 +180,17 @@ class RunningPipe:
 
     def pause(self) -> None:
         """Take nothing more until `resume`, also after a restart; what was taken goes on its way."""
-        self._hold(True)
+        with self._holding:
+            self._hold(True)
 
     def resume(self) -> None:
         """Undo `pause`."""
-        self._hold(False)
+        with self._holding:
+            self._hold(False)
 
     def _hold(self, paused: bool) -> None:
         life = self._life
+        paused = paused and not self._drains
         life.gate.hold(paused)
         run = life.run
         if run is not None:
@@ -187,23 +201,39 @@ class RunningPipe:
 
         Undoes `pause`.
 
+        In one of its own stages, or in its ``into=``, it waits for nothing: that would be for itself.
+
         Returns:
             Whether it was done within `timeout` seconds; if not, it goes on, and `stop` ends it.
+
+        Raises:
+            OptionError: `timeout` is no number of seconds.
         """
-        self.resume()
-        self.ref.send(LivePipe.drain)
+        wait_seconds_or_none.check("timeout", timeout, f"draining {self.name}")
+        with self._holding:
+            self._hold(False)
+            self._drains = True
+            self.ref.send(LivePipe.drain)
         return self._join(timeout)
 
     def stop(self, timeout: float | None = None) -> bool:
         """End now. What is in flight is counted as lost; an `AckSource` gets it back.
 
+        In one of its own stages, or in its ``into=``, it waits for nothing: that would be for itself.
+
         Returns:
             Whether it had ended within `timeout` seconds.
+
+        Raises:
+            OptionError: `timeout` is no number of seconds.
         """
+        wait_seconds_or_none.check("timeout", timeout, f"stopping {self.name}")
         self.ref.stop(SHUTDOWN, block=False)
         return self._join(timeout)
 
     def _join(self, timeout: float | None) -> bool:
+        if is_within(self._life.feed):
+            return not self.ref.is_alive()
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self.ref.join(timeout):
             return False
@@ -251,12 +281,13 @@ def start_pipe(
 
     Raises:
         OptionError: an option is wrong, or the name is taken.
+        StartError: the producer that is started for the pipe did not start.
         NotRunningError: the program is ending.
     """
-    plan = pipe_plan(pipe, (), {}, _NoOutlet(), collect_all=False)  # also checks the pipe
-    name = link_of(plan).definition.name if name is None else name
-    where = f"starting {name}"
+    pipe_plan(pipe, (), {}, _NoOutlet(), collect_all=False)  # also checks the pipe
+    where = f"starting {pipe.definition.name}"
     checked = build(LiveOptions, options, where=where)
+    name = pipe.definition.name if name is None else name
     if not isinstance(name, str) or not name:
         raise OptionError("name", f"is {name!r:.200}; allowed is a text", where=where)
     spec = _producer_spec(source, name, checked.restart, where)
@@ -294,11 +325,12 @@ def _source_name(name: str) -> tuple[str, str]:
 
 def _producer_spec(source: Any, name: str, restart: Any, where: str) -> ChildSpec | None:
     """How to start the producer that a pipe brings along; None for one that runs, and for other sources."""
-    if (
-        source is None
-        or isinstance(source, AckSource)
-        or (is_stage(source) and issubclass(source.actor_class, Emitter))
-    ):
+    if source is None or isinstance(source, AckSource):
+        return None
+    if is_stage(source) and issubclass(source.actor_class, Emitter):
+        if not source.is_alive():
+            problem = f"is {source}, which has ended; allowed is a producer that runs, or a Producer class"
+            raise OptionError("source", problem, where=where)
         return None
     if isinstance(source, type) and issubclass(source, Producer):
         return source.child_spec(id="producer", name=_source_name(name), restart=restart)

@@ -11,6 +11,7 @@ from typing import Any
 from slither_actors.config import build
 from slither_actors.dispatch import RunStream
 from slither_actors.dispatch._async_stream import AsyncRunStream
+from slither_actors.dispatch._link import enclosing_run
 from slither_actors.dispatch._topology import RunPlan
 from slither_actors.errors import NameTakenError, OptionError
 from slither_actors.item import Item
@@ -62,7 +63,7 @@ class PipeStream(RunStream):
                 raise OptionError(next(iter(options)), problem, where="stream.outputs")
             buffers = OutputBuffers(self._pipe.outputs, self._pipe.name)
             buffers.size = checked.buffer_size
-            self._outputs = PipeOutputReader(buffers, self._fetch, checked.wait)
+            self._outputs = PipeOutputReader(buffers, self._fetch, checked.wait, self._refuse_own_actors)
             first, chunk = None, self._chunk  # what came already, if somebody has read the stream itself
             if isinstance(chunk, FollowedItems):
                 first, chunk = chunk.hand_over()
@@ -129,6 +130,14 @@ class PipeStream(RunStream):
             return chunk
         finally:
             self._fetcher = None
+
+    def _refuse_own_actors(self) -> None:
+        if enclosing_run() is self._plan.link:
+            msg = (
+                f"a stage or the input of {self._pipe.name} reads the stream of its own run, which waits for "
+                "it: read in another thread, or give that what it needs by a store"
+            )
+            raise RuntimeError(msg)
 
     def _next_chunk(self) -> None:
         if self._outputs is not None and self._fetcher != threading.get_ident() and not self._closed:

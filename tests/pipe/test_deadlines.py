@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import threading
 import time
 from typing import Any
@@ -297,3 +298,82 @@ def test_a_wrong_option_is_an_error(options: Any, message: str) -> None:
     """Before anything starts."""
     with pytest.raises(OptionError, match=message):
         run_pipe(Same, [], **options)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(2), KeyboardInterrupt()])
+def test_a_progress_function_that_raises_ends_nothing(error: BaseException) -> None:
+    """It is called no more, and the run goes on, whatever it raised."""
+    told: list[Any] = []
+
+    def tell(progress: Any) -> None:
+        told.append(progress)
+        raise error
+
+    assert len(run_pipe(Same, range(10), progress=tell)["default"]) == 10
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel"])
+def test_a_progress_function_that_blocks_does_not_hold_up_the_end(how: str, gate: threading.Event) -> None:
+    """What had come out is in the error."""
+    told = threading.Event()
+
+    def tell(progress: Any) -> None:
+        told.set()
+        gate.wait(20)
+
+    def numbers() -> Any:
+        yield 1
+        time.sleep(0.15)  # until a report is due
+        yield from itertools.count(2)
+
+    handle = RunHandle()
+    began = time.monotonic()
+    if how == "cancel":
+        threading.Thread(target=lambda: (told.wait(10), handle.cancel("enough"))).start()
+    expected = PipeTimeoutError if how == "timeout" else PipeCancelledError
+    options: Any = {"timeout": 0.4} if how == "timeout" else {"handle": handle}
+    with pytest.raises(expected) as info:
+        run_pipe(Same, numbers(), progress=tell, **options)
+    assert time.monotonic() - began < 5
+    assert payloads(info.value.partial_results["default"])[:1] == [1]
+
+
+def test_a_reason_to_cancel_may_be_anything() -> None:
+    """None is no reason, and what has no text is told as what it is."""
+
+    class Textless:
+        def __str__(self) -> str:
+            raise ValueError
+
+    for reason, text in ((None, ""), (5, "5"), (Textless(), "<Textless, whose text raised ValueError>")):
+        handle = RunHandle()
+        handle.cancel(reason)
+        assert handle.cancelled
+        with pytest.raises(PipeCancelledError) as info:
+            run_pipe(Same, [1], handle=handle)
+        assert info.value.why == text
+
+
+def test_a_deadline_of_infinity_is_none() -> None:
+    """As None."""
+    assert len(run_pipe(Same, [1], timeout=math.inf)["default"]) == 1
+
+
+def test_a_run_whose_supervisor_was_killed_runs_no_more() -> None:
+    """The record says so, and its time stands still."""
+    handle = RunHandle()
+
+    def numbers() -> Any:
+        yield from range(2000)
+        assert handle._run is not None
+        run = handle._run[1].run
+        assert run is not None
+        run.kill()
+        yield from itertools.count()
+
+    with pytest.raises(PipeError, match="killed"):
+        run_pipe(Same, numbers(), handle=handle)
+    record = handle.record()
+    assert record.ended == "halted"
+    assert handle.record().seconds == record.seconds

@@ -490,7 +490,7 @@ def test_a_function_that_raises_restarts_the_run() -> None:
     pipe.push([2])
     assert pipe.drain(10)
     assert payloads(found) == [2]
-    assert (pipe.status().lost, pipe.status().last_error) == (1, "OSError: disk full")
+    assert (pipe.status().lost, pipe.status().last_error) == (1, "into['default']: OSError: disk full")
 
 
 # -- names, ends, idleness --------------------------------------------------------------------

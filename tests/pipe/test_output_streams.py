@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from slither_actors import Many, Pipe, PipeError, router, stage, stream_pipe
-from slither_actors.errors import OptionError, OutputFullError
+from slither_actors.errors import NotRunningError, OptionError, OutputFullError
+from slither_actors.pipe import PipeStream
 
 
 def payloads(items: Any) -> Any:
@@ -188,3 +189,40 @@ def test_a_wrong_name_or_option_is_an_error(call: Any, message: str) -> None:
     """Which says what is allowed."""
     with stream_pipe(Thirds, []) as stream, pytest.raises(OptionError, match=message):
         call(stream)
+
+
+@pytest.mark.parametrize("who", ["input", "stage"])
+def test_a_run_does_not_read_its_own_outputs(who: str) -> None:
+    """That would wait for itself: an error says so."""
+    streams: list[PipeStream] = []
+
+    class P(Pipe):
+        outputs = ("other",)
+        work = stage(lambda item: next(streams[0].output("other")) if who == "stage" else item.payload)
+
+    def numbers() -> Any:
+        yield 1
+        if who == "input":
+            yield next(streams[0].output("other"))
+
+    streams.append(stream_pipe(P, numbers()))
+    with streams[0], pytest.raises(PipeError, match="reads the stream of its own run"):
+        list(streams[0].output("default"))
+
+
+def test_a_thread_that_is_interrupted_while_it_reads_for_all_ends_the_others_with_an_error() -> None:
+    """Its interrupt has ended the run: what they have is not all there was."""
+    with stream_pipe(Thirds, range(30)) as stream:
+        outputs = stream.outputs()
+
+        def interrupted() -> Any:
+            raise KeyboardInterrupt
+
+        assert stream._outputs is not None
+        stream._outputs._read = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            next(outputs["one"])
+        with pytest.raises(
+            NotRunningError, match="was interrupted by KeyboardInterrupt, which ended the run"
+        ):
+            list(outputs["two"])

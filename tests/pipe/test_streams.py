@@ -266,6 +266,7 @@ def test_a_halted_stream_raises_after_what_came_out() -> None:
         assert list(stream) == []
     assert payloads(taken) == [2, 2, 3, 5, 10]
     assert caught.value.partial_results == {"default": []}
+    assert caught.value.__cause__ is caught.value.reason  # with the lines of the stage in its traceback
     assert stream.finished["work"].errors == {"ZeroDivisionError": 1}
 
 
