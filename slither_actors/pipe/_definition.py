@@ -25,7 +25,7 @@ class StageDefinition:
     kind: str
     """``"function"``, ``"class"``, ``"router"`` or ``"workers"``."""
 
-    on_error: Policy
+    on_error: Policy = attrs.field(hash=False)
     """The policy that holds for it: the pipe's for it, its own, or the pipe's for all."""
 
     declaration: StageDeclaration
@@ -78,6 +78,9 @@ class PipeDefinition:
     stores: Mapping[str, Any] = attrs.field(hash=False)
     """Store name to store class."""
 
+    pipe: Any = attrs.field(default=None, eq=False, repr=False)
+    """The class that it is the definition of."""
+
     def stage(self, name: str) -> StageDefinition:
         """Return one stage.
 
@@ -105,3 +108,11 @@ class PipeDefinition:
         return as_dict(self)
 
     __str__ = describe
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle it by the name of its pipe: functions of a class body have no name that leads to them."""
+        if vars(self.pipe or object).get("definition") is self:
+            return getattr, (self.pipe, "definition")
+        if self.pipe is not None:
+            return attrs.evolve(self, pipe=None).__reduce_ex__(protocol)
+        return super().__reduce_ex__(protocol)

@@ -76,6 +76,8 @@ def as_mermaid(definition: PipeDefinition) -> str:
 
 def _boxes(definition: PipeDefinition, ids: Mapping[str, str]) -> Iterator[str]:
     inside: list[str] = []
+    boxes: dict[str, str] = {}
+    """The name of each box to what it is within all others; "a_b" may also be the "b" in "a"."""
     for stage in definition.stages:
         parts = stage.name.split(".")[:-1]
         while inside != parts[: len(inside)]:
@@ -83,7 +85,9 @@ def _boxes(definition: PipeDefinition, ids: Mapping[str, str]) -> Iterator[str]:
             yield f"{'    ' * (len(inside) + 1)}end"
         for part in parts[len(inside) :]:
             inside.append(part)
-            box = "_".join(inside)
+            box, within = "_".join(inside), ".".join(inside)
+            while boxes.setdefault(box, within) != within:
+                box += "_"
             yield f'{"    " * len(inside)}subgraph {box}_pipe["{_escaped(part)}"]'
         left, right = _SHAPES[stage.kind]
         label = f"{_escaped(stage.name.rpartition('.')[2])}<br/>{stage.kind}"
@@ -149,7 +153,7 @@ def _plain(value: Any) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, type) or inspect.isroutine(value):
-        return f"{value.__module__}:{value.__qualname__}"
+        return f"{_module_of(value)}:{value.__qualname__}"
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -157,6 +161,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted((_plain(each) for each in value), key=str)
     return _record(value)
+
+
+def _module_of(code: Any) -> str:
+    """The module of a function or class. Methods of built-in types have none, but their types have."""
+    module = getattr(code, "__module__", None)
+    if module is None:
+        owner = getattr(code, "__objclass__", None) or type(getattr(code, "__self__", code))
+        module = owner.__module__
+    return str(module)
 
 
 def _record(value: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from slither_actors.config import build
 from slither_actors.dispatch import (
     AsyncExecutor,
@@ -15,7 +17,8 @@ from slither_actors.dispatch import (
 )
 from slither_actors.dispatch._options import check_together
 from slither_actors.errors import OptionError
-from slither_actors.pipe._declaration import StageDeclaration, StageOptions, taken
+from slither_actors.pipe._checks import comparable
+from slither_actors.pipe._declaration import StageDeclaration, StageOptions, refuse_stage, taken
 
 __all__ = ["WorkerStage"]
 
@@ -26,6 +29,7 @@ class WorkerStage(StageDeclaration):
     kind = "workers"
 
     def __init__(self, executor: Any, **options: Any) -> None:
+        refuse_stage("executor", executor)
         for name in ("executor", "context"):
             if name in options:
                 raise OptionError(name, "is not for a stage: the first argument and the run say it")
@@ -63,4 +67,5 @@ class WorkerStage(StageDeclaration):
         return f"of {self.dispatch.batch_size}" if strategy is None else f"by {type(strategy).__name__}"
 
     def _same(self) -> Any:
-        return self.dispatch, self.on_error, self.after
+        given = {field.name: getattr(self.dispatch, field.name) for field in attrs.fields(DispatchOptions)}
+        return {**given, "executor": comparable(self.dispatch.executor)}, self.on_error, self.after

@@ -276,6 +276,8 @@ def test_a_stage_that_cannot_be_set_up_fails_the_stream() -> None:
         def init(self) -> None:
             raise OSError("no model")
 
+        def handle_item(self, item: Any, ctx: Any) -> None: ...
+
     class P(Pipe):
         model = stage(Broken)
 
