@@ -13,6 +13,7 @@ from slither_actors.context import Context
 from slither_actors.dispatch import DispatchOptions, DispatchRunner
 from slither_actors.dispatch._batch import Batch
 from slither_actors.dispatch._link import RunLink, SideOutput
+from slither_actors.dispatch._statistics import DispatchStatistics
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._definition import StageDefinition
@@ -67,11 +68,19 @@ class WorkerRunner(DispatchRunner):
     def terminate(self, reason: Any) -> None:
         """Leave the statistics with the run."""
         super().terminate(reason)
-        statistics = self.statistics()
+        statistics = self._final_statistics()
+        if self._link is not None:
+            self._link.finished[self._context.stage or self._label] = statistics
         if isinstance(last_policy(self._options.on_error), Skipping):
             tell_skipped(self._label, statistics.errors, statistics.last_error)
         early = is_abnormal(reason) or self._halting
         self._telling.ended(statistics, reason if early else None)
+
+    def _final_statistics(self) -> DispatchStatistics:
+        """The statistics, with what it still held as failed: also where it is others that end the run."""
+        found = self.statistics()
+        done = found.emitted + found.skipped + found.routed
+        return attrs.evolve(found, failed=found.items_in - done, pending=0)
 
     def _tell_discarded(self, count: int, of: Any = None) -> None:
         """Say nothing: a stage behind this one is gone only when the run is to end."""

@@ -72,3 +72,12 @@ def die_now_and_then(numbers: Sequence[int]) -> list[int]:
 
 
 _batches = 0
+
+
+def fail_some(actions: Sequence[str], payloads: Sequence[int]) -> list[int]:
+    """Fail a batch with a payload that an action says so of; take long enough to be killed now and then."""
+    time.sleep(0.001 * len(payloads))
+    for payload in payloads:
+        if actions[payload % len(actions)] in ("fail", "raise"):
+            raise ValueError(payload)
+    return list(payloads)
