@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -150,6 +151,8 @@ def _stage_dict(stage: StageDefinition) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Make data of a value: code by its module and name, records by their fields."""
+    if type(value) is float and not math.isfinite(value):
+        return repr(value)  # no number of JSON
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, type) or inspect.isroutine(value):

@@ -106,6 +106,14 @@ class Results:
             raise ResultError(msg)
         return found
 
+    def refuse_change(self, before: int, after: int) -> NoReturn:
+        """Raise what a handler gets that has changed the list of items instead of returning one."""
+        msg = (
+            f"{self._stage} changed its list of {before} items, which has {after} now; "
+            "leave it as it is, and return what is to go on"
+        )
+        raise ResultError(msg)
+
     def plain(self, items: Sequence[Item], results: list[Any]) -> Sequence[Item] | None:
         """Return the items with their results as payloads, all at once; None if some result is an outcome."""
         if not OUTCOMES.isdisjoint(map(type, results)):

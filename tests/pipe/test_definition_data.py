@@ -137,3 +137,15 @@ def test_each_box_of_the_chart_has_a_name_of_its_own() -> None:
     chart = make(a=stage(Middle), a_b=stage(Inner)).mermaid()
     boxes = re.findall(r"subgraph (\w+)", chart)
     assert len(set(boxes)) == len(boxes) == 3
+
+
+def test_numbers_that_json_does_not_have_are_text() -> None:
+    """What comes back is what went in, and any reader of JSON takes it."""
+
+    class Limited(Stage):
+        def init(self, limits: Any) -> None: ...
+        def handle_item(self, item: Any, ctx: Any) -> None: ...
+
+    found = make(first=stage(Limited, limits=[float("inf"), float("nan"), 0.5])).to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["stages"][0]["options"] == {"limits": ["inf", "nan", 0.5]}

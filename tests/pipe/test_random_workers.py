@@ -121,17 +121,17 @@ def by_astream(pipe: Any, items: list[Item], chance: random.Random) -> Ran:
 
     async def run() -> None:
         async with astream_pipe(pipe, items) as stream:
-            async for item in stream:
-                ran.items.append(item)
-                if len(ran.items) == leave_after:
-                    ran.closed = True
-                    break
+            try:
+                async for item in stream:
+                    ran.items.append(item)
+                    if len(ran.items) == leave_after:
+                        ran.closed = True
+                        break
+            except PipeError as error:
+                ran.halted = error.stage
         ran.record = await stream.record()
 
-    try:
-        asyncio.run(run())
-    except PipeError as error:
-        ran.halted = error.stage
+    asyncio.run(run())
     return ran
 
 
