@@ -267,7 +267,10 @@ class Reader(Consumer):
 
     def _on_dead(self) -> None:
         # However it ends, the caller must not wait for ever, and has a right to what is here.
-        self._finish(self._cell.reason if self._cell.reason != NORMAL else KILLED)
+        reason = self._cell.reason if self._cell.reason != NORMAL else KILLED
+        if self._link.ended is None and not self._link.closing:
+            self._link.ended = reason  # killed, perhaps
+        self._finish(reason)
         super()._on_dead()
 
 

@@ -28,7 +28,8 @@ from slither_actors import (
     start_pipe,
     stream_pipe,
 )
-from slither_actors.errors import PipeStoppedError
+from slither_actors.dispatch._stream import stages_of
+from slither_actors.errors import ActorExitError, PipeStoppedError
 from tests.killing import killer
 from tests.pipe.random_graphs import (
     ACTIONS,
@@ -157,6 +158,20 @@ def by_pushes(pipe: Any, items: list[Item], chance: random.Random) -> Ran:
     return ran
 
 
+def by_stream_of_which_a_stage_is_killed(pipe: Any, items: list[Item], chance: random.Random) -> Ran:
+    """Its statistics are gone with it; nothing else is."""
+    ran = Ran([], closed=True)
+    with stream_pipe(pipe, items) as stream, contextlib.suppress(PipeError):
+        ran.items.extend(itertools.islice(stream, chance.randint(1, 30)))
+        with contextlib.suppress(ActorExitError):
+            _, ref = chance.choice(stream._plan.link.run.run(stages_of))
+            ref.kill()
+        ran.items.extend(stream)
+    ran.statistics, ran.record = stream.finished, stream.record()
+    assert ran.record.ended in ("finished", "halted")
+    return ran
+
+
 def made_of(ran: Ran) -> int:
     """What stages made beyond one for one, told by what they took and what they gave."""
     stages = ran.record.stages.values()
@@ -165,7 +180,7 @@ def made_of(ran: Ran) -> int:
     )
 
 
-WAYS = [by_run, by_stream, by_arun, by_astream, by_pushes]
+WAYS = [by_run, by_stream, by_arun, by_astream, by_pushes, by_stream_of_which_a_stage_is_killed]
 
 
 # -- the check -------------------------------------------------------------------
