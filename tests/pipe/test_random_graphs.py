@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -19,11 +20,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from slither_actors import (
-    PipeError,
-    run_pipe,
-    stream_pipe,
-)
+from slither_actors import Pipe, PipeError, run_pipe, stage, stream_pipe
 from slither_actors.dispatch import _link, _reader
 from slither_actors.pipe import _outgoing, _plan
 from tests.pipe.random_graphs import (
@@ -130,3 +127,32 @@ def test_an_endless_input_is_read_no_further_than_there_is_room(found: Any, dema
             before = read[0]
             threading.Event().wait(0.03)
         assert before <= count + ways * (demand * 4 + 32) + 2000
+
+
+@given(plans(ACTIONS, POLICIES, most=4), plans(ACTIONS, POLICIES, most=4), inputs, demands, st.integers(0, 3))
+@settings(relaxed, max_examples=50)
+def test_graphs_within_a_pipe_do_what_they_do_by_themselves(
+    one: Any, other: Any, numbers: Any, demand: Any, depth: Any
+) -> None:
+    """One after the other, however deep: what leaves the first by "default" is the input of the second."""
+    first, second = graph_of(one), graph_of(other)
+    before = Model(first).run(numbers)
+    behind = Model(second).run([payload for route, payload in before.out.elements() if route == "default"])
+    expected = behind.out + Counter({each: n for each, n in before.out.items() if each[0] != "default"})
+    within = "in_." * depth
+    halts = {f"{within}one.{name}" for name in before.halts} | {
+        f"{within}two.{name}" for name in behind.halts
+    }
+    pipe = type(Pipe)("P", (Pipe,), {"outputs": ROUTES, "one": stage(first.pipe), "two": stage(second.pipe)})
+    for _ in range(depth):
+        pipe = type(Pipe)("P", (Pipe,), {"outputs": ROUTES, "in_": stage(pipe)})
+    with little(demand):
+        outputs, halted = run_or_halt(pipe, numbers)
+    found = found_in(item for each in outputs.values() for item in each)
+    if halts:
+        assert halted in halts
+        assert found <= expected
+    else:
+        assert halted is None
+        assert found == expected
+        assert outputs.record.unfinished == 0
