@@ -108,6 +108,8 @@ class WorkerRunner(DispatchRunner):
 
     def _end_with_source(self, reason: Any) -> None:
         self._open_inputs -= 1
+        if self._input_ended:
+            return  # a stage before it has halted, and that is why this one ends, however the others do
         if self._open_inputs <= 0 or reason != NORMAL:
             super()._end_with_source(reason)
 
