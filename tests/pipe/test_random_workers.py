@@ -66,7 +66,7 @@ def random_plans(chance: random.Random) -> list[Plan]:
         Plan(
             kind=chance.choice(KINDS),
             actions=tuple(chance.choice(ACTIONS) for _ in range(chance.randint(1, 7))),
-            policy=chance.choice(sorted(POLICIES) if chance.random() < 0.15 else SURVIVING),
+            policy=chance.choice(sorted(POLICIES) if chance.random() < 0.25 else SURVIVING),
             batch_size=chance.randint(1, 4),
             choice=tuple(chance.randint(0, 20) for _ in range(chance.randint(1, 4))),
         )
