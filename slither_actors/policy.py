@@ -7,6 +7,7 @@ when its attempts are used up. `CircuitBreaker` says when a target is left alone
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,18 @@ class Skipping:
     """Drop what failed and go on; counted and told to telemetry. Written ``"skip"``."""
 
 
+def _takes_item_and_error(function: Any) -> bool:
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        return False
+    try:
+        inspect.signature(function).bind("item", "error")
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # a builtin that does not tell
+    return True
+
+
 @attrs.frozen
 class Route:
     """Hand each failed item to ``fn(item, reason)``; the item that it returns goes on.
@@ -37,7 +50,9 @@ class Route:
     stage that comes after that route.
     """
 
-    fn: Callable[[Item, BaseException], Item]
+    fn: Callable[[Item, BaseException], Item] = attrs.field(
+        validator=Rule("allowed is a plain function of (item, error)", _takes_item_and_error)
+    )
 
 
 def _then(value: object) -> Policy:

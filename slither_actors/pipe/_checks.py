@@ -5,30 +5,49 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
+from slither_actors.dispatch._batch_function import makes_coroutines
 from slither_actors.errors import OptionError
 
-__all__ = ["accepts", "check_function", "check_methods", "check_route", "name_of", "names", "positional"]
+__all__ = [
+    "accepts",
+    "check_function",
+    "check_methods",
+    "check_route",
+    "comparable",
+    "is_generator",
+    "name_of",
+    "names",
+    "positional",
+]
 
 _ASYNCHRONOUS = "is asynchronous; a stage is called by an actor: make it a plain def"
 _GENERATOR = "is a generator; return Many(...) to make many items of one"
+
+_PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def check_route(output: Any, predicate: Any) -> None:
     """Refuse what is no name of a route, or no predicate."""
     if not isinstance(output, str) or not output:
         raise OptionError("routes", f"has the output {output!r}; allowed are names", where="router")
+    problem = ""
+    problem = ""
     if not callable(predicate):
         hint = "; did you mean 'on_error'?" if difflib.get_close_matches(output, ["on_error"]) else ""
         problem = f"is {predicate!r:.200}; allowed is a predicate of an item{hint}"
-        raise OptionError(output, problem, where="router")
-    if _is_async(predicate):
-        raise OptionError(output, f"{_ASYNCHRONOUS}, or it would hold for every item", where="router")
-    if not accepts(predicate, 1):
+    elif makes_coroutines(predicate):
+        problem = f"{_ASYNCHRONOUS}, or it would hold for every item"
+    elif is_generator(predicate):
+        problem = "is a generator, which would hold for every item; allowed is a plain def"
+    elif not accepts(predicate, 1):
         takes = ", ".join(inspect.signature(predicate).parameters)
-        raise OptionError(output, f"takes ({takes}); it gets (item)", where="router")
+        problem = f"takes ({takes}); it gets (item)"
+    if problem:
+        raise OptionError(output, problem, where="router")
 
 
 def check_function(function: Any, option: str = "function", given: str = "(item, ctx) or (item)") -> None:
@@ -38,9 +57,9 @@ def check_function(function: Any, option: str = "function", given: str = "(item,
         raise OptionError(
             option, f"is {function!r:.200}; allowed {'are' if ',' in allowed else 'is'} {allowed}"
         )
-    if _is_async(function):
+    if makes_coroutines(function):
         raise OptionError(option, _ASYNCHRONOUS)
-    if inspect.isgeneratorfunction(function):
+    if is_generator(function):
         raise OptionError(option, _GENERATOR)
     try:
         parameters = inspect.signature(function).parameters
@@ -51,6 +70,14 @@ def check_function(function: Any, option: str = "function", given: str = "(item,
         raise OptionError(option, f"has a parameter 'self'; it gets {given}, and no self")
     if not any(accepts(function, count) for count in (1, 2)):
         raise OptionError(option, f"takes ({', '.join(found)}); it gets {given}")
+    if "ctx" in found[:1] + found[2:] and not isinstance(function, partial):
+        raise OptionError(option, f"takes ({', '.join(found)}); 'ctx' is the second of two: it gets {given}")
+
+
+def is_generator(function: Any) -> bool:
+    """Whether a call only makes a generator."""
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - an object that can be called
+    return inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(call)
 
 
 def check_methods(stage: type, base: type) -> None:
@@ -66,9 +93,9 @@ def check_methods(stage: type, base: type) -> None:
             continue
         if not callable(method):
             raise _of_class(stage, f"whose {name} is {method!r:.200}; allowed is a method")
-        if _is_async(method):
+        if makes_coroutines(method):
             raise _of_class(stage, f"whose {name} {_ASYNCHRONOUS}")
-        if name != "handle_batch" and inspect.isgeneratorfunction(method):
+        if name != "handle_batch" and is_generator(method):
             problem = _GENERATOR if name == "handle_item" else "is a generator, of which nothing would run"
             raise _of_class(stage, f"whose {name} {problem}")
         # What is no plain function, a static method say, may get the stage or not.
@@ -94,12 +121,8 @@ def _of_class(stage: type, problem: str) -> OptionError:
     return OptionError("function", f"is {stage.__name__}, {problem}")
 
 
-def _is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-
-
 def accepts(function: Callable[..., Any], count: int) -> bool:
-    """Whether a function can be called with so many arguments."""
+    """Whether a function can be called with so many arguments, as far as it tells."""
     try:
         inspect.signature(function).bind(*range(count))
     except TypeError:
@@ -110,24 +133,33 @@ def accepts(function: Callable[..., Any], count: int) -> bool:
 
 
 def positional(function: Callable[..., Any]) -> int:
-    """Return how many of (item, ctx) a function wants."""
+    """Return how many of (item, ctx) a function wants: ctx is what comes second and has no default."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return 1  # a builtin that does not tell
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return 2
-    return sum(1 for p in parameters if p.kind in kinds and (p.default is p.empty or p.name == "ctx"))
+    placed = [each for each in parameters if each.kind in _PLACED]
+    if len(placed) > 1:
+        return 2 if placed[1].default is placed[1].empty or placed[1].name == "ctx" else 1
+    return 2 if any(each.kind is each.VAR_POSITIONAL for each in parameters) else 1
 
 
 def name_of(function: Any) -> str:
     """Return the name of a function or of what is called like one."""
+    if isinstance(function, partial):
+        return f"partial of {name_of(function.func)}"
     return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
+def comparable(function: Any) -> Any:
+    """Return what is equal for two functions that do the same: partials of one function, say."""
+    if isinstance(function, partial):
+        return partial, comparable(function.func), function.args, function.keywords
+    return function
+
+
 def names(option: str, value: Any) -> tuple[str, ...]:
-    """Take a list of different names, or one name.
+    """Take a list of different names, or one name. Those of a set are sorted: its order is no one's.
 
     Raises:
         OptionError: it is something else.
@@ -137,7 +169,7 @@ def names(option: str, value: Any) -> tuple[str, ...]:
     allowed = "allowed are a name and a list of names"
     if isinstance(value, bytes) or not isinstance(value, Iterable):
         raise OptionError(option, f"is {value!r:.200}; {allowed}")
-    found = tuple(value)
+    found = tuple(sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)
     if not found:
         raise OptionError(option, f"is empty; {allowed}")
     for each in found:

@@ -7,6 +7,7 @@ made again from data by its text, ``{"repr": "..."}``. `_from_data` is the way b
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
@@ -70,7 +71,10 @@ def _code(value: Any) -> Any:
 
 def code_name(value: Any) -> str:
     """Return under which name a function or a class was made."""
-    module = getattr(value, "__module__", None) or getattr(value, "__objclass__", object).__module__
+    module = getattr(value, "__module__", None)
+    if module is None:  # a method of a built-in type has none, but its type has
+        owner = getattr(value, "__objclass__", None) or type(getattr(value, "__self__", value))
+        module = owner.__module__
     return f"{module}:{value.__qualname__}"
 
 
@@ -86,6 +90,8 @@ def _is_bound(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Make data of a value."""
+    if type(value) is float and not math.isfinite(value):
+        return {"repr": repr(value)}  # no number of JSON
     if value is None or type(value) in (bool, int, float, str):
         return value
     if _is_code(value):

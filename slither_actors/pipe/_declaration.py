@@ -15,7 +15,7 @@ from slither_actors.errors import OptionError
 from slither_actors.pipe._checks import names
 from slither_actors.policy import Policy, policy
 
-__all__ = ["BrokenStage", "CodeOptions", "StageDeclaration", "StageOptions", "taken"]
+__all__ = ["BrokenStage", "CodeOptions", "StageDeclaration", "StageOptions", "refuse_stage", "taken"]
 
 
 def _policy_or_none(value: Any) -> Policy | None:
@@ -91,8 +91,18 @@ class StageDeclaration:
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
-            return NotImplemented
-        return (self.does, self.on_error, self.after) == (other.does, other.on_error, other.after)
+            return False
+        placed = (self.on_error, self.after) == (other.on_error, other.after)
+        return placed and self.does_as(other)
+
+    def does_as(self, other: StageDeclaration) -> bool:
+        """Whether both run the same in the same way, wherever they stand and whatever a failure does."""
+        if type(other) is not type(self):
+            return False
+        try:
+            return bool(self.does == other.does)
+        except Exception:  # noqa: BLE001 - options are the user's, and an array has no truth value
+            return False
 
     def __hash__(self) -> int:
         return hash(type(self))
@@ -112,3 +122,11 @@ class BrokenStage(StageDeclaration):
     def __call__(self, *_: Any, **__: Any) -> Any:
         """Raise the mistake, as this was no pipe's class body."""
         raise self.error
+
+
+def refuse_stage(option: str, value: Any) -> None:
+    """Refuse a declared stage where its function is wanted: it can be called, but is no function."""
+    if isinstance(value, BrokenStage):
+        raise value.error
+    if isinstance(value, StageDeclaration):
+        raise OptionError(option, f"is {value!r:.200}, a stage; allowed is the function that it is made of")

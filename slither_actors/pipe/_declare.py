@@ -55,7 +55,7 @@ def stage(function: Any = None, /, **options: Any) -> Any:
             Of classes: what ``init`` takes.
     """
     if function is None:
-        return lambda decorated: stage(decorated, **options)
+        return _Undecorated(lambda decorated: stage(decorated, **options))
     if isinstance(function, type) and issubclass(function, Stage):
         return _declare(lambda: ClassStage(function, **options))
     if isinstance(function, type) and issubclass(function, NestablePipe):
@@ -105,6 +105,21 @@ def router(
 
     declared: RouterStage = _declare(make)
     return declared
+
+
+class _Undecorated(BrokenStage):
+    """What `stage` returns that got options only: a decorator, and a mistake where no function follows."""
+
+    def __init__(self, decorate: Callable[[Any], Any]) -> None:
+        problem = (
+            "is missing; allowed are a function, a Stage subclass and a Pipe, or put @stage(…) over a def"
+        )
+        super().__init__(OptionError("function", problem))
+        self._decorate = decorate
+
+    def __call__(self, function: Any) -> Any:
+        """Declare the function."""
+        return self._decorate(function)
 
 
 def _declare(make: Callable[[], Any]) -> Any:

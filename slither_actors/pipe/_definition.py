@@ -16,9 +16,16 @@ from slither_actors.policy import Policy
 __all__ = ["PipeDefinition", "StageDefinition"]
 
 
-def _does(declaration: StageDeclaration) -> Any:
-    """What makes two of them the same: their policy and their place are in the definition."""
-    return type(declaration), declaration.does
+@attrs.frozen(eq=False)
+class _Does:
+    """What makes two stages the same besides what their definitions have: equal if they run the same."""
+
+    declaration: StageDeclaration
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Does) and self.declaration.does_as(other.declaration)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @attrs.frozen(kw_only=True)
@@ -31,10 +38,10 @@ class StageDefinition:
     kind: str
     """``"function"``, ``"class"``, ``"router"`` or ``"workers"``."""
 
-    on_error: Policy
+    on_error: Policy = attrs.field(hash=False)
     """The policy that holds for it: the pipe's for it, its own, or the pipe's for all."""
 
-    declaration: StageDeclaration = attrs.field(eq=_does, hash=False)
+    declaration: StageDeclaration = attrs.field(eq=_Does, hash=False)
     """What stood in the class body."""
 
     after: tuple[str, ...] = ()
@@ -84,6 +91,9 @@ class PipeDefinition:
     stores: Mapping[str, Any] = attrs.field(hash=False)
     """Store name to store class."""
 
+    pipe: Any = attrs.field(default=None, eq=False, repr=False)
+    """The class that it is the definition of."""
+
     def stage(self, name: str) -> StageDefinition:
         """Return one stage.
 
@@ -114,3 +124,11 @@ class PipeDefinition:
         return as_dict(self)
 
     __str__ = describe
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle it by the name of its pipe: functions of a class body have no name that leads to them."""
+        if vars(self.pipe or object).get("definition") is self:
+            return getattr, (self.pipe, "definition")
+        if self.pipe is not None:
+            return attrs.evolve(self, pipe=None).__reduce_ex__(protocol)
+        return super().__reduce_ex__(protocol)

@@ -11,8 +11,8 @@ from slither_actors.config import build
 from slither_actors.context import Context
 from slither_actors.errors import OptionError, ResultError
 from slither_actors.item import Item
-from slither_actors.pipe._checks import check_function, name_of, positional
-from slither_actors.pipe._declaration import CodeOptions, StageDeclaration
+from slither_actors.pipe._checks import check_function, comparable, name_of, positional
+from slither_actors.pipe._declaration import CodeOptions, StageDeclaration, refuse_stage
 from slither_actors.pipe._stage import PER_ITEM, Stage
 
 __all__ = ["FunctionStage"]
@@ -37,12 +37,14 @@ class FunctionStage(StageDeclaration):
     kind = "function"
 
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        refuse_stage("function", function)
         checked = build(_FunctionOptions, options, where=f"@stage {name_of(function)}")
         check_function(function)
         if checked.batch_handler is not None:
             if checked.batch:
                 problem = "is for a function that gets one item; with batch=True it gets the batch itself"
                 raise OptionError("batch_handler", problem)
+            refuse_stage("batch_handler", checked.batch_handler)
             check_function(checked.batch_handler, "batch_handler", "(items, ctx) or (items)")
         self.function = function
         self.batch: bool = checked.batch
@@ -88,7 +90,7 @@ class FunctionStage(StageDeclaration):
     @property
     def does(self) -> Any:
         """See `StageDeclaration.does`."""
-        return self.function, self.batch, self.batch_handler, self.routes
+        return comparable(self.function), comparable(self.batch_handler), self.batch, self.routes
 
 
 class _FunctionOfItems(Stage):

@@ -9,6 +9,7 @@ place only.
 from __future__ import annotations
 
 import difflib
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NoReturn
 
@@ -20,6 +21,9 @@ from slither_actors.pipe._declaration import StageDeclaration
 from slither_actors.policy import Policy, Route, last_policy
 
 __all__ = ["Destination", "Ways", "connect"]
+
+_SHOWN = 12
+"""Stages of a circle that an error names at most."""
 
 
 @attrs.frozen
@@ -171,7 +175,10 @@ class _Connecting:
         if wanted in self._place:
             circle = self._circle(wanted, stage)
             if circle:
-                way = " → ".join(repr(each) for each in circle)
+                shown = [repr(each) for each in circle]
+                if len(shown) > _SHOWN:
+                    shown[_SHOWN // 2 : -_SHOWN // 2] = ["…"]
+                way = " → ".join(shown)
                 self._wrong(stage, f"comes after {wanted!r}, and that after this one: a circle, {way}")
             self._wrong(stage, f"comes after {wanted!r}, which is declared below; move it up")
         emitter, _, route = wanted.partition(".")
@@ -198,18 +205,20 @@ class _Connecting:
 
     def _circle(self, start: str, stage: str) -> list[str]:
         """The way from `stage` to `start`, and back, if there is one."""
-        way = self._way(stage, start, set())
-        return [stage, *way, stage] if way else []
-
-    def _way(self, above: str, stage: str, seen: set[str]) -> list[str]:
-        """The stages behind `above` down to `stage`; empty if there is no way."""
-        seen.add(stage)
-        for parent in self._parents(stage):
-            if parent == above:
-                return [stage]
-            found = [] if parent in seen else self._way(above, parent, seen)
-            if found:
-                return [*found, stage]
+        behind: dict[str, str] = {start: stage}
+        """Stage to one that comes after it."""
+        waiting = deque([start])
+        while waiting:
+            at = waiting.popleft()
+            for parent in self._parents(at):
+                if parent == stage:
+                    way = [stage, at]
+                    while way[-1] != stage:
+                        way.append(behind[way[-1]])
+                    return way
+                if parent not in behind:
+                    behind[parent] = at
+                    waiting.append(parent)
         return []
 
     def _parents(self, stage: str) -> Iterable[str]:

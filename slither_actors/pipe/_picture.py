@@ -71,6 +71,8 @@ def as_mermaid(definition: PipeDefinition) -> str:
 
 def _boxes(definition: PipeDefinition, ids: Mapping[str, str]) -> Iterator[str]:
     inside: list[str] = []
+    boxes: dict[str, str] = {}
+    """The name of each box to what it is within all others; "a_b" may also be the "b" in "a"."""
     for stage in definition.stages:
         parts = stage.name.split(".")[:-1]
         while inside != parts[: len(inside)]:
@@ -78,7 +80,9 @@ def _boxes(definition: PipeDefinition, ids: Mapping[str, str]) -> Iterator[str]:
             yield f"{'    ' * (len(inside) + 1)}end"
         for part in parts[len(inside) :]:
             inside.append(part)
-            box = "_".join(inside)
+            box, within = "_".join(inside), ".".join(inside)
+            while boxes.setdefault(box, within) != within:
+                box += "_"
             yield f'{"    " * len(inside)}subgraph {box}_pipe["{_escaped(part)}"]'
         left, right = _SHAPES[stage.kind]
         label = f"{_escaped(stage.name.rpartition('.')[2])}<br/>{stage.kind}"

@@ -3,64 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from slither_actors.errors import OptionError, PipeDefinitionError
-from slither_actors.pipe._class_stage import ClassStage
-from slither_actors.pipe._declaration import BrokenStage, StageDeclaration
+from slither_actors.pipe._body import PipeMeta, declared_stages
+from slither_actors.pipe._declaration import StageDeclaration
 from slither_actors.pipe._definition import PipeDefinition
 from slither_actors.pipe._flat import flat_stages
 from slither_actors.pipe._from_data import definition_of
 from slither_actors.pipe._graph import connect
 from slither_actors.pipe._pipe_stage import NestablePipe, PipeStage
-from slither_actors.pipe._stage import Stage
 from slither_actors.policy import Halt, Policy, policy
 from slither_actors.store import Store, views_of
 
 __all__ = ["Pipe"]
 
-_OPTIONS = ("stores", "outputs", "on_error")
 
-_RESERVED = ("source", "reader")
-"""Names of the two stages that every run has besides."""
-
-
-def _refuse_broken(pipe: str, name: str, value: Any) -> None:
-    if isinstance(value, BrokenStage):
-        raise PipeDefinitionError(pipe, str(value.error), stage=name) from value.error.with_traceback(None)
-
-
-class _Body(dict[str, Any]):
-    """The namespace of a pipe's class body: a second stage of one name is an error, not the last word."""
-
-    def __init__(self, pipe: str) -> None:
-        super().__init__()
-        self._pipe = pipe
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        if isinstance(self.get(name), StageDeclaration):
-            raise PipeDefinitionError(self._pipe, "two stages have this name", stage=name)
-        _refuse_broken(self._pipe, name, value)
-        super().__setitem__(name, value)
-
-
-class _PipeMeta(type):
-    """Gives class bodies the `_Body` namespace."""
-
-    @classmethod
-    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **_: Any) -> _Body:
-        return _Body(name)
-
-    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any) -> _PipeMeta:
-        try:
-            return super().__new__(cls, name, bases, dict(body), **keywords)
-        except PipeDefinitionError as error:
-            # Without our frames: the mistake is in the class statement, which is the last one then.
-            raise error.with_traceback(None) from error.__cause__
-
-
-class Pipe(NestablePipe, metaclass=_PipeMeta):
+class Pipe(NestablePipe, metaclass=PipeMeta):
     """Steps that items pass in order. Subclass it and declare them in the class body.
 
     ::
@@ -111,7 +71,7 @@ class Pipe(NestablePipe, metaclass=_PipeMeta):
             PipeDefinitionError: something cannot be found or made, or leads nowhere.
             OptionError: the data are something else.
         """
-        made: Any = _PipeMeta("Pipe", (Pipe,), {"__doc__": None}, definition=definition_of(data))
+        made: Any = PipeMeta("Pipe", (Pipe,), {"__doc__": None}, definition=definition_of(data))
         return made  # type: ignore[no-any-return]
 
     def __init_subclass__(cls, definition: PipeDefinition | None = None, **keywords: Any) -> None:
@@ -134,7 +94,7 @@ class Pipe(NestablePipe, metaclass=_PipeMeta):
 
 def _define(cls: type[Pipe]) -> PipeDefinition:
     name = cls.__name__
-    declared = _declared(cls)
+    declared = declared_stages(cls, Pipe)
     if not declared:
         raise PipeDefinitionError(name, "has no stages; declare one with @stage, workers(...) or router(...)")
     policies = _policies(cls, declared)
@@ -149,53 +109,8 @@ def _define(cls: type[Pipe]) -> PipeDefinition:
         stages=flat_stages(declared, policies, ways),
         outputs=outputs,
         stores=_stores(cls, declared),
+        pipe=cls,
     )
-
-
-def _declared(cls: type[Pipe]) -> dict[str, StageDeclaration]:
-    """The stages of the class and its bases, in the order of the bodies."""
-    found: dict[str, StageDeclaration] = {}
-    for base in reversed(cls.__mro__):
-        for name, value in vars(base).items():
-            if isinstance(value, StageDeclaration):
-                _refuse_broken(cls.__name__, name, value)
-                found[name] = value
-            else:
-                found.pop(name, None)
-    for name in found:
-        if name in vars(Pipe) or name in _RESERVED:
-            problem = f"{name!r} is not free as the name of a stage"
-            raise PipeDefinitionError(cls.__name__, problem, stage=name)
-    _refuse_others(cls, found)
-    return found
-
-
-def _refuse_others(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> None:
-    """Catch what was probably meant as a stage or an option."""
-    used = {declaration.cls for declaration in declared.values() if isinstance(declaration, ClassStage)}
-    nested = {declaration.pipe for declaration in declared.values() if isinstance(declaration, PipeStage)}
-    inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
-    for name, value in vars(cls).items():
-        if name in declared or name in inherited or name.startswith("_"):
-            continue
-        if isinstance(value, type):
-            if issubclass(value, Stage) and value not in used:
-                problem = f"is a Stage subclass that no stage uses; write a name = stage({name})"
-                raise PipeDefinitionError(cls.__name__, problem, stage=name)
-            if issubclass(value, Pipe) and value not in nested:
-                problem = f"is a pipe that no stage uses; write {name} = stage({value.__name__})"
-                raise PipeDefinitionError(cls.__name__, problem, stage=name)
-        elif callable(value):
-            problem = (
-                "is a plain function; put @stage over it, have worker processes run it with "
-                f"{name} = workers(...), or start its name with an underscore"
-            )
-            raise PipeDefinitionError(cls.__name__, problem, stage=name)
-        else:
-            near = difflib.get_close_matches(name, _OPTIONS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            problem = f"option {name!r} is unknown{hint} Known: {', '.join(_OPTIONS)}, and stages"
-            raise PipeDefinitionError(cls.__name__, problem)
 
 
 def _policies(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict[str, Policy | None]:
@@ -234,10 +149,10 @@ def _stated_outputs(cls: type[Pipe]) -> list[str] | None:
     stated = cls.outputs
     if stated is None:
         return None
-    if isinstance(stated, (str, bytes)) or not isinstance(stated, Iterable):
+    if isinstance(stated, (str, bytes)) or not _is_list(stated):
         problem = f"option 'outputs' is {stated!r:.200}; allowed is a list of names"
         raise PipeDefinitionError(cls.__name__, problem)
-    names = list(stated)
+    names = _in_order(stated)
     for output in names:
         if not isinstance(output, str) or not output:
             raise PipeDefinitionError(
@@ -248,13 +163,25 @@ def _stated_outputs(cls: type[Pipe]) -> list[str] | None:
     return names
 
 
+def _is_list(stated: object) -> bool:
+    """Whether it can be read again: by a subclass, and by whoever looks."""
+    return isinstance(stated, Iterable) and not isinstance(stated, Iterator)
+
+
+def _in_order(stated: Iterable[Any]) -> list[Any]:
+    """What an option lists. That of a set is sorted: another process would have it in another order."""
+    if isinstance(stated, (set, frozenset)):
+        return sorted(stated, key=lambda each: getattr(each, "__name__", str(each)))
+    return list(stated)
+
+
 def _stores(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict[str, Any]:
     stated: Any = cls.stores
-    if isinstance(stated, type) or not isinstance(stated, Iterable):
+    if isinstance(stated, type) or not _is_list(stated):
         hint = f": [{stated.__name__}]" if isinstance(stated, type) else ""
         problem = f"option 'stores' is {stated!r:.200}; allowed is a list of Store subclasses{hint}"
         raise PipeDefinitionError(cls.__name__, problem)
-    own = list(stated)
+    own = _in_order(stated)
     inner = [
         each.pipe.definition.stores.values() for each in declared.values() if isinstance(each, PipeStage)
     ]
@@ -262,7 +189,7 @@ def _stores(cls: type[Pipe], declared: Mapping[str, StageDeclaration]) -> dict[s
     found: dict[str, Any] = {}
     views: dict[str, str] = {}
     for store in (*own, *dict.fromkeys(shared)):
-        if not (isinstance(store, type) and issubclass(store, Store)):
+        if not (isinstance(store, type) and issubclass(store, Store)) or store is Store:
             problem = f"option 'stores' has {store!r:.200}; allowed are subclasses of Store"
             raise PipeDefinitionError(cls.__name__, problem)
         if store.__name__ in found:

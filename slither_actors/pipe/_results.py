@@ -9,19 +9,23 @@ in which anything is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import CoroutineType
 from typing import Any, NoReturn
 
 from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.errors import ItemError, ResultError
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.outcome import Fail, Many, Ok, RouteTo, Skip
+from slither_actors.pipe._stage import PER_ITEM
 
 __all__ = ["OUTCOMES", "Results", "Sorted"]
 
 NO_ROUTES: Mapping[str, str] = {}
 
-OUTCOMES = frozenset({Ok, Skip, Fail, RouteTo, Many, Item})
-"""What is no bare payload."""
+_RECORDS = frozenset({Ok, Skip, Fail, RouteTo, Many})
+
+OUTCOMES = frozenset({*_RECORDS, Item, type, CoroutineType, type(PER_ITEM)})
+"""The types of what is no bare payload, or is none that was meant: ``return Skip`` without its brackets."""
 
 Sorted = tuple[list[Item], list[Item]]
 """Items that go to other stages, and items that leave here.
@@ -56,6 +60,7 @@ class Results:
         Raises:
             BaseException: the result is a `Fail`; its reason, or an `ItemError` with it.
             ItemError: an output is not one of the pipe's.
+            ResultError: it is nothing that was meant, such as a coroutine.
         """
         if type(result) not in OUTCOMES:
             return [item.update_payload(result)], []
@@ -69,7 +74,7 @@ class Results:
             return self._routed([(_item(item, result.payload), result.output)])
         if isinstance(result, Fail):
             self._fail(result, self.label(item))
-        return [], []
+        return ([], []) if isinstance(result, Skip) else ([item.update_payload(self._meant(result))], [])
 
     def sort_batch(self, items: Sequence[Item], results: Any) -> Sorted | list[Any]:
         """Sort what a handler returned for a batch, or return a list with one result per item.
@@ -101,6 +106,14 @@ class Results:
             raise ResultError(msg)
         return found
 
+    def refuse_change(self, before: int, after: int) -> NoReturn:
+        """Raise what a handler gets that has changed the list of items instead of returning one."""
+        msg = (
+            f"{self._stage} changed its list of {before} items, which has {after} now; "
+            "leave it as it is, and return what is to go on"
+        )
+        raise ResultError(msg)
+
     def plain(self, items: Sequence[Item], results: list[Any]) -> Sequence[Item] | None:
         """Return the items with their results as payloads, all at once; None if some result is an outcome."""
         if not OUTCOMES.isdisjoint(map(type, results)):
@@ -111,6 +124,24 @@ class Results:
         """Return what `Item.route` is for items of a route of the stage, and whether they leave here."""
         output = self._outputs.get(route)
         return (self._onward[route], False) if output is None else (output, True)
+
+    def _meant(self, result: Any) -> Any:
+        """Return a payload of one of the types that hardly any payload has.
+
+        Raises:
+            ResultError: it is a slip of the pen.
+        """
+        if result in _RECORDS:
+            msg = f"{self._stage} returned the class {result.__name__}; write {result.__name__}(…)"
+            raise ResultError(msg)
+        if result is PER_ITEM:
+            msg = f"{self._stage} returned PER_ITEM for one item; only a handler of a batch may"
+            raise ResultError(msg)
+        if isinstance(result, CoroutineType):
+            result.close()  # else Python says as well that nobody has awaited it
+            msg = f"{self._stage} returned a coroutine; for those there is workers(AsyncExecutor(function))"
+            raise ResultError(msg)
+        return result
 
     def _fail(self, fail: Fail, what: str) -> NoReturn:
         if isinstance(fail.reason, BaseException):
@@ -163,8 +194,15 @@ class Results:
 
 def _item(item: Item, payload: Any) -> Item:
     """Take the payload of an outcome, or the item that was put there instead of one."""
-    return payload if type(payload) is Item else item.update_payload(payload)
+    return payload if type(payload) is Item else item.update_payload(_no_record(payload))
 
 
 def _one_of_many(item: Item, payload: Any) -> Item:
-    return payload if type(payload) is Item else item.spawn(payload)
+    return payload if type(payload) is Item else item.spawn(_no_record(payload))
+
+
+def _no_record(payload: Any) -> Any:
+    if type(payload) in _RECORDS:
+        msg = f"has {payload!r:.100} within an outcome; allowed are payloads, and items, each with its route"
+        raise ResultError(msg)
+    return payload

@@ -10,8 +10,8 @@ from slither_actors.context import Context
 from slither_actors.errors import OptionError
 from slither_actors.item import Item
 from slither_actors.outcome import RouteTo
-from slither_actors.pipe._checks import check_route
-from slither_actors.pipe._declaration import StageDeclaration, StageOptions
+from slither_actors.pipe._checks import check_route, comparable
+from slither_actors.pipe._declaration import StageDeclaration, StageOptions, refuse_stage
 from slither_actors.pipe._results import Results
 from slither_actors.pipe._stage import Stage
 
@@ -33,6 +33,7 @@ class RouterStage(StageDeclaration):
         if not isinstance(routes, Mapping) or not routes:
             raise OptionError("routes", "has no routes; write router(accept=lambda item: …)", where="router")
         for output, predicate in routes.items():
+            refuse_stage(output, predicate)
             check_route(output, predicate)
         self.routes = dict(routes)
         self.on_error = checked.on_error
@@ -59,7 +60,7 @@ class RouterStage(StageDeclaration):
     @property
     def does(self) -> Any:
         """See `StageDeclaration.does`."""
-        return tuple(self.routes.items())
+        return [(output, comparable(predicate)) for output, predicate in self.routes.items()]
 
 
 class Routing(Stage):

@@ -221,7 +221,7 @@ class StageRunner(ProducerConsumer):
             try:
                 result = handle(item, context)
                 if type(result) not in OUTCOMES:
-                    append(Item(item.id, result, item.meta, item.route))
+                    append(Item(item.id, result, item.meta))
                     continue
                 made = self._results.sort(item, result)
             except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides
@@ -264,11 +264,14 @@ class StageRunner(ProducerConsumer):
             self._left.appendleft(behind)
 
     def _handle_together(self, items: Sequence[Item], flow: Flow) -> None:
-        items = items if type(items) is list else list(items)  # the user's code may look more than once
+        given = list(items)  # the user's code may look more than once, sort it, and take out of it
+        items = tuple(given)
         try:
-            results = self._stage.handle_batch(items, self._context)
+            results = self._stage.handle_batch(given, self._context)
+            if len(given) != len(items):
+                self._results.refuse_change(len(items), len(given))
             if results is not PER_ITEM:
-                results = self._results.sort_batch(items, results)
+                results = self._results.sort_batch(given, results)
         except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides, for all items
             self._settle(items, error, flow, again=self._handle_together, behind=(self._handle_together, ()))
             return
@@ -277,10 +280,10 @@ class StageRunner(ProducerConsumer):
         elif isinstance(results, tuple):
             self._tally.took_batch(items, results)
             flow.add(results)
-        elif (plain := self._results.plain(items, results)) is not None:
+        elif (plain := self._results.plain(given, results)) is not None:
             flow.stay.add(plain)
         else:
-            self._take_results(list(zip(items, results, strict=True)), flow)
+            self._take_results(list(zip(given, results, strict=True)), flow)
 
     def _take_results(self, pairs: Sequence[tuple[Item, Any]], flow: Flow) -> None:
         """Take a batch's results one by one: an item that failed is tried again by itself."""

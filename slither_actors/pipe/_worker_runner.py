@@ -13,6 +13,7 @@ from slither_actors.context import Context
 from slither_actors.dispatch import DispatchOptions, DispatchRunner
 from slither_actors.dispatch._batch import Batch
 from slither_actors.dispatch._link import RunLink, SideOutput
+from slither_actors.dispatch._statistics import DispatchStatistics
 from slither_actors.item import DEFAULT_ROUTE, Item
 from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._definition import StageDefinition
@@ -68,7 +69,9 @@ class WorkerRunner(DispatchRunner):
     def terminate(self, reason: Any) -> None:
         """Leave the statistics with the run."""
         super().terminate(reason)
-        statistics = self.statistics()
+        statistics = self._final_statistics()
+        if self._link is not None:
+            self._link.finished[self._context.stage or self._label] = statistics
         if isinstance(last_policy(self._options.on_error), Skipping):
             tell_skipped(self._label, statistics.errors, statistics.last_error)
         early = is_abnormal(reason) or self._halting
@@ -76,6 +79,12 @@ class WorkerRunner(DispatchRunner):
 
     def _routes_taken(self) -> dict[str, int]:
         return self._by_route(self._routes)
+
+    def _final_statistics(self) -> DispatchStatistics:
+        """The statistics, with what it still held as failed: also where it is others that end the run."""
+        found = self.statistics()
+        done = found.emitted + found.skipped + found.routed
+        return attrs.evolve(found, failed=found.items_in - done, pending=0)
 
     def _tell_discarded(self, count: int, of: Any = None) -> None:
         """Say nothing: a stage behind this one is gone only when the run is to end."""
@@ -103,6 +112,8 @@ class WorkerRunner(DispatchRunner):
 
     def _end_with_source(self, reason: Any) -> None:
         self._open_inputs -= 1
+        if self._input_ended:
+            return  # a stage before it has halted, and that is why this one ends, however the others do
         if self._open_inputs <= 0 or reason != NORMAL:
             super()._end_with_source(reason)
 

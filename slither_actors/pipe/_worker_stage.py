@@ -19,7 +19,8 @@ from slither_actors.dispatch import (
 )
 from slither_actors.dispatch._options import check_together
 from slither_actors.errors import OptionError
-from slither_actors.pipe._declaration import StageDeclaration, StageOptions, taken
+from slither_actors.pipe._checks import comparable
+from slither_actors.pipe._declaration import StageDeclaration, StageOptions, refuse_stage, taken
 
 __all__ = ["WorkerStage"]
 
@@ -30,6 +31,7 @@ class WorkerStage(StageDeclaration):
     kind = "workers"
 
     def __init__(self, executor: Any, **options: Any) -> None:
+        refuse_stage("executor", executor)
         for name in ("executor", "context"):
             if name in options:
                 raise OptionError(name, "is not for a stage: the first argument and the run say it")
@@ -86,4 +88,4 @@ def _does(options: DispatchOptions) -> tuple[Any, ...]:
     others = [
         field.name for field in attrs.fields(DispatchOptions) if field.name not in ("executor", "on_error")
     ]
-    return code, *(getattr(options, name) for name in others)
+    return comparable(code), *(getattr(options, name) for name in others)

@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import random
-import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from slither_actors import Application, Item, Retry, Route, dispatch
-from slither_actors.actors import whereis
 from slither_actors.dispatch import DeadLetter
 from slither_actors.errors import DispatchError
 from slither_actors.policy import CircuitBreaker
-from slither_actors.pool import STATISTICS
 from tests.dispatch import work
-
-SECONDS_BETWEEN_KILLS = 0.2
-
-
-@contextlib.contextmanager
-def killer(seed: int) -> Iterator[None]:
-    """Kill a worker that runs a batch, now and then, until the block is left.
-
-    Not one that starts: a pool whose workers cannot start pauses for seconds, as it should.
-    """
-    chance, over = random.Random(seed), threading.Event()
-
-    def kill() -> None:
-        while not over.wait(chance.uniform(0, 2 * SECONDS_BETWEEN_KILLS)):
-            slots = whereis(("slither.pool", "default")).call(STATISTICS).slots  # type: ignore[union-attr]
-            live = [slot.pid for slot in slots if slot.pid and slot.state == "busy"]
-            if live:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(chance.choice(live), signal.SIGKILL)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+from tests.killing import killer
 
 
 def options_for(chance: random.Random) -> dict[str, Any]:

@@ -29,6 +29,10 @@ def _same(item: Any) -> Any:
     return item.payload
 
 
+def _back(item: Any, error: Any) -> Any:
+    return item
+
+
 def _negative(item: Any) -> Any:
     return item.payload < 0
 
@@ -376,7 +380,8 @@ def test_a_stage_may_have_the_name_of_the_route_that_it_takes() -> None:
 def test_a_function_may_say_where_it_routes_to() -> None:
     """Its routes are known then, as those of a router; a class says so in the same way."""
 
-    class Fussy(Stage): ...
+    class Fussy(Stage):
+        def handle_item(self, item: Any, ctx: Any) -> None: ...
 
     class P(Pipe):
         check = stage(_same, routes="bad")
@@ -576,10 +581,11 @@ def test_a_definition_is_plain_data() -> None:
 
     class Counting(Stage):
         def init(self, limit: Any, key: Any) -> None: ...
+        def handle_item(self, item: Any, ctx: Any) -> None: ...
 
     class P(Pipe):
         stores = (Prices,)
-        first = stage(_same, on_error=Retry(max_attempts=2, then=Route(_same)))
+        first = stage(_same, on_error=Retry(max_attempts=2, then=Route(_back)))
         counting = stage(Counting, limit=3, key=partial(max, 3), after="first")
         classify = router(bad=_odd)
         work = workers("module:function", batch_size=3, on_error="skip")
@@ -590,7 +596,7 @@ def test_a_definition_is_plain_data() -> None:
     assert found == P.definition.to_dict()
     first, counting, classify, work, _ = found["stages"]
     assert first["runs"] == "tests.pipe.test_after:_same"
-    assert first["on_error"]["then"] == {"type": "Route", "fn": {"code": "tests.pipe.test_after:_same"}}
+    assert first["on_error"]["then"] == {"type": "Route", "fn": {"code": "tests.pipe.test_after:_back"}}
     assert counting["options"]["limit"] == 3
     assert counting["options"]["key"] == {"partial": "builtins:max", "args": [3]}
     assert counting["after"] == ["first"]

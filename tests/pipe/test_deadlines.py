@@ -104,6 +104,8 @@ def test_a_set_up_that_blocks_does_not_hold_up_the_deadline(gate: threading.Even
         def init(self) -> None:
             gate.wait(20)
 
+        def handle_item(self, item: Any, ctx: Any) -> None: ...
+
     class P(Pipe):
         work = stage(Slow)
 

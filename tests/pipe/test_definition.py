@@ -461,7 +461,7 @@ def test_helpers_may_stand_in_the_body() -> None:
 
         class Note(Exception): ...  # noqa: N818
 
-        class Second(Stage): ...
+        class Second(Enrich): ...
 
         first = stage(_same)
         second = stage(Second)

@@ -121,7 +121,7 @@ def test_a_definition_error_is_at_the_class_statement() -> None:
             work = stage(lambda item: item.payload, after="claen")
 
     frames = traceback.extract_tb(caught.value.__traceback__)
-    assert [Path(frame.filename).name for frame in frames] == ["test_first_mistakes.py", "_pipe.py"]
+    assert [Path(frame.filename).name for frame in frames] == ["test_first_mistakes.py", "_body.py"]
 
 
 def test_a_program_without_the_guard(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ import pytest
 
 from slither_actors import Application, Item, Pipe, PipeError, run_pipe, start_pipe, stream_pipe, workers
 from slither_actors.errors import ActorError
-from tests.dispatch.test_random_faults import killer
+from tests.killing import killer
 from tests.pipe import worker_code as code
 from tests.pipe.ack_sources import ListSource
-from tests.pipe.test_random_graphs import ACTIONS, POLICIES, Graph, Plan, check_statistics, graph_of
+from tests.pipe.random_graphs import ACTIONS, POLICIES, Graph, Plan, check_statistics, graph_of
 
 pytestmark = pytest.mark.timeout(90)
 

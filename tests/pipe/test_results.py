@@ -305,6 +305,8 @@ def test_a_stage_that_cannot_be_set_up_fails_the_run() -> None:
         def init(self) -> None:
             raise OSError("no model")
 
+        def handle_item(self, item: Any, ctx: Any) -> None: ...
+
     class P(Pipe):
         first = stage(lambda item: item.payload)
         model = stage(Broken)

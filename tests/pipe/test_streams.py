@@ -27,6 +27,7 @@ from slither_actors import (
     workers,
 )
 from slither_actors.bridge import SESSIONS
+from slither_actors.dispatch._stream import stages_of
 from slither_actors.errors import NotRunningError, OptionError
 
 
@@ -277,6 +278,8 @@ def test_a_stage_that_cannot_be_set_up_fails_the_stream() -> None:
         def init(self) -> None:
             raise OSError("no model")
 
+        def handle_item(self, item: Any, ctx: Any) -> None: ...
+
     class P(Pipe):
         model = stage(Broken)
 
@@ -383,3 +386,22 @@ def test_a_stream_tells_what_its_stages_do() -> None:
         "third": 100,
     }
     assert stream.finished["source"].items == 100
+
+
+@pytest.mark.parametrize("place", [0, 1, -1], ids=["source", "stage", "reader"])
+def test_a_run_of_which_a_part_is_killed_has_halted(place: int) -> None:
+    """And was not closed by whoever read it, whichever part it was."""
+
+    class P(Pipe):
+        same = stage(lambda item: item.payload)
+
+    with stream_pipe(P, itertools.count()) as stream:
+        next(stream)
+        run = stream._plan.link.run
+        assert run is not None
+        _, ref = run.run(stages_of)[place]
+        ref.kill()
+        with pytest.raises(PipeError, match="ended from outside"):
+            for _ in stream:
+                pass
+    assert stream.record().ended == "halted"

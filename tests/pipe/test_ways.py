@@ -30,6 +30,7 @@ from slither_actors import (
     view,
     workers,
 )
+from slither_actors.dispatch.executor import ThreadExecutor
 from slither_actors.errors import ItemError
 from slither_actors.pipe import PER_ITEM
 
@@ -449,3 +450,41 @@ def test_a_stage_may_end_before_those_below_it_have_started(numbers: Any) -> Non
 
     assert payloads(run_pipe(Row, numbers)["default"]) == numbers
     assert sorted(payloads(run_pipe(P, numbers)["default"])) == sorted(numbers)
+
+
+def test_a_halt_in_front_of_a_join_of_workers_is_the_end_of_the_run() -> None:
+    """However the other stages in front of it end, which they may do while its last batch runs."""
+    halted, over = threading.Event(), threading.Event()
+    soon = threading.Event().wait
+
+    class Divide(Stage):
+        def init(self, ended: threading.Event) -> None:
+            self.ended = ended
+
+        def handle_item(self, item: Any, ctx: Any) -> Any:
+            return 1 // item.payload
+
+        def shutdown(self) -> None:
+            self.ended.set()
+
+    def numbers() -> Iterator[int]:
+        yield from (1, 0)
+        halted.wait(10)
+        soon(0.05)  # that it halted is on its way
+
+    def wait(payloads: list[Any]) -> list[Any]:
+        over.wait(10)
+        soon(0.05)
+        return payloads
+
+    class P(Pipe):
+        outputs = ("bad",)
+        classify = router(bad=lambda item: True)
+        fail = stage(Divide, ended=halted, after="bad")
+        same = stage(Divide, ended=over, after="classify")
+        join = workers(ThreadExecutor(wait), batch_size=1, after=["fail", "same"])
+        more = stage(lambda item: item.payload)
+
+    with pytest.raises(PipeError, match=r"P\.fail halted: ZeroDivisionError") as caught:
+        run_pipe(P, numbers())
+    assert caught.value.partial_results.record.ended == "halted"

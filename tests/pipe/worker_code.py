@@ -111,3 +111,12 @@ def act(actions: Sequence[str], payloads: Sequence[int]) -> list[int]:
         raise ValueError(payloads)
     time.sleep(0.003)
     return list(payloads)
+
+
+def fail_some(actions: Sequence[str], payloads: Sequence[int]) -> list[int]:
+    """Fail a batch with a payload that an action says so of; take long enough to be killed now and then."""
+    time.sleep(0.001 * len(payloads))
+    for payload in payloads:
+        if actions[payload % len(actions)] in ("fail", "raise"):
+            raise ValueError(payload)
+    return list(payloads)

@@ -68,6 +68,9 @@ def test_an_init_that_fails_fails_the_run() -> None:
         def init(self) -> None:
             raise FileNotFoundError("model.bin")
 
+        def handle_item(self, item: Item, ctx: Context) -> Any:
+            return item.payload
+
     with pytest.raises(PipeError, match="only halted: FileNotFoundError: model.bin"):
         through(stage(NoModel), [1])
 
