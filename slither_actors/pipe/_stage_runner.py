@@ -17,6 +17,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
@@ -25,7 +26,7 @@ from slither_actors.dispatch import Halted
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
 from slither_actors.dispatch._routed import routed_by
-from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.item import Item
 from slither_actors.pipe._attempts import Attempts
 from slither_actors.pipe._definition import StageDefinition
 from slither_actors.pipe._flow import Flow
@@ -49,6 +50,10 @@ _SLICE_SECONDS = 0.01
 _Step = Callable[[Sequence[Any], Flow], None]
 _Work = tuple[_Step, Sequence[Any]]
 """A method and what it is to handle."""
+
+
+_ROUTED = 16
+"""The most items that a router decides on before it looks at the time."""
 
 
 class StageRunner(ProducerConsumer):
@@ -112,7 +117,7 @@ class StageRunner(ProducerConsumer):
     def _step_of(self, declaration: Any) -> _Step:
         """How the stage handles what arrives together."""
         if isinstance(declaration, RouterStage) and self._link.acks is None:
-            self._predicates, self._leaving = self._stage.ways(self._results)  # type: ignore[attr-defined]
+            self._decide, self._leaving = self._stage.decision(self._results)  # type: ignore[attr-defined]
             return self._route_each
         batches = type(self._stage).handle_batch is not Stage.handle_batch
         return self._handle_together if batches else self._handle_each
@@ -238,19 +243,15 @@ class StageRunner(ProducerConsumer):
 
     def _route_each(self, items: Sequence[Item], flow: Flow) -> None:
         """As `_handle_each`, for a router: it knows where routes lead before it has seen an item."""
-        predicates, now, slice_ends = self._predicates, time.monotonic, self._slice_ends
         routes: list[str] = []
         failure: BaseException | None = None
+        left, count = iter(items), 1
         try:
-            for item in items:
-                if routes and now() > slice_ends:
+            while True:
+                self._decide(islice(left, count), routes.append)
+                if len(routes) == len(items) or time.monotonic() > self._slice_ends:
                     break
-                for predicate, route in predicates:
-                    if predicate(item):
-                        routes.append(route)
-                        break
-                else:
-                    routes.append(DEFAULT_ROUTE)
+                count = min(2 * count, _ROUTED)  # one first: if they are slow, it shows
         except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides
             failure = error
         at = len(routes)
