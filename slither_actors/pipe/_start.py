@@ -27,7 +27,8 @@ from slither_actors.pipe._entry import Entry
 from slither_actors.pipe._feed import Feed, PushSource, StageSource, is_within
 from slither_actors.pipe._gate import Gate
 from slither_actors.pipe._into import LiveReader, destinations, is_stage
-from slither_actors.pipe._live import Life, LivePipe, LiveRun
+from slither_actors.pipe._life import Life
+from slither_actors.pipe._live import LivePipe, LiveRun
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.pipe._plan import limit, link_of, pipe_plan
 from slither_actors.pipe._record import PipeRecord, look
