@@ -7,12 +7,24 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from slither_actors.actors import whereis
 from slither_actors.pool import STATISTICS
 
 __all__ = ["killer"]
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[], None], over: threading.Event) -> Iterator[None]:
+    """Run a function in a thread of its own that ends when the event is set, as the block is left."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -31,10 +43,5 @@ def killer(seed: int, *, seconds: float = 0.2) -> Iterator[None]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(chance.choice(live), signal.SIGKILL)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
+    with beside(kill, over):
         yield
-    finally:
-        over.set()
-        thread.join()

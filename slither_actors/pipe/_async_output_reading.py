@@ -41,12 +41,9 @@ class AsyncOutputStream(AsyncIterator[Item]):
 class AsyncOutputReader:
     """Reads a stream for the tasks that read its outputs: whichever finds nothing reads, the others wait."""
 
-    def __init__(
-        self, buffers: OutputBuffers, read: Callable[[], Coroutine[Any, Any, Item]], wait: float
-    ) -> None:
+    def __init__(self, buffers: OutputBuffers, read: Callable[[], Coroutine[Any, Any, Item]]) -> None:
         self.buffers = buffers
         self._read = read
-        self._wait = wait
         self._reading = self._over = False
         self._error: Exception | None = None
         self._told: set[str] = set()
@@ -98,9 +95,9 @@ class AsyncOutputReader:
                 continue
             if full is not None:
                 now = time.monotonic()
-                deadline = now + self._wait if deadline is None else deadline
+                deadline = now + self.buffers.wait if deadline is None else deadline
                 if now >= deadline:
-                    raise self.buffers.full(full, name, self._wait)
+                    raise self.buffers.full(full, name, self.buffers.wait)
                 await self._changed(deadline - now)
             elif self._over:
                 self._end(name)

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from slither_actors.actors import Ref, blocking, interruptible
-from slither_actors.actors._interrupts import waits
+from slither_actors.actors import Ref
 from slither_actors.dispatch._link import enclosing_run
 from slither_actors.dispatch._source import _CONTAINERS, SourceStatistics
 from slither_actors.errors import PipeStoppedError, PushTimeoutError
 from slither_actors.item import DEFAULT_ROUTE, Item
+from slither_actors.pipe._change import wait_for_change
 from slither_actors.pipe._gate import Gate
 from slither_actors.pipe._link import PipeLink
 from slither_actors.stages import Producer, ProducerConsumer, Subscription, ask, async_subscribe
@@ -96,20 +96,11 @@ class Feed:
                             self._pipe, timeout or 0.0, pushed, paused=self._gate.held, within=is_within(self)
                         )
                     delay = self._gate.delay() if self._room > 0 else None
-                    self._wait(left if delay is None else delay if left is None else min(delay, left))
+                    wait_for_change(
+                        self._changed, left if delay is None else delay if left is None else min(delay, left)
+                    )
             finally:
                 self.waiting -= 1
-
-    @waits
-    def _wait(self, timeout: float | None) -> None:
-        with interruptible(self._wake) as refuse:
-            blocking()
-            self._changed.wait(timeout)
-            refuse()
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
 
     def _send(self, items: Sequence[Any]) -> int:
         """Send as many as there is room for now."""

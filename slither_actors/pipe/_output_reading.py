@@ -18,14 +18,14 @@ from typing import Any, Self
 
 import attrs
 
-from slither_actors.actors import blocking, interruptible
-from slither_actors.actors._interrupts import waits
-from slither_actors.config import did_you_mean, positive_int, wait_seconds
+from slither_actors.config import build, did_you_mean, positive_int, wait_seconds
 from slither_actors.errors import NotRunningError, OptionError, OutputFullError
 from slither_actors.item import Item
 from slither_actors.pipe._ack_reading import OutputAcks
+from slither_actors.pipe._change import wait_for_change
+from slither_actors.pipe._definition import PipeDefinition
 
-__all__ = ["BufferOptions", "OutputBuffers", "OutputStream", "PipeOutputReader"]
+__all__ = ["OutputBuffers", "OutputStream", "PipeOutputReader", "refuse_late_options"]
 
 
 class OutputStream(Iterator[Item]):
@@ -58,24 +58,43 @@ class OutputStream(Iterator[Item]):
 
 
 @attrs.frozen(kw_only=True)
-class BufferOptions:
+class _BufferOptions:
     """What `PipeStream.outputs` takes."""
 
     buffer_size: int = attrs.field(default=10_000, validator=positive_int)
     wait: float = attrs.field(default=0.0, validator=wait_seconds)
 
 
+def refuse_late_options(options: Mapping[str, Any]) -> None:
+    """Refuse options of buffers that are in use.
+
+    Raises:
+        OptionError: there are some.
+    """
+    if options:
+        problem = "is given when outputs are being read; say it in the first call"
+        raise OptionError(next(iter(options)), problem, where="stream.outputs")
+
+
 class OutputBuffers:
     """The items of each output that wait for their reader, and those that wait for room. No lock."""
 
-    def __init__(self, outputs: Iterable[str], pipe: str) -> None:
-        self._pipe = pipe
-        self._queues: dict[str, deque[Item]] = {name: deque() for name in outputs}
+    def __init__(self, definition: PipeDefinition, options: Mapping[str, Any]) -> None:
+        """Make one for each output of a pipe.
+
+        Raises:
+            OptionError: an option is wrong.
+        """
+        checked = build(_BufferOptions, options, where="stream.outputs")
+        self._pipe = definition.name
+        self._queues: dict[str, deque[Item]] = {name: deque() for name in definition.outputs}
+        self._size = checked.buffer_size
+        self.wait = checked.wait
+        """Seconds that a reader waits for room in the buffer of another output."""
         self._arrived: Iterator[Item] = iter(())
         self._stuck: Item | None = None
         """What came next and has no room."""
         self._discarded: set[str] = set()
-        self.size = 10_000
         self.dropped: Callable[[Iterable[Item]], object] | None = None
         """Is told what nobody wants."""
 
@@ -131,7 +150,7 @@ class OutputBuffers:
             if self.dropped is not None:
                 self.dropped((item,))
             return True
-        if len(queue) >= self.size:
+        if len(queue) >= self._size:
             return False
         queue.append(item)
         return True
@@ -150,7 +169,7 @@ class OutputBuffers:
 
     def full(self, output: str, wanted: str, waited: float) -> OutputFullError:
         """What the reader of `wanted` is told."""
-        return OutputFullError(output, wanted, self.size, pipe=self._pipe, waited=waited)
+        return OutputFullError(output, wanted, self._size, pipe=self._pipe, waited=waited)
 
     def clear(self) -> None:
         """Drop everything."""
@@ -166,7 +185,6 @@ class PipeOutputReader:
         self,
         buffers: OutputBuffers,
         read: Callable[[], Iterable[Item]],
-        wait: float,
         may_wait: Callable[[], object],
     ) -> None:
         self.buffers = buffers
@@ -178,7 +196,6 @@ class PipeOutputReader:
         self._error: BaseException | None = None
         self._told: set[str] = set()
         """Outputs whose readers know of the error."""
-        self._wait = wait
         self._may_wait = may_wait
         """Raises where nothing would come as long as this thread waits."""
         self._acks: OutputAcks | None = None
@@ -226,32 +243,21 @@ class PipeOutputReader:
                     return item
                 self._may_wait()
                 if self._reading:
-                    self._await(None)
+                    wait_for_change(self._changed, None)
                     continue
                 full = self.buffers.sort()
                 if self.buffers.waiting(name):
                     continue
                 if full is not None:
                     now = time.monotonic()
-                    deadline = now + self._wait if deadline is None else deadline
+                    deadline = now + self.buffers.wait if deadline is None else deadline
                     if now >= deadline:
-                        raise self.buffers.full(full, name, self._wait)
-                    self._await(deadline - now)
+                        raise self.buffers.full(full, name, self.buffers.wait)
+                    wait_for_change(self._changed, deadline - now)
                 elif self._over:
                     self._end(name)
                 else:
                     self._fetch()
-
-    @waits
-    def _await(self, timeout: float | None) -> None:
-        with interruptible(self._wake) as refuse:
-            blocking()
-            self._changed.wait(timeout)
-            refuse()
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
 
     def _fetch(self) -> None:
         """Read on, without the lock: it may take long."""

@@ -8,17 +8,21 @@ from collections.abc import Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from slither_actors.config import build
 from slither_actors.dispatch import RunStream
 from slither_actors.dispatch._async_stream import AsyncRunStream
 from slither_actors.dispatch._link import enclosing_run
 from slither_actors.dispatch._topology import RunPlan
-from slither_actors.errors import NameTakenError, OptionError
+from slither_actors.errors import NameTakenError
 from slither_actors.item import Item
 from slither_actors.pipe._ack_keeper import AckKeeper
 from slither_actors.pipe._ack_reading import FollowedItems, OutputAcks
 from slither_actors.pipe._async_output_reading import AsyncOutputReader, AsyncOutputStream
-from slither_actors.pipe._output_reading import BufferOptions, OutputBuffers, OutputStream, PipeOutputReader
+from slither_actors.pipe._output_reading import (
+    OutputBuffers,
+    OutputStream,
+    PipeOutputReader,
+    refuse_late_options,
+)
 from slither_actors.pipe._pipe import Pipe
 from slither_actors.pipe._plan import link_of, pipe_error, session_in_use
 from slither_actors.pipe._record import PipeRecord, look
@@ -56,14 +60,11 @@ class PipeStream(RunStream):
         Raises:
             OptionError: an option is wrong, or they are given after the first call.
         """
-        if self._outputs is None or options:
-            checked = build(BufferOptions, options, where="stream.outputs")
-            if self._outputs is not None:
-                problem = "is given when outputs are being read; say it in the first call"
-                raise OptionError(next(iter(options)), problem, where="stream.outputs")
-            buffers = OutputBuffers(self._pipe.outputs, self._pipe.name)
-            buffers.size = checked.buffer_size
-            self._outputs = PipeOutputReader(buffers, self._fetch, checked.wait, self._refuse_own_actors)
+        if self._outputs is not None:
+            refuse_late_options(options)
+        else:
+            buffers = OutputBuffers(self._pipe, options)
+            self._outputs = PipeOutputReader(buffers, self._fetch, self._refuse_own_actors)
             first, chunk = None, self._chunk  # what came already, if somebody has read the stream itself
             if isinstance(chunk, FollowedItems):
                 first, chunk = chunk.hand_over()
@@ -178,15 +179,11 @@ class AsyncPipeStream(AsyncRunStream):
         Raises:
             OptionError: an option is wrong, or they are given after the first call.
         """
-        if self._outputs is None or options:
-            checked = build(BufferOptions, options, where="stream.outputs")
-            if self._outputs is not None:
-                problem = "is given when outputs are being read; say it in the first call"
-                raise OptionError(next(iter(options)), problem, where="stream.outputs")
-            definition = link_of(self._plan).definition
-            buffers = OutputBuffers(definition.outputs, definition.name)
-            buffers.size = checked.buffer_size
-            self._outputs = AsyncOutputReader(buffers, super().__anext__, checked.wait)
+        if self._outputs is not None:
+            refuse_late_options(options)
+        else:
+            buffers = OutputBuffers(link_of(self._plan).definition, options)
+            self._outputs = AsyncOutputReader(buffers, super().__anext__)
             acks = self._acks
             if acks is not None:
                 given, self._given = self._given, None

@@ -22,8 +22,6 @@ from slither_actors import (
     Many,
     Pipe,
     PipeError,
-    Retry,
-    Route,
     RouteTo,
     Skip,
     router,
@@ -32,17 +30,9 @@ from slither_actors import (
     stream_pipe,
     workers,
 )
+from tests.pipe.random_graphs import POLICIES
 
 OUTPUTS = ("a", "b")
-
-POLICIES = {
-    "skip": "skip",
-    "halt": "halt",
-    "route": Route(lambda item, error: item.put_route("b")),
-    "go on": Route(lambda item, error: item),
-    "retry, skip": Retry(max_attempts=2, backoff=0, then="skip"),
-    "retry, halt": Retry(max_attempts=2, backoff=0, then="halt"),
-}
 
 ACTIONS = ["pass", "pass", "skip", "fail", "raise", "route a", "route b", "none", "two", "three"]
 

@@ -16,7 +16,7 @@ import pytest
 
 from slither_actors import Application, Item, Pipe, PipeError, run_pipe, start_pipe, stream_pipe, workers
 from slither_actors.errors import ActorError
-from tests.killing import killer
+from tests.killing import beside, killer
 from tests.pipe import worker_code as code
 from tests.pipe.ack_sources import ListSource
 from tests.pipe.random_graphs import ACTIONS, POLICIES, Graph, Plan, check_statistics, graph_of
@@ -156,13 +156,8 @@ def stage_killer(pipe: Any, chance: random.Random) -> Iterator[None]:
                 children = [info for info in run.which_children() if info.ref is not None]
                 chance.choice([*(info.ref for info in children), run]).kill()
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
+    with beside(kill, over):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def live_storm(seed: int, count: int) -> None:
