@@ -80,7 +80,7 @@ def test_an_unknown_benchmark_is_refused() -> None:
     """By name, and with those that are known."""
     known = (
         "unknown: bench_weather; known: "
-        "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pool, bench_replicas, "
+        "bench_actors, bench_crash, bench_integers, bench_payloads, bench_pipes, bench_pool, bench_replicas, "
         "bench_stages, bench_tables, bench_tuning, bench_views"
     )
     with pytest.raises(AssertionError, match=known):

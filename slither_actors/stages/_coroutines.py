@@ -109,7 +109,8 @@ class Coroutines:
         self._closing = self._abandoned = False
         self._left = False
         """Whether they were cancelled in a loop of the program's, which ends them when it gets to it."""
-        self._all_ended: Callable[[], object] | None = None
+        self._none_left = threading.Event()
+        """Set when none runs any more, behind `close`."""
 
     @property
     def running(self) -> int:
@@ -197,17 +198,16 @@ class Coroutines:
 
     def _forget(self, job: Job) -> None:
         self._live.discard(job)
-        if self._all_ended is not None and not self._live:
-            self._all_ended()
+        if self._closing and not self._live:
+            self._none_left.set()
 
-    def _cancel(self, all_ended: Callable[[], object]) -> None:
+    def _cancel(self) -> None:
         self._closing = True
-        self._all_ended = all_ended
         for job in tuple(self._live):
             if job.task is not None:
                 job.task.cancel()
         if not self._live:
-            all_ended()
+            self._none_left.set()
 
     # -- the end ---------------------------------------------------------------------
 
@@ -225,9 +225,9 @@ class Coroutines:
         if not self._live or self._left:
             self._closing = True
             return
-        ended = threading.Event()
+        ended = self._none_left
         try:
-            self._where.call(self._cancel, ended.set)
+            self._where.call(self._cancel)
         except NotRunningError:
             for job in tuple(self._live):
                 if job.task is not None:
@@ -255,6 +255,12 @@ class Coroutines:
             if self._live:
                 self._abandoned = True
                 abandon_work(self._cell, self._stacks, patience=_PATIENCE if killed else 0.0)
+
+    def join(self, seconds: float) -> None:
+        """Wait, in another thread, until those that were cancelled have ended."""
+        if self._live and self._where.is_ours:
+            blocking()
+            self._none_left.wait(seconds)
 
     def _stacks(self) -> str:
         """Where the coroutines are that have not ended, as text; empty when all have. From any thread."""

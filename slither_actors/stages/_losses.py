@@ -61,6 +61,7 @@ def kill_and_count(refs: Iterable[Ref]) -> dict[Ref, int]:
     for halt in alive:
         if halt.jobs:
             halt.ref.join(max(0.0, deadline - time.monotonic()))
+            halt.stage._coroutines.join(max(0.0, deadline - time.monotonic()))
             counts[halt.ref] += halt.count_jobs()
     return counts
 
