@@ -117,6 +117,8 @@ class RedisStream(AckSource):
         """What a run gave back unfinished, pending here still; as above."""
         self._moved = 0.0
         """When something was last delivered or acknowledged."""
+        self._is_closed = False
+        """Whether no run has begun since the last one ended."""
         try:
             self._client.xgroup_create(
                 self._options.stream, self._options.group, id=self._options.start, mkstream=True
@@ -127,7 +129,15 @@ class RedisStream(AckSource):
 
     def deliveries(self, stopping: threading.Event) -> Iterator[Delivery]:
         """Read what others left, and what is new."""
-        options, self._moved = self._options, time.monotonic()
+        self._is_closed, self._moved = False, time.monotonic()
+        try:
+            yield from self._read(stopping)
+        finally:
+            if self._is_closed:  # while this was still reading
+                self.close()
+
+    def _read(self, stopping: threading.Event) -> Iterator[Delivery]:
+        options = self._options
         look_at, is_lost = 0.0, False
         while not stopping.is_set():
             try:
@@ -174,9 +184,12 @@ class RedisStream(AckSource):
             self._client.xclaim(options.stream, options.group, options.consumer, 0, held, justid=True)
 
     def close(self) -> None:
-        """Close the connections, unless the client is the caller's."""
+        """Close the connections, one in use when it is free; unless the client is the caller's."""
+        self._is_closed = True
         if self._owns:
-            self._client.close()
+            # To cut one off could lose an answer on its way, with messages that only this consumer may have
+            # for `min_idle_seconds`, and that it would know nothing of.
+            self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _returned_here(self) -> deque[_Message]:
         """Claim what a run gave back, if nobody else has it by now. That is no further attempt."""

@@ -218,6 +218,34 @@ def test_what_another_consumer_has_claimed_meanwhile_stays_with_it(client: Any) 
     assert pending(client) == 1
 
 
+def test_an_answer_that_is_on_its_way_when_a_run_ends_is_not_cut_off(client: Any, port: int) -> None:
+    """The server has delivered those messages: they would come again only when others may have them."""
+    source = RedisStream(f"redis://localhost:{port}", **QUICK)
+    parse, asked, may_read = source._client.parse_response, threading.Event(), threading.Event()
+
+    def parse_late(connection: Any, command: str, **options: Any) -> Any:
+        if command == "XREADGROUP" and not asked.is_set():
+            asked.set()
+            assert may_read.wait(10)
+        return parse(connection, command, **options)
+
+    source._client.parse_response = parse_late
+    add(client, 3)
+    found: list[Any] = []
+    reading = threading.Thread(target=lambda: found.extend(source.deliveries(threading.Event())))
+    reading.start()
+    try:
+        assert asked.wait(10)
+        source.close()
+    finally:
+        may_read.set()
+        reading.join(10)
+    assert [delivery.payload["number"] for delivery in found] == ["0", "1", "2"]
+    deadline = time.monotonic() + 10
+    while len(client.client_list()) > 1:  # the last to use a connection has closed it
+        assert time.monotonic() < deadline
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_pipe_that_runs_on_and_is_killed_at_random_loses_nothing(client: Any, port: int, seed: int) -> None:
     """Each message is done, in one of its runs."""
