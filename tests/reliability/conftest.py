@@ -16,7 +16,11 @@ from tests.actors.conftest import Program, no_actors_left, scheduler, small_sche
 __all__ = ["no_actors_left", "scheduler", "small_scheduler", "wide_scheduler"]
 
 SWITCH_INTERVAL = 1e-6
-WATCHDOG = 45.0
+PATIENCE = 60.0
+"""Seconds for a program: one that is stuck has printed the stacks of its threads and ended before. Some start
+dozens of workers, one after the other, which takes half a minute where others want the cores as well."""
+
+WATCHDOG = PATIENCE + 15.0
 """Seconds after which a test is stuck: the stacks of all threads are printed and the run ends."""
 
 
@@ -45,7 +49,7 @@ def program() -> Callable[..., Program]:
     def run(
         body: str,
         *,
-        timeout: float = 30.0,
+        timeout: float = PATIENCE,
         code: int = 0,
         arguments: tuple[str, ...] = (),
         watchdog: bool = True,

@@ -47,9 +47,7 @@ def test_a_fault_at_each_point_costs_its_batch(
     perform: Run, workers: int, method: str, deeds: tuple[str, ...]
 ) -> None:
     """X03: and one behind the answer costs nothing."""
-    # Some forty workers are started, each of them a fresh interpreter under "spawn".
-    timeout = 30.0 if method == "forkserver" else 55.0
-    perform("faults_at_each_point", workers, method, deeds, timeout=timeout)
+    perform("faults_at_each_point", workers, method, deeds)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def one_of_a_hundred(workers: int, method: str, folder: str) -> None:
             after = idle_pids(2.0)
             assert before - after == {error.pid}, (deed, before, after, error.pid)
             assert (len(after), statistics().crashes) == (workers, crashes + 1)
-            assert took <= usual + 3.0, (deed, took, usual)
+            assert took <= 2 * usual + 3.0, (deed, took, usual)  # on a busy machine both are long
         before = idle_pids()
         error = error_of(run_with(Fault("running", "sys.exit(3)"))[0])
         assert isinstance(error, RemoteError)
