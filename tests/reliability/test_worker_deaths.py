@@ -34,6 +34,7 @@ def test_one_batch_of_a_hundred_kills_its_worker(
 ALL = (*EXIT_STATUS, "sys.exit(3)")
 
 
+@pytest.mark.parametrize("point", ["unpickling", "pickling", "freeing"])
 @pytest.mark.parametrize(
     ("workers", "method", "deeds"),
     [
@@ -44,10 +45,10 @@ ALL = (*EXIT_STATUS, "sys.exit(3)")
     ],
 )
 def test_a_fault_at_each_point_costs_its_batch(
-    perform: Run, workers: int, method: str, deeds: tuple[str, ...]
+    perform: Run, point: str, workers: int, method: str, deeds: tuple[str, ...]
 ) -> None:
     """X03: and one behind the answer costs nothing."""
-    perform("faults_at_each_point", workers, method, deeds)
+    perform("faults_at", point, workers, method, deeds)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,10 @@ def test_a_thousand_kills(perform: Run, ordering: str, workers: int, method: str
     perform("random_kills", 1000, workers, method, ordering, seeded().random(), timeout=1200)
 
 
-def test_each_worker_kills_its_neighbour(perform: Run, tmp_path: Path) -> None:
-    """X14: of 1, 2, 5 and 13, whoever is first; the pool has all its workers again, and works."""
-    perform("neighbours", (1, 2, 5, 13), "forkserver", str(tmp_path), 1)
+@pytest.mark.parametrize("count", [1, 2, 5, 13])
+def test_each_worker_kills_its_neighbour(perform: Run, count: int, tmp_path: Path) -> None:
+    """X14: whoever is first; the pool has all its workers again, and works."""
+    perform("neighbours", count, "forkserver", str(tmp_path), 1)
 
 
 @pytest.mark.soak
@@ -84,7 +86,7 @@ def test_each_worker_kills_its_neighbour_a_hundred_times(
     perform: Run, count: int, method: str, tmp_path: Path
 ) -> None:
     """X14, again and again."""
-    perform("neighbours", (count,), method, str(tmp_path), 100, timeout=1200)
+    perform("neighbours", count, method, str(tmp_path), 100, timeout=1200)
 
 
 @pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.soak)])

@@ -25,7 +25,7 @@ from tests.reliability.faults import (
     suffer,
 )
 
-__all__ = ["all_at_once", "faults_at_each_point", "neighbours", "one_of_a_hundred", "random_kills"]
+__all__ = ["all_at_once", "faults_at", "neighbours", "one_of_a_hundred", "random_kills"]
 
 BAD = 37
 
@@ -101,15 +101,14 @@ def kill_once(batch: list[tuple[int, str]]) -> list[int]:
     return [number for number, _ in batch]
 
 
-def faults_at_each_point(workers: int, method: str, deeds: tuple[str, ...]) -> None:
-    """X03: ways to end while the batch is unpickled, its result pickled, its arguments freed."""
+def faults_at(point: str, workers: int, method: str, deeds: tuple[str, ...]) -> None:
+    """X03: ways to end while the batch is unpickled, or its result pickled, or its arguments freed."""
     base = Baseline(method)
     with Application(pools=pool_of(workers, method)):
         idle_pids(10)
-        for point in ("unpickling", "pickling", "freeing"):
-            for deed in deeds:
-                before = idle_pids()
-                check_point(point, deed, run_with(Fault(point, deed), 10, 5)[0], before)
+        for deed in deeds:
+            before = idle_pids()
+            check_point(point, deed, run_with(Fault(point, deed), 10, 5)[0], before)
     base.check()
 
 
@@ -145,16 +144,15 @@ def kill_neighbour(batch: list[tuple[str, int, int]]) -> list[int]:
     return [os.getpid()]
 
 
-def neighbours(counts: tuple[int, ...], method: str, folder: str, rounds: int) -> None:
+def neighbours(count: int, method: str, folder: str, rounds: int) -> None:
     """X14: of so many workers each kills its neighbour; all of them come back."""
     base = Baseline(method)
-    for count in counts:
-        with Application(pools=pool_of(count, method)):
-            for turn in range(rounds):
-                idle_pids(10)
-                place = Path(folder, f"{count} workers, {turn}")
-                place.mkdir()
-                one_round(count, place)
+    with Application(pools=pool_of(count, method)):
+        for turn in range(rounds):
+            idle_pids(10)
+            place = Path(folder, str(turn))
+            place.mkdir()
+            one_round(count, place)
     base.check()
 
 
