@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from slither_actors.config import build
@@ -68,6 +68,10 @@ Decide = Callable[[Iterable[Item], Callable[[str], object]], None]
 """Tells a function, for one item after the other, what `Item.route` is behind the router."""
 
 
+_WRITTEN_OUT = 200
+"""The most conditions that are written out: Python cannot compile any number of them in one another."""
+
+
 @lru_cache
 def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str]], Decide]:
     """Return what makes a `Decide` of so many predicates.
@@ -90,6 +94,18 @@ def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str]], Decide]
     return found["make"]  # type: ignore[no-any-return]
 
 
+def _decide_in_turn(
+    ways: Sequence[tuple[Any, str]], items: Iterable[Item], tell: Callable[[str], object]
+) -> None:
+    for item in items:
+        for predicate, route in ways:
+            if predicate(item):
+                tell(route)
+                break
+        else:
+            tell(DEFAULT_ROUTE)
+
+
 class Routing(Stage):
     """Runs a `RouterStage`."""
 
@@ -101,7 +117,10 @@ class Routing(Stage):
         where = [results.where(route) for route, _ in self._routes]
         predicates = [predicate for _, predicate in self._routes]
         leaving = frozenset(mark for mark, leaves in where if leaves)
-        return _written_out(len(where))(predicates, [mark for mark, _ in where]), leaving
+        marks = [mark for mark, _ in where]
+        if len(where) > _WRITTEN_OUT:
+            return partial(_decide_in_turn, list(zip(predicates, marks, strict=True))), leaving
+        return _written_out(len(where))(predicates, marks), leaving
 
     def handle_item(self, item: Item, ctx: Context) -> Item | RouteTo:
         """Route the item to the first output whose predicate holds."""
