@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -64,8 +65,11 @@ class RouterStage(StageDeclaration):
         return [(output, comparable(predicate)) for output, predicate in self.routes.items()]
 
 
-Decide = Callable[[Iterable[Item], Callable[[str], object]], None]
-"""Tells a function, for one item after the other, what `Item.route` is behind the router."""
+Decide = Callable[[Iterable[Item], Callable[[str], object], float], None]
+"""Tells a function, for one item after the other, what `Item.route` is behind the router.
+
+It leaves off behind the first one that is decided later than the last argument, of `time.monotonic`.
+"""
 
 
 _WRITTEN_OUT = 200
@@ -73,7 +77,7 @@ _WRITTEN_OUT = 200
 
 
 @lru_cache
-def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str]], Decide]:
+def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str], Callable[[], float]], Decide]:
     """Return what makes a `Decide` of so many predicates.
 
     It is generated, as the methods of a dataclass are: with its conditions written out it takes half the time
@@ -81,12 +85,14 @@ def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str]], Decide]
     """
     conditions = "".join(f"r{number} if p{number}(item) else " for number in range(count))
     lines = [
-        "def make(predicates, routes):",
+        "def make(predicates, routes, now):",
         f"    [{', '.join(f'p{number}' for number in range(count))}] = predicates",
         f"    [{', '.join(f'r{number}' for number in range(count))}] = routes",
-        "    def decide(items, tell):",
+        "    def decide(items, tell, ends):",
         "        for item in items:",
         f"            tell({conditions}{DEFAULT_ROUTE!r})",
+        "            if now() > ends:",
+        "                break",
         "    return decide",
     ]
     found: dict[str, Any] = {}
@@ -95,7 +101,7 @@ def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str]], Decide]
 
 
 def _decide_in_turn(
-    ways: Sequence[tuple[Any, str]], items: Iterable[Item], tell: Callable[[str], object]
+    ways: Sequence[tuple[Any, str]], items: Iterable[Item], tell: Callable[[str], object], ends: float
 ) -> None:
     for item in items:
         for predicate, route in ways:
@@ -104,6 +110,8 @@ def _decide_in_turn(
                 break
         else:
             tell(DEFAULT_ROUTE)
+        if time.monotonic() > ends:
+            break
 
 
 class Routing(Stage):
@@ -120,7 +128,7 @@ class Routing(Stage):
         marks = [mark for mark, _ in where]
         if len(where) > _WRITTEN_OUT:
             return partial(_decide_in_turn, list(zip(predicates, marks, strict=True))), leaving
-        return _written_out(len(where))(predicates, marks), leaving
+        return _written_out(len(where))(predicates, marks, time.monotonic), leaving
 
     def handle_item(self, item: Item, ctx: Context) -> Item | RouteTo:
         """Route the item to the first output whose predicate holds."""

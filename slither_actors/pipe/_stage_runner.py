@@ -17,7 +17,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 
 from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
@@ -50,10 +49,6 @@ _SLICE_SECONDS = 0.01
 _Step = Callable[[Sequence[Any], Flow], None]
 _Work = tuple[_Step, Sequence[Any]]
 """A method and what it is to handle."""
-
-
-_ROUTED = 16
-"""The most items that a router decides on before it looks at the time."""
 
 
 class StageRunner(ProducerConsumer):
@@ -250,13 +245,8 @@ class StageRunner(ProducerConsumer):
         """As `_handle_each`, for a router: it knows where routes lead before it has seen an item."""
         routes: list[str] = []
         failure: BaseException | None = None
-        left, count = iter(items), 1
         try:
-            while True:
-                self._decide(islice(left, count), routes.append)
-                if len(routes) == len(items) or time.monotonic() > self._slice_ends:
-                    break
-                count = min(2 * count, _ROUTED)  # one first: if they are slow, it shows
+            self._decide(items, routes.append, self._slice_ends)
         except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides
             failure = error
         at = len(routes)
