@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, final
 
 import attrs
 
@@ -62,6 +62,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+@final
 @attrs.define
 class Item:
     """One payload on its way. Treat as immutable.
@@ -80,6 +81,10 @@ class Item:
 
     route: str = DEFAULT_ROUTE
     """The output that the item leaves by."""
+
+    def __init_subclass__(cls, **_: Any) -> NoReturn:
+        msg = f"{cls.__name__} is a subclass of Item, which has none; what goes with a payload goes into meta"
+        raise TypeError(msg)
 
     @classmethod
     def wrap(cls, payload: Any) -> Item:

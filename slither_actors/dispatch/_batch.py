@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from slither_actors.actors import Ref, Timer
     from slither_actors.dispatch.executor import Executor
 
-__all__ = ["Batch", "BatchOrigin", "checked_results"]
+__all__ = ["NOT_RESULTS", "Batch", "BatchOrigin", "checked_results"]
 
-_NOT_RESULTS = (str, bytes, bytearray, memoryview, set, frozenset, dict)
+NOT_RESULTS = (str, bytes, bytearray, memoryview, set, frozenset, dict)
 """Iterable, and no list of results: as in the workers."""
 
 
@@ -228,7 +228,7 @@ def checked_results(results: Any, expected: int, name: str) -> list[Any]:
     Raises:
         ResultError: it is no sequence of results, or has another length.
     """
-    if isinstance(results, _NOT_RESULTS) or not hasattr(results, "__iter__"):
+    if isinstance(results, NOT_RESULTS) or not hasattr(results, "__iter__"):
         kind = "None" if results is None else f"a {type(results).__qualname__}"
         msg = (
             f"{name} returned {kind} for {expected} payloads; one result per payload, in a list, is wanted: "

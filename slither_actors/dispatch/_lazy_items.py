@@ -47,13 +47,8 @@ class LazyItems(Joinable[Item]):
     @classmethod
     def joined(cls, parts: Sequence[LazyItems]) -> LazyItems:
         """All of the parts, one after the other."""
-        ids: Sequence[int]
-        first, last = parts[0].ids, parts[-1].ids
         payloads = _flat(part.payloads for part in parts)
-        if type(first) is range and type(last) is range and last.stop - first.start == len(payloads):
-            ids = range(first.start, last.stop)
-        else:
-            ids = _flat(part.ids for part in parts)
+        ids = _in_a_row([part.ids for part in parts])
         metas = routes = None
         if any(part.metas for part in parts):
             metas = _flat(part.metas or repeat(NO_META, len(part)) for part in parts)
@@ -118,6 +113,19 @@ def routes_of(items: Sequence[Item]) -> list[str]:
     if type(items) is LazyItems:
         return items.routes or [DEFAULT_ROUTE] * len(items)
     return [item.route for item in items]
+
+
+def _in_a_row(parts: Sequence[Sequence[int]]) -> Sequence[int]:
+    """All ids, one part after the other: parts may have overtaken each other."""
+    first = parts[0]
+    if type(first) is not range:
+        return _flat(parts)
+    end = first.start
+    for part in parts:
+        if type(part) is not range or part.start != end:
+            return _flat(parts)
+        end = part.stop
+    return range(first.start, end)
 
 
 def _flat(parts: Iterable[Iterable[T]]) -> list[T]:

@@ -7,7 +7,6 @@ and the batches.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import time
 from collections import Counter, deque
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from slither_actors import telemetry
 from slither_actors.actors import SHUTDOWN, Timer
+from slither_actors.actors._async_kill import HandlerBrokenOff
 from slither_actors.core import InsightTally, Ordering, SerialQueue, Window, join, may_retry, retry_delay
 from slither_actors.dispatch._batch import Batch, BatchOrigin
 from slither_actors.dispatch._batch_telling import BatchTelling
@@ -23,7 +23,7 @@ from slither_actors.dispatch._circuit import circuit_of
 from slither_actors.dispatch._dead_letters import DeadLetterOffice
 from slither_actors.dispatch._failures import Failures
 from slither_actors.dispatch._insights import note_time
-from slither_actors.dispatch._routed import routed_by
+from slither_actors.dispatch._routed import name_cause, routed_by
 from slither_actors.dispatch._statistics import Halted
 from slither_actors.errors import (
     CircuitOpenError,
@@ -319,16 +319,18 @@ class BatchOutcomes(ProducerConsumer):
         stay: list[Item] = []
         leave: list[Item] = []
         for item in batch.items:
+            before = item.route
             try:
                 routed = routed_by(policy, item, batch.error)  # type: ignore[arg-type]
-            except Exception as error:  # noqa: BLE001 - the user's function; there is no policy for it
-                with contextlib.suppress(Exception):  # its class may be frozen, as that of a dataclass
-                    error.__cause__ = batch.error
+            except HandlerBrokenOff:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the user's function; there is no policy for it
+                name_cause(error, batch.error)
                 if self._dead_letters is not None:
                     self._dead_letters.take(batch, error)
                 self._halt(batch, error)
                 return
-            (stay if self._side is None or routed.route == item.route else leave).append(routed)
+            (stay if self._side is None or routed.route == before else leave).append(routed)
         self._routed += batch.size
         self._routes.update(item.route for item in (*stay, *leave))
         if stay:

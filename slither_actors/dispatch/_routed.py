@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from slither_actors.item import Item
 from slither_actors.policy import Route
 
-__all__ = ["routed_by"]
+__all__ = ["name_cause", "routed_by"]
 
 
 def routed_by(policy: Route, item: Item, error: BaseException) -> Item:
@@ -19,3 +21,9 @@ def routed_by(policy: Route, item: Item, error: BaseException) -> Item:
         msg = f"the function of a Route policy returned {routed!r:.100}; expected is an Item"
         raise TypeError(msg)
     return routed
+
+
+def name_cause(error: BaseException, cause: BaseException | None) -> None:
+    """Say why the function was called that raised `error`."""
+    with contextlib.suppress(Exception):  # its class may be frozen, as that of a dataclass
+        error.__cause__ = cause

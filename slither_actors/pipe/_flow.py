@@ -66,7 +66,8 @@ class Flow:
         if type(items) is not LazyItems:
             stay, leave = self.stay.last, self.leave.last
             for item, route in zip(items, routes, strict=False):
-                routed = item if route == DEFAULT_ROUTE else item.put_route(route)
+                # Made anew where a predicate has changed it, too.
+                routed = item if item.route == route == DEFAULT_ROUTE else item.put_route(route)
                 (leave if route in leaving else stay).append(routed)
             return
         routed_items = items.routed(routes)

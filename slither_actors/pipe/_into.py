@@ -112,7 +112,7 @@ class LiveReader(PipeReader):
         acks = self._link.acks
         if destination is not None:
             try:
-                destination(group)
+                destination(group[:])  # it may empty its list
             except BaseException as error:  # noqa: BLE001 - the user's; the supervisor decides
                 if acks is not None:
                     acks.ended(group, error)

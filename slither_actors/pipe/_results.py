@@ -8,10 +8,13 @@ in which anything is wrong.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import is_
 from types import CoroutineType
 from typing import Any, NoReturn
 
+from slither_actors.dispatch._batch import NOT_RESULTS
 from slither_actors.dispatch._lazy_items import LazyItems
 from slither_actors.errors import ItemError, ResultError
 from slither_actors.item import DEFAULT_ROUTE, Item
@@ -62,10 +65,12 @@ class Results:
             ItemError: an output is not one of the pipe's.
             ResultError: it is nothing that was meant, such as a coroutine.
         """
-        if type(result) not in OUTCOMES:
-            return [item.update_payload(result)], []
         if isinstance(result, Item):
             return self.by_route([result])
+        if item.route != DEFAULT_ROUTE:  # changed in place: but a result says itself where it goes
+            item = item.put_route(DEFAULT_ROUTE)
+        if type(result) not in OUTCOMES:
+            return [item.update_payload(result)], []
         if isinstance(result, Ok):
             return self.by_route([_item(item, result.payload)])
         if isinstance(result, Many):
@@ -93,7 +98,7 @@ class Results:
             )
         if isinstance(results, Fail):
             self._fail(results, f"{len(items)} items of {self._stage}, from item {items[0].id} on")
-        if isinstance(results, (str, bytes)) or not isinstance(results, Iterable):
+        if isinstance(results, NOT_RESULTS) or not isinstance(results, Iterable):
             msg = f"{self._stage} returned {results!r:.100} for {len(items)} items; allowed are a list of as "
             raise ResultError(
                 msg + "many results, a list of items, a mapping of output to items, and PER_ITEM"
@@ -106,12 +111,28 @@ class Results:
             raise ResultError(msg)
         return found
 
-    def refuse_change(self, before: int, after: int) -> NoReturn:
-        """Raise what a handler gets that has changed the list of items instead of returning one."""
-        msg = (
-            f"{self._stage} changed its list of {before} items, which has {after} now; "
-            "leave it as it is, and return what is to go on"
-        )
+    def refuse_length(self, given: Sequence[Item], left: Sequence[Any]) -> None:
+        """Refuse that a handler has changed the length of its list of items.
+
+        Raises:
+            ResultError: it has.
+        """
+        if len(left) != len(given):
+            self._refuse_change(f"its list of {len(given)} items, which has {len(left)} now")
+
+    def refuse_others(self, given: Sequence[Item], left: Sequence[Any]) -> None:
+        """Refuse that a handler put something else into its list, and results are for the items there.
+
+        It may sort it.
+
+        Raises:
+            ResultError: it has.
+        """
+        if not all(map(is_, given, left)) and Counter(map(id, given)) != Counter(map(id, left)):
+            self._refuse_change(f"items in its list of {len(given)}, to which its results belong")
+
+    def _refuse_change(self, what: str) -> NoReturn:
+        msg = f"{self._stage} changed {what}; leave it as it is, and return what is to go on, in a new list"
         raise ResultError(msg)
 
     def plain(self, items: Sequence[Item], results: list[Any]) -> Sequence[Item] | None:

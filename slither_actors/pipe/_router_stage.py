@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from slither_actors.config import build
@@ -64,12 +65,19 @@ class RouterStage(StageDeclaration):
         return [(output, comparable(predicate)) for output, predicate in self.routes.items()]
 
 
-Decide = Callable[[Iterable[Item], Callable[[str], object]], None]
-"""Tells a function, for one item after the other, what `Item.route` is behind the router."""
+Decide = Callable[[Iterable[Item], Callable[[str], object], float], None]
+"""Tells a function, for one item after the other, what `Item.route` is behind the router.
+
+It leaves off behind the first one that is decided later than the last argument, of `time.monotonic`.
+"""
+
+
+_WRITTEN_OUT = 200
+"""The most conditions that are written out: Python cannot compile any number of them in one another."""
 
 
 @lru_cache
-def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str]], Decide]:
+def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str], Callable[[], float]], Decide]:
     """Return what makes a `Decide` of so many predicates.
 
     It is generated, as the methods of a dataclass are: with its conditions written out it takes half the time
@@ -77,17 +85,33 @@ def _written_out(count: int) -> Callable[[Sequence[Any], Sequence[str]], Decide]
     """
     conditions = "".join(f"r{number} if p{number}(item) else " for number in range(count))
     lines = [
-        "def make(predicates, routes):",
+        "def make(predicates, routes, now):",
         f"    [{', '.join(f'p{number}' for number in range(count))}] = predicates",
         f"    [{', '.join(f'r{number}' for number in range(count))}] = routes",
-        "    def decide(items, tell):",
+        "    def decide(items, tell, ends):",
         "        for item in items:",
         f"            tell({conditions}{DEFAULT_ROUTE!r})",
+        "            if now() > ends:",
+        "                break",
         "    return decide",
     ]
     found: dict[str, Any] = {}
     exec(compile("\n".join(lines), f"<router with {count} routes>", "exec"), found)
     return found["make"]  # type: ignore[no-any-return]
+
+
+def _decide_in_turn(
+    ways: Sequence[tuple[Any, str]], items: Iterable[Item], tell: Callable[[str], object], ends: float
+) -> None:
+    for item in items:
+        for predicate, route in ways:
+            if predicate(item):
+                tell(route)
+                break
+        else:
+            tell(DEFAULT_ROUTE)
+        if time.monotonic() > ends:
+            break
 
 
 class Routing(Stage):
@@ -101,7 +125,10 @@ class Routing(Stage):
         where = [results.where(route) for route, _ in self._routes]
         predicates = [predicate for _, predicate in self._routes]
         leaving = frozenset(mark for mark, leaves in where if leaves)
-        return _written_out(len(where))(predicates, [mark for mark, _ in where]), leaving
+        marks = [mark for mark, _ in where]
+        if len(where) > _WRITTEN_OUT:
+            return partial(_decide_in_turn, list(zip(predicates, marks, strict=True))), leaving
+        return _written_out(len(where))(predicates, marks, time.monotonic), leaving
 
     def handle_item(self, item: Item, ctx: Context) -> Item | RouteTo:
         """Route the item to the first output whose predicate holds."""

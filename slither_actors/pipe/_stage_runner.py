@@ -17,7 +17,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 
 from slither_actors.actors import NORMAL, SHUTDOWN, is_abnormal
@@ -25,7 +24,7 @@ from slither_actors.context import Context
 from slither_actors.dispatch import Halted
 from slither_actors.dispatch._link import RunLink, SideOutput
 from slither_actors.dispatch._reader import Reader
-from slither_actors.dispatch._routed import routed_by
+from slither_actors.dispatch._routed import name_cause, routed_by
 from slither_actors.item import Item
 from slither_actors.pipe._attempts import Attempts
 from slither_actors.pipe._definition import StageDefinition
@@ -50,10 +49,6 @@ _SLICE_SECONDS = 0.01
 _Step = Callable[[Sequence[Any], Flow], None]
 _Work = tuple[_Step, Sequence[Any]]
 """A method and what it is to handle."""
-
-
-_ROUTED = 16
-"""The most items that a router decides on before it looks at the time."""
 
 
 class StageRunner(ProducerConsumer):
@@ -191,9 +186,14 @@ class StageRunner(ProducerConsumer):
         self._enough = False
         began = time.monotonic()
         self._slice_ends = began + _SLICE_SECONDS
+        first = True
         while left and not (self._waits or self._enough or self._paused) and self._ended_with is None:
             step, what = left.popleft()
-            step(what, flow)
+            if first or not what or time.monotonic() <= self._slice_ends:
+                step(what, flow)
+            else:
+                self._pause((step, what))
+            first = False
         self._tally.busy += time.monotonic() - began
         staying, leaving = flow.stay.all(), flow.leave.all()
         onward = self._tally.sent(staying) if self._forks else 0
@@ -245,13 +245,8 @@ class StageRunner(ProducerConsumer):
         """As `_handle_each`, for a router: it knows where routes lead before it has seen an item."""
         routes: list[str] = []
         failure: BaseException | None = None
-        left, count = iter(items), 1
         try:
-            while True:
-                self._decide(islice(left, count), routes.append)
-                if len(routes) == len(items) or time.monotonic() > self._slice_ends:
-                    break
-                count = min(2 * count, _ROUTED)  # one first: if they are slow, it shows
+            self._decide(items, routes.append, self._slice_ends)
         except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides
             failure = error
         at = len(routes)
@@ -269,10 +264,11 @@ class StageRunner(ProducerConsumer):
         items = tuple(given)
         try:
             results = self._stage.handle_batch(given, self._context)
-            if len(given) != len(items):
-                self._results.refuse_change(len(items), len(given))
+            self._results.refuse_length(items, given)
             if results is not PER_ITEM:
                 results = self._results.sort_batch(given, results)
+            if isinstance(results, list):
+                self._results.refuse_others(items, given)
         except BaseException as error:  # noqa: BLE001 - the user's code; the policy decides, for all items
             self._settle(items, error, flow, again=self._handle_together, behind=(self._handle_together, ()))
             return
@@ -369,8 +365,8 @@ class StageRunner(ProducerConsumer):
         for done, item in enumerate(items):
             try:
                 made = self._results.by_route([routed_by(policy, item, error)])
-            except Exception as broken:  # noqa: BLE001 - the user's function; there is no policy for it
-                broken.__cause__ = error
+            except BaseException as broken:  # noqa: BLE001 - the user's function; there is no policy for it
+                name_cause(broken, error)
                 return broken, done
             if self._link.acks is not None:
                 self._link.acks.became((item,), [*made[0], *made[1]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +74,18 @@ def test_batches_of_them_are_batches_of_items(
     assert [len(batch) for batch in found] == [
         min(size, len(everything) - at) for at in range(0, len(everything), size)
     ]
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.integers(0, 2), st.data())
+def test_parts_that_overtook_each_other_keep_their_ids(
+    sizes: list[int], kept: int, data: st.DataObject
+) -> None:
+    """Their ids are ranges, and those of the first and of the last part are perhaps as far apart as usual."""
+    ends = list(itertools.accumulate(sizes))
+    parts = [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    end = max(kept, len(parts) - kept)
+    parts = [*parts[:kept], *data.draw(st.permutations(parts[kept:end])), *parts[end:]]
+    joined = LazyItems.joined([LazyItems(part, list(part)) for part in parts])
+    assert [item.id for item in joined] == [item.payload for item in joined] == [n for p in parts for n in p]
+    if parts == sorted(parts, key=lambda part: part.start):
+        assert type(joined.ids) is range

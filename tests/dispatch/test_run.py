@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from slither_actors import Item, dispatch
-from slither_actors.dispatch import InlineExecutor, WeightedBatch
+from slither_actors.dispatch import InlineExecutor, ThreadExecutor, WeightedBatch
 from tests.dispatch.manual import Manual, double, in_thread, payloads
 
 pytestmark = pytest.mark.usefixtures("application")
@@ -104,3 +105,16 @@ def test_the_function_gets_the_context_if_it_asks() -> None:
         return [ctx.metadata["factor"] * value for value in batch]
 
     assert payloads(dispatch.run([1, 2], executor=InlineExecutor(scaled), context=context)) == [3, 6]
+
+
+def test_each_result_has_the_id_of_its_own_payload_as_completed() -> None:
+    """However batches overtake each other, and however many are answered at one time; all ids differ."""
+
+    def work(batch: list[int]) -> list[int]:
+        threading.Event().wait(0.002 if batch[0] % 7 < 2 else 0)
+        return batch
+
+    found = dispatch.run(range(400), executor=ThreadExecutor(work), batch_size=2, ordering="as_completed")
+    first = min(item.id for item in found)
+    assert sorted(payloads(found)) == list(range(400))
+    assert [item.id - first for item in found] == payloads(found)

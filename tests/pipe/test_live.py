@@ -13,6 +13,7 @@ import pytest
 from slither_actors import (
     Consumer,
     InlineExecutor,
+    Item,
     Pipe,
     Producer,
     Store,
@@ -25,6 +26,7 @@ from slither_actors import (
 )
 from slither_actors.application._tree import drain
 from slither_actors.errors import OptionError, PipeStoppedError, PushTimeoutError
+from tests.pipe.ack_sources import ListSource
 
 
 def payloads(items: Any) -> Any:
@@ -573,3 +575,25 @@ def test_a_wrong_option_is_an_error(options: Any, message: str) -> None:
     """Before anything starts."""
     with pytest.raises(OptionError, match=message):
         start_pipe(Inverse, **options)
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_function_may_empty_the_list_that_it_gets(followed: bool) -> None:
+    """Its items are counted, paid for and done all the same."""
+    found: list[int] = []
+
+    def take(items: list[Item]) -> None:
+        while items:
+            found.append(items.pop(0).payload)
+
+    source = ListSource(range(3000)) if followed else None
+    pipe = start_pipe(Same, source=source, into=take, restart="transient")
+    if source is None:
+        pipe.push(range(3000), timeout=20)
+        assert pipe.drain(20)
+    else:
+        assert pipe.ref.join(20)
+        source.wait_until_closed()
+        assert (len(source.errors), source.read) == (3000, 3000)
+    status = pipe.status()
+    assert (found, status.outputs["default"], status.lost) == ([*range(3000)], 3000, 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -343,8 +345,9 @@ def test_a_route_policy_may_let_the_item_go_on() -> None:
         (lambda item, error: item.put_route("nowhere"), "ItemError: .*'nowhere', which is no output"),
         (lambda item, error: None, "TypeError: the function of a Route policy returned None"),
         (lambda item, error: 1 // 0, "ZeroDivisionError"),
+        (lambda item, error: sys.exit("so"), "SystemExit: so"),
     ],
-    ids=["undeclared output", "no item", "raises"],
+    ids=["undeclared output", "no item", "raises", "exits"],
 )
 @pytest.mark.parametrize("kind", ["function", "batch", "workers"])
 def test_a_route_policy_that_fails_halts_the_run(function: Any, message: Any, kind: Any) -> None:
@@ -361,6 +364,51 @@ def test_a_route_policy_that_fails_halts_the_run(function: Any, message: Any, ki
         run_pipe(P, [1, 2, 3])
     assert isinstance(caught.value.reason.__cause__, KeyError)
     assert caught.value.stage == "work"
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):  # noqa: N818
+    number: int
+
+
+@pytest.mark.parametrize("kind", ["function", "workers"])
+def test_a_route_policy_may_raise_what_cannot_be_changed(kind: Any) -> None:
+    """Its cause cannot be told then; all else is."""
+
+    def fail(items: Any) -> None:
+        raise KeyError("first")
+
+    def refuse(item: Item, error: BaseException) -> Item:
+        raise Frozen(7)
+
+    class P(Pipe):
+        on_error = Route(refuse)
+        work = workers(InlineExecutor(fail)) if kind == "workers" else stage(fail)
+
+    with pytest.raises(PipeError) as caught:
+        run_pipe(P, [1, 2, 3])
+    assert (caught.value.stage, caught.value.reason) == ("work", Frozen(7))
+
+
+@pytest.mark.parametrize("kind", ["function", "batch", "workers"])
+def test_a_route_policy_may_route_the_item_itself(kind: Any) -> None:
+    """It leaves, as one that was made with the route does."""
+
+    def fail(items: Any) -> None:
+        raise KeyError("first")
+
+    def route(item: Item, error: BaseException) -> Item:
+        item.route = "bad"
+        return item
+
+    class P(Pipe):
+        outputs = ("bad",)
+        on_error = Route(route)
+        work = workers(InlineExecutor(fail)) if kind == "workers" else stage(fail, batch=kind == "batch")
+        then = stage(lambda item: item.payload)
+
+    found = run_pipe(P, [1, 2, 3])
+    assert {name: payloads(items) for name, items in found.items()} == {"default": [], "bad": [1, 2, 3]}
 
 
 def test_a_worker_stage_routes_failed_items_past_the_later_stages() -> None:

@@ -136,3 +136,17 @@ class _Pairs:
 
     def wanted(self, room: int) -> int:
         return max(1, room * 2 - len(self.held))
+
+
+@pytest.mark.parametrize("count", [1, 30, 200, 201, 5000])
+@pytest.mark.parametrize("made", [True, False])
+def test_a_router_may_have_any_number_of_routes(count: int, made: bool) -> None:
+    """By names that are no identifiers, and the first predicate that holds decides."""
+    routes = {f"→ {n} '\"\n": lambda item, n=n: item.payload == n or n == count - 1 for n in range(count)}
+    body: dict[str, Any] = {"sort": router(routes)}
+    if not made:
+        body = {"first": stage(lambda items: [item.payload for item in items], batch=True), **body}
+    outputs = run_pipe(type(Pipe)("P", (Pipe,), body), range(min(count, 250)))
+    found = {item.payload: name for name, items in outputs.items() for item in items}
+    assert found == {n: f"→ {n} '\"\n" for n in range(min(count, 250))}
+    assert outputs["default"] == []
