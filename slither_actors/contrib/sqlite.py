@@ -35,7 +35,11 @@ CREATE TABLE IF NOT EXISTS slither_queue (
     is_dead INTEGER NOT NULL DEFAULT 0,
     error TEXT
 );
-CREATE INDEX IF NOT EXISTS slither_queue_free ON slither_queue (queue, is_dead, free_at);
+CREATE INDEX IF NOT EXISTS slither_queue_order ON slither_queue (queue, is_dead, id, free_at);
+"""
+
+_FREE = """
+SELECT id, payload FROM slither_queue WHERE queue = ? AND is_dead = 0 AND free_at <= ? ORDER BY id LIMIT ?
 """
 
 _BUSY_SECONDS = 30.0
@@ -226,15 +230,11 @@ class SqliteQueue(AckSource):
 
     def _claim(self) -> deque[tuple[int, Any]]:
         options, now = self._options, time.time()
-        free = (
-            "SELECT id, payload FROM slither_queue WHERE queue = ? AND is_dead = 0 AND free_at <= ? "
-            "ORDER BY id LIMIT ?"
-        )
         with closing(self._connect()) as connection:  # most of the time there is nothing: do not write then
-            if not connection.execute(free, (options.name, now, 1)).fetchone():
+            if not connection.execute(_FREE, (options.name, now, 1)).fetchone():
                 return deque()
         with self._transaction() as connection:
-            found = connection.execute(free, (options.name, now, options.fetch_size)).fetchall()
+            found = connection.execute(_FREE, (options.name, now, options.fetch_size)).fetchall()
             connection.executemany(
                 "UPDATE slither_queue SET holder = ?, free_at = ? WHERE id = ?",
                 [(self._holder, now + options.lease_seconds, number) for number, _ in found],

@@ -197,10 +197,13 @@ def test_a_message_that_cannot_be_given_up_takes_no_acknowledgement_away(client:
     assert letter[b"error"] == b"ValueError: file \\udc80"
 
 
-def test_a_server_that_stops_answering_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_stops_answering_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """The run notices, may be ended meanwhile, and goes on when the server does."""
     monkeypatch.setattr("slither_actors.contrib.redis._ANSWER_SECONDS", 0.1)
     monkeypatch.setattr("slither_actors.contrib.redis._AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("slither_actors.contrib.redis._RETRIES", 0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number = free.getsockname()[1]
@@ -215,7 +218,7 @@ def test_a_server_that_stops_answering_is_waited_for(tmp_path: Path, monkeypatch
             )
             until(lambda: len(found) == 10)
             server.send_signal(signal.SIGSTOP)
-            time.sleep(0.5)
+            until(lambda: "cannot be read" in caplog.text)
             server.send_signal(signal.SIGCONT)
             add(own, 10)
             until(lambda: len({item.payload["number"] for item in found}) == 10 and len(found) >= 20)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slither_actors import Application, Pipe, PipeError, Skip, run_pipe, stage, stream_pipe
-from slither_actors.contrib.sqlite import SqliteQueue
+from slither_actors.contrib.sqlite import _FREE, SqliteQueue
 from slither_actors.errors import OptionError
 from tests.contrib.killing import consume_under_kills
 
@@ -142,6 +144,15 @@ def test_a_failure_that_has_no_proper_text_takes_no_acknowledgement_away(path: P
     run_pipe(P, queue)
     assert figures(queue) == (0, 0, 1)
     assert queue.dead_letters()[0][1].startswith(f"{type(error).__name__}: ")
+
+
+def test_a_long_queue_is_not_sorted_for_each_lot(path: Path) -> None:
+    """What is claimed is found in the order of the index: else a backlog would take time by its square."""
+    SqliteQueue(path)
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {_FREE}", ("default", 1.0, 100))
+        statements = [row[-1] for row in rows]
+    assert not any("TEMP B-TREE" in statement for statement in statements)
 
 
 def test_a_clock_that_is_set_back_holds_nothing_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
