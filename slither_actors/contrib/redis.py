@@ -17,6 +17,7 @@ import attrs
 from slither_actors.config import build, positive_int, positive_seconds, seconds_or_none
 from slither_actors.core import RateLimit
 from slither_actors.errors import safe_text
+from slither_actors.errors._text import class_name, encodable
 from slither_actors.pipe import Ack, AckSource, Delivery
 
 __all__ = ["RedisStream", "texts"]
@@ -28,6 +29,9 @@ _BEATS = 3
 
 _RETRIES = 5
 """How often the client tries a command again when the connection is lost."""
+
+_ANSWER_SECONDS = 10.0
+"""How long a server may take to answer, beyond what it is asked to wait, before it counts as gone."""
 
 _AGAIN_SECONDS = 0.5
 """How long reading waits while the server cannot be reached."""
@@ -108,7 +112,8 @@ class RedisStream(AckSource):
         self.rate_limit = self._options.rate_limit
         self.beat_seconds = self._options.min_idle_seconds / _BEATS
         self._owns = isinstance(client, str)
-        self._client = _connected(client) if self._owns else client
+        answer_seconds = self._options.poll_seconds + _ANSWER_SECONDS
+        self._client = _connected(client, answer_seconds) if self._owns else client
         self._unreachable = (exceptions.ConnectionError, exceptions.TimeoutError)
         self._turn = threading.Lock()
         self._held: set[bytes] = set()
@@ -162,14 +167,17 @@ class RedisStream(AckSource):
 
     def acknowledge(self, acks: Sequence[Ack]) -> None:
         """Acknowledge what is done; leave the rest pending, or give it up."""
-        options = self._options
         with self._turn:
             self._held.difference_update(ack.token for ack in acks)
             self._returned += [ack.token for ack in acks if ack.interrupted]
         self._moved = time.monotonic()
-        done = [ack.token for ack in acks if ack.error is None]
-        failed = [ack for ack in acks if ack.error is not None and not ack.interrupted]
-        done += [ack.token for ack in failed if self._is_given_up(ack)]
+        self._forget([ack.token for ack in acks if ack.error is None])
+        for ack in acks:  # behind the others, and one by one: what goes wrong with one is its own
+            if ack.error is not None and not ack.interrupted and self._is_given_up(ack):
+                self._forget([ack.token])
+
+    def _forget(self, done: Sequence[bytes]) -> None:
+        options = self._options
         if done:
             self._client.xack(options.stream, options.group, *done)
             if options.delete:
@@ -266,13 +274,19 @@ class RedisStream(AckSource):
                 try:
                     payload = self._options.decode(fields)
                 except Exception as error:  # noqa: BLE001 - the user's; no other message is to suffer
-                    self.acknowledge([Ack(number, error)])
+                    self._refuse(Ack(number, error))
                 else:
                     yield Delivery(payload, number)
         finally:
             with self._turn:  # the run ends, and nobody has seen these
                 self._held.difference_update(number for number, _ in found)
                 self._returned += [number for number, _ in found]
+
+    def _refuse(self, ack: Ack) -> None:
+        try:
+            self.acknowledge([ack])
+        except self._unreachable as error:
+            logger.warning("message %s of stream %s comes again: %s", ack.token, self._options.stream, error)
 
     def _is_given_up(self, ack: Ack) -> bool:
         """Whether a message has been delivered too often; then it is among the dead letters now."""
@@ -282,7 +296,7 @@ class RedisStream(AckSource):
         )
         if not pending or pending[0]["times_delivered"] < options.max_deliveries:
             return False
-        error = f"{type(ack.error).__name__}: {safe_text(ack.error)}"
+        error = encodable(f"{class_name(ack.error)}: {safe_text(ack.error)}")
         logger.warning("message %s of stream %s is given up: %s", _text(ack.token), options.stream, error)
         if options.dead_letters is not None:
             for _, fields in self._client.xrange(options.stream, ack.token, ack.token):
@@ -291,13 +305,14 @@ class RedisStream(AckSource):
         return True
 
 
-def _connected(url: str) -> Any:
-    """Return a client that connects again by itself."""
+def _connected(url: str, answer_seconds: float) -> Any:
+    """Return a client that connects again by itself, also where the server is gone without a word."""
     from redis import Redis
     from redis.backoff import ExponentialBackoff
     from redis.retry import Retry
 
-    return Redis.from_url(url, retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), _RETRIES))
+    retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), _RETRIES)
+    return Redis.from_url(url, retry=retry, socket_timeout=answer_seconds)
 
 
 def _flat(streams: Iterable[Any]) -> Iterator[_Message]:

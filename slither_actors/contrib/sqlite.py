@@ -18,6 +18,8 @@ import attrs
 
 from slither_actors.config import build, positive_int, positive_seconds, seconds_or_none
 from slither_actors.core import RateLimit
+from slither_actors.errors import safe_text
+from slither_actors.errors._text import class_name, encodable
 from slither_actors.pipe import Ack, AckSource, Delivery
 
 __all__ = ["SqliteQueue", "SqliteQueueStatistics"]
@@ -33,13 +35,20 @@ CREATE TABLE IF NOT EXISTS slither_queue (
     is_dead INTEGER NOT NULL DEFAULT 0,
     error TEXT
 );
-CREATE INDEX IF NOT EXISTS slither_queue_free ON slither_queue (queue, is_dead, free_at);
+CREATE INDEX IF NOT EXISTS slither_queue_order ON slither_queue (queue, is_dead, id, free_at);
+"""
+
+_FREE = """
+SELECT id, payload FROM slither_queue WHERE queue = ? AND is_dead = 0 AND free_at <= ? ORDER BY id LIMIT ?
 """
 
 _BUSY_SECONDS = 30.0
 """How long a process waits for others that write to the file."""
 
 _UNREAD = RuntimeError("the run ended before it read this element")
+
+_AT_ONCE = 0.0
+"""When an element is free that waits for nothing: whatever the clock says, which may be set back."""
 
 _BEATS = 3
 """How often a lease is renewed while it lasts."""
@@ -115,8 +124,8 @@ class SqliteQueue(AckSource):
 
     def put(self, payloads: Iterable[Any]) -> int:
         """Add elements, all or none; they are on the disk when this returns. Return how many."""
-        now, name, dumps = time.time(), self._options.name, self._options.dumps
-        rows = [(name, dumps(payload), now) for payload in payloads]
+        name, dumps = self._options.name, self._options.dumps
+        rows = [(name, dumps(payload), _AT_ONCE) for payload in payloads]
         with self._transaction() as connection:
             connection.executemany(
                 "INSERT INTO slither_queue (queue, payload, free_at) VALUES (?, ?, ?)", rows
@@ -147,7 +156,7 @@ class SqliteQueue(AckSource):
         """Have the elements that failed too often delivered again. Return how many."""
         again = "UPDATE slither_queue SET is_dead = 0, failures = 0, free_at = ? WHERE queue = ? AND is_dead"
         with self._transaction() as connection:
-            return connection.execute(again, (time.time(), self._options.name)).rowcount
+            return connection.execute(again, (_AT_ONCE, self._options.name)).rowcount
 
     # -- for a run ---------------------------------------------------------------------
 
@@ -185,12 +194,14 @@ class SqliteQueue(AckSource):
             self._held.difference_update(ack.token for ack in acks)
         self._moved = time.monotonic()
         done = [(ack.token,) for ack in acks if ack.error is None]
-        early = [(now, ack.token, self._holder) for ack in acks if ack.error is not None and ack.interrupted]
+        early = [
+            (_AT_ONCE, ack.token, self._holder) for ack in acks if ack.error is not None and ack.interrupted
+        ]
         failed = [
             (
                 now + self._options.retry_seconds,
                 self._options.max_failures,
-                f"{type(ack.error).__name__}: {ack.error}",
+                encodable(f"{class_name(ack.error)}: {safe_text(ack.error)}"),
                 ack.token,
                 self._holder,
             )
@@ -212,20 +223,18 @@ class SqliteQueue(AckSource):
         until = time.time() + self._options.lease_seconds
         with self._turn:
             held = [(until, number, self._holder) for number in self._held]
+        if not held:
+            return
         with self._transaction() as connection:
             connection.executemany("UPDATE slither_queue SET free_at = ? WHERE id = ? AND holder = ?", held)
 
     def _claim(self) -> deque[tuple[int, Any]]:
         options, now = self._options, time.time()
-        free = (
-            "SELECT id, payload FROM slither_queue WHERE queue = ? AND is_dead = 0 AND free_at <= ? "
-            "ORDER BY id LIMIT ?"
-        )
         with closing(self._connect()) as connection:  # most of the time there is nothing: do not write then
-            if not connection.execute(free, (options.name, now, 1)).fetchone():
+            if not connection.execute(_FREE, (options.name, now, 1)).fetchone():
                 return deque()
         with self._transaction() as connection:
-            found = connection.execute(free, (options.name, now, options.fetch_size)).fetchall()
+            found = connection.execute(_FREE, (options.name, now, options.fetch_size)).fetchall()
             connection.executemany(
                 "UPDATE slither_queue SET holder = ?, free_at = ? WHERE id = ?",
                 [(self._holder, now + options.lease_seconds, number) for number, _ in found],

@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = [
     "class_name",
+    "encodable",
     "excerpt",
     "safe_text",
 ]
@@ -18,6 +19,11 @@ def safe_text(value: object, convert: Callable[[object], str] = str) -> str:
         return convert(value)
     except BaseException as error:  # noqa: BLE001 - see above
         return f"<{class_name(value)}, whose text raised {class_name(error)}>"
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can encode: half a pair of surrogates, of a file name say, is written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def class_name(value: object) -> str:

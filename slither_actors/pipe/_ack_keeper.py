@@ -11,7 +11,6 @@ straight back to it.
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import queue
 import threading
@@ -21,13 +20,14 @@ from itertools import chain
 from typing import Any
 
 from slither_actors.core import AckTree, AckTreeEnd
-from slither_actors.errors import NotRunningError
+from slither_actors.errors import NotRunningError, safe_text
 from slither_actors.item import Item
 from slither_actors.pipe._ack_source import Ack, AckSource
+from slither_actors.telemetry._log import GuardedLog
 
 __all__ = ["AckKeeper"]
 
-logger = logging.getLogger("slither_actors.pipe")
+logger = GuardedLog("slither_actors.pipe")
 
 _CLOSE_SECONDS = 5.0
 """How long the end of a run waits for the last acknowledgements."""
@@ -37,6 +37,9 @@ _BEHIND = 10_000
 
 _LOOK_SECONDS = 0.01
 """How often a reader that is to wait for that looks again."""
+
+_LONGEST_SECONDS = 3600.0
+"""How long the thread sleeps at one time: the platform has a limit."""
 
 _PAUSE_SECONDS = 0.002
 """How long the thread lets words gather."""
@@ -53,13 +56,18 @@ class AckKeeper:
         """Take the source.
 
         Args:
-            source: is told.
+            source: is told; its numbers are right, see `check_source`.
             label: the run in words, for the log.
             has_reader: see there.
             after: that of the run before this one, over the same source.
         """
         self._source = source
         self._label = label
+        self._size, self._seconds, self._beat_seconds = (
+            source.ack_size,
+            source.ack_seconds,
+            source.beat_seconds,
+        )
         self._lock = threading.Lock()
         self._is_deaf = False
         """Whether nobody listens any more; `_lock` guards it, and the following."""
@@ -67,7 +75,7 @@ class AckKeeper:
         self._at_close: list[Callable[[], object]] = []
         self._calls: threading.Lock = threading.Lock() if after is None else after._calls
         """Held while the source is called: this run may begin before the one before it has let go."""
-        self._after = after if after is not None and after.is_open else None
+        self._after = None if after is None else after._open_one
         self._tree = AckTree()
         self._ends: list[Ack] = []
         self._next_beat = math.inf
@@ -91,6 +99,12 @@ class AckKeeper:
     def is_open(self) -> bool:
         """Whether it has started, and not let go of the source."""
         return self._thread.ident is not None and not self._is_closed
+
+    @property
+    def _open_one(self) -> AckKeeper | None:
+        """Who has the source now: this one, or one before it if this one's run ended before it began."""
+        after = self._after
+        return self if self.is_open else None if after is None else after._open_one
 
     def call_at_turn(self, function: Callable[[], object]) -> None:
         """Call a function when the source may be read: when the run before this one has let go of it."""
@@ -145,8 +159,10 @@ class AckKeeper:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until the last acknowledgement is given; return whether it is, within so many seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
+        if self._thread.ident is None:
+            before = self._open_one
+            return before is None or before.wait(timeout)
+        self._thread.join(timeout)
         return not self._thread.is_alive()
 
     # -- listening, in the thread ------------------------------------------------------
@@ -156,7 +172,7 @@ class AckKeeper:
         while self._parties:
             with contextlib.suppress(queue.Empty):
                 self._hear(self._said.get(timeout=self._patience()))
-            if self._ends and (len(self._ends) >= self._source.ack_size or time.monotonic() >= self._due):
+            if self._ends and (len(self._ends) >= self._size or time.monotonic() >= self._due):
                 self._tell()
             if time.monotonic() >= self._next_beat:
                 self._beat()
@@ -188,10 +204,10 @@ class AckKeeper:
     def _patience(self) -> float | None:
         """For how long there is nothing to do if nobody says anything; None for as long as it lasts."""
         until = min(self._due, self._next_beat) if self._ends else self._next_beat
-        return None if until == math.inf else max(0.0, until - time.monotonic())
+        return None if until == math.inf else min(max(0.0, until - time.monotonic()), _LONGEST_SECONDS)
 
     def _set_beat(self) -> None:
-        seconds = self._source.beat_seconds
+        seconds = self._beat_seconds
         self._next_beat = math.inf if seconds is None else time.monotonic() + seconds
 
     def _beat(self) -> None:
@@ -202,20 +218,20 @@ class AckKeeper:
         begins = not self._ends
         self._ends += ends
         if begins and self._ends:
-            self._due = time.monotonic() + self._source.ack_seconds
+            self._due = time.monotonic() + self._seconds
 
     def _tell(self) -> None:
         ends, self._ends = self._ends, []
-        size = max(1, self._source.ack_size)
-        for at in range(0, len(ends), size):
-            self._guarded(self._source.acknowledge, ends[at : at + size])
+        for at in range(0, len(ends), self._size):
+            self._guarded(self._source.acknowledge, ends[at : at + self._size])
 
     def _guarded(self, call: Callable[..., object], *arguments: Any) -> None:
         try:
             with self._calls:
                 call(*arguments)
-        except BaseException:  # the user's; what it did not take is delivered again
-            logger.exception("%s: %s of its source raised", self._label, call.__name__)
+        except BaseException as error:  # the user's; what it did not take is delivered again
+            name = getattr(call, "__name__", safe_text(call))
+            logger.error("%s: %s of its source raised", self._label, name, exc_info=error)
 
     def _read(self, item: int, token: Any) -> Iterable[AckTreeEnd]:
         self._tree.read(item, token)

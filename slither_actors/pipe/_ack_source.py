@@ -8,9 +8,15 @@ from typing import Any
 
 import attrs
 
+from slither_actors.config import Rule, positive_int, seconds_or_none, wait_seconds
 from slither_actors.core import RateLimit
 
-__all__ = ["Ack", "AckSource", "Delivery"]
+__all__ = ["Ack", "AckSource", "Delivery", "check_source", "limit"]
+
+limit = Rule(
+    "allowed are RateLimit(count, per_seconds), None",
+    lambda value: value is None or isinstance(value, RateLimit),
+)
 
 
 @attrs.frozen
@@ -87,3 +93,16 @@ class AckSource:
 
     def close(self) -> None:
         """Tidy up. Called in the same thread after the last acknowledgement of a run."""
+
+
+def check_source(source: AckSource, where: str) -> None:
+    """Refuse a source whose numbers are wrong: later they would end the thread that acknowledges.
+
+    Raises:
+        OptionError: one is.
+    """
+    where = f"{where}: {type(source).__name__}"
+    positive_int.check("ack_size", source.ack_size, where)
+    wait_seconds.check("ack_seconds", source.ack_seconds, where)
+    seconds_or_none.check("beat_seconds", source.beat_seconds, where)
+    limit.check("rate_limit", source.rate_limit, where)

@@ -137,8 +137,12 @@ class LiveReader(PipeReader):
         waiting.credit.consumed(count)
         if waiting.acks is not None:
             self._link.counts[waiting.output] += count  # type: ignore[attr-defined]
-            self._untaken -= count
-            self._end_if_done()
+            self.given_up(count)
+
+    def given_up(self, count: int) -> None:
+        """Nobody is going to take items any more: their source gets them back."""
+        self._untaken -= count
+        self._end_if_done()
 
     def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
         """A stage has ended: so does the run if it is the last one, or did not end as it should."""
@@ -179,24 +183,39 @@ class OutputProducer(Producer):
         self._life = life
         self._output = output
         self._waiting: deque[_Waiting] = deque()
-        self._owed = 0
+        self._alone = False
+        """Whether, once its consumers are gone, nobody waits for another one."""
         self._ending = False
 
-    def handle_cancel(self, cause: tuple[str, Any], source: Subscription) -> None:
-        """A consumer is gone. Who drains does not wait for another one."""
-        super().handle_cancel(cause, source)
+    def _consumer_ended(self, subscription: Subscription, kind: str, reason: Any) -> None:
+        super()._consumer_ended(subscription, kind, reason)
+        self._flush()
+
+    def _asked(self, subscription: Subscription, count: int) -> None:
+        super()._asked(subscription, count)
         self._flush()
 
     def handle_demand(self, demand: int) -> list[Any]:
-        """Emit what waits."""
-        self._owed += demand
-        self._flush()
+        """Nothing: see `_wanted_now`."""
         return []
+
+    @property
+    def _wanted_now(self) -> int:
+        """Items that the consumers that are there have asked for.
+
+        `handle_demand` is also told of what those had asked for that are gone: nobody would take that.
+        """
+        return sum(self._fan_out.statistics().outstanding.values())
 
     def take(self, arrived: _Waiting) -> None:
         """Take items of a run."""
         self._waiting.append(arrived)
         self._hold(arrived, len(arrived.items))
+        self._flush()
+
+    def drain(self, _: None = None) -> None:
+        """The pipe takes no more: without a consumer, nothing is waited for."""
+        self._alone = True
         self._flush()
 
     def finish(self, _: None = None) -> None:
@@ -210,19 +229,28 @@ class OutputProducer(Producer):
             if first.acks is not None and first.acks.is_left:
                 self._waiting.popleft()
                 continue
-            if self._owed <= 0:
+            wanted = self._wanted_now
+            if wanted <= 0:
                 break
-            now, first.items = first.items[: self._owed], first.items[self._owed :]
+            now, first.items = first.items[:wanted], first.items[wanted:]
             if not first.items:
                 self._waiting.popleft()
-            self._owed -= len(now)
             self._hold(first, -len(now))
             self.emit(now)
             if first.acks is not None:
                 first.acks.ended(now)
             first.reader.send(LiveReader.consumed, (first, len(now)))
+        if self._alone and not self._consumers:
+            self._give_up()
         if self._ending and not (self._waiting and self._consumers):
             self.complete()
+
+    def _give_up(self) -> None:
+        """Let those runs end whose sources have what nobody takes."""
+        followed = [each for each in self._waiting if each.acks is not None]
+        self._waiting = deque(each for each in self._waiting if each.acks is None)
+        for each in followed:
+            each.reader.send(LiveReader.given_up, len(each.items))
 
     def _hold(self, waiting: _Waiting, count: int) -> None:
         if waiting.acks is None:  # else its source has it, and its run counts it when it is taken

@@ -136,6 +136,8 @@ class LivePipe(Supervisor):
         ref = self._life.deliver[output] = OutputProducer.start_link(self._life, output)
         self._outputs[ref] = output, consumer
         async_subscribe(consumer, to=ref, cancel="temporary")
+        if self._life.draining:
+            ref.send(OutputProducer.drain)
 
     def drain(self, _: None = None) -> None:
         """Take no more, and end when what was taken is done."""
@@ -144,6 +146,8 @@ class LivePipe(Supervisor):
             return
         life.draining = True
         life.feed.close("is being drained")
+        for ref in self._outputs:
+            ref.send(OutputProducer.drain)
         run = life.run
         if run is None:
             self._finish_outputs()

@@ -21,7 +21,7 @@ from slither_actors.dispatch._topology import RunPlan, StagePlan
 from slither_actors.errors import OptionError, PipeCancelledError, PipeError, PipeTimeoutError
 from slither_actors.item import Item
 from slither_actors.pipe._ack_keeper import AckKeeper
-from slither_actors.pipe._ack_source import AckSource
+from slither_actors.pipe._ack_source import AckSource, check_source, limit
 from slither_actors.pipe._definition import PipeDefinition, StageDefinition
 from slither_actors.pipe._entry import Entry
 from slither_actors.pipe._graph import Destination
@@ -39,7 +39,7 @@ from slither_actors.pipe._worker_runner import WorkerRunner
 from slither_actors.pipe._worker_stage import WorkerStage
 from slither_actors.store import views_of
 
-__all__ = ["limit", "link_of", "pipe_error", "pipe_plan", "session_in_use"]
+__all__ = ["link_of", "pipe_error", "pipe_plan", "session_in_use"]
 
 _DEMAND = 1000
 """Items of a stage on their way to the caller at one time."""
@@ -61,11 +61,6 @@ def _mapping(_: object, field: attrs.Attribute[Any], value: object) -> None:
 _progress = Rule(
     "allowed are True, a function, and None",
     lambda value: value is None or isinstance(value, bool) or callable(value),
-)
-
-limit = Rule(
-    "allowed are RateLimit(count, per_seconds), None",
-    lambda value: value is None or isinstance(value, RateLimit),
 )
 
 _handle = Rule("allowed are a RunHandle, None", lambda value: value is None or isinstance(value, RunHandle))
@@ -143,6 +138,7 @@ def _context(definition: PipeDefinition, options: _RunOptions) -> Context:
 def _check_items(items: Any, where: str, *, waits: bool) -> None:
     """Refuse what is no input; `waits` says that the caller's thread will be blocked."""
     if isinstance(items, AckSource):
+        check_source(items, where)
         return
     if isinstance(items, (str, bytes)):
         problem = (

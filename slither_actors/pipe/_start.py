@@ -22,7 +22,7 @@ from slither_actors.errors import (
     OptionError,
 )
 from slither_actors.pipe._ack_keeper import AckKeeper
-from slither_actors.pipe._ack_source import AckSource
+from slither_actors.pipe._ack_source import AckSource, check_source, limit
 from slither_actors.pipe._entry import Entry
 from slither_actors.pipe._feed import Feed, PushSource, StageSource, is_within
 from slither_actors.pipe._gate import Gate
@@ -30,7 +30,7 @@ from slither_actors.pipe._into import LiveReader, destinations, is_stage
 from slither_actors.pipe._life import Life
 from slither_actors.pipe._live import LivePipe, LiveRun
 from slither_actors.pipe._pipe import Pipe
-from slither_actors.pipe._plan import limit, link_of, pipe_plan
+from slither_actors.pipe._plan import link_of, pipe_plan
 from slither_actors.pipe._record import PipeRecord, look
 from slither_actors.pipe._source import PipeSource
 from slither_actors.stages import Producer
@@ -291,6 +291,8 @@ def start_pipe(
     name = pipe.definition.name if name is None else name
     if not isinstance(name, str) or not name:
         raise OptionError("name", f"is {name!r:.200}; allowed is a text", where=where)
+    if isinstance(source, AckSource):
+        check_source(source, where)
     spec = _producer_spec(source, name, checked.restart, where)
     given = {"session_id": checked.session_id, "metadata": checked.metadata}
     pipe_plan(pipe, (), given, _NoOutlet(), collect_all=False)

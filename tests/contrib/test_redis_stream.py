@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -171,6 +172,69 @@ def test_what_is_worked_at_is_not_taken_by_another(client: Any) -> None:
         may_end.set()
         running.join(10)
     assert pending(client) == 0
+
+
+def test_a_message_that_cannot_be_given_up_takes_no_acknowledgement_away(client: Any) -> None:
+    """Where the dead letters go is no stream, and then it is; half a pair of surrogates is written out."""
+
+    class P(Pipe):
+        @stage(on_error="skip")
+        def check(item: Any) -> Any:  # noqa: N805
+            if item.payload["number"] == "0":
+                raise ValueError("file \udc80")
+            return item.payload
+
+    add(client, 3)
+    client.set("dead", "no stream")
+    options = {**QUICK, "max_deliveries": 1, "min_idle_seconds": 0.1, "dead_letters": "dead"}
+    run_pipe(P, RedisStream(client, **{**options, "idle_seconds": 0.05}))
+    assert pending(client) == 1
+    client.delete("dead")
+    time.sleep(0.1)
+    run_pipe(P, RedisStream(client, **options))
+    assert pending(client) == 0
+    [(_, letter)] = client.xrange("dead")
+    assert letter[b"error"] == b"ValueError: file \\udc80"
+
+
+def test_a_server_that_stops_answering_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run notices, may be ended meanwhile, and goes on when the server does."""
+    monkeypatch.setattr("slither_actors.contrib.redis._ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("slither_actors.contrib.redis._AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("slither_actors.contrib.redis._RETRIES", 0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    with start_server(tmp_path, number) as server, redis.Redis(port=number) as own:
+        try:
+            wait_until_up(own)
+            add(own, 10)
+            options = {**QUICK, "idle_seconds": None, "min_idle_seconds": 0.3}
+            found: list[Any] = []
+            pipe = start_pipe(
+                Same, source=RedisStream(f"redis://127.0.0.1:{number}", **options), into=found.extend
+            )
+            until(lambda: len(found) == 10)
+            server.send_signal(signal.SIGSTOP)
+            until(lambda: "cannot be read" in caplog.text)
+            server.send_signal(signal.SIGCONT)
+            add(own, 10)
+            until(lambda: len({item.payload["number"] for item in found}) == 10 and len(found) >= 20)
+            until(lambda: pending(own) == 0)
+            assert pipe.status().restarts == 0
+            server.send_signal(signal.SIGSTOP)
+            assert pipe.stop(10)
+        finally:
+            server.kill()
+
+
+def until(true: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_message_that_cannot_be_decoded_is_given_up(client: Any) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slither_actors import Application, Pipe, PipeError, Skip, run_pipe, stage, stream_pipe
-from slither_actors.contrib.sqlite import SqliteQueue
+from slither_actors.contrib.sqlite import _FREE, SqliteQueue
 from slither_actors.errors import OptionError
 from tests.contrib.killing import consume_under_kills
 
@@ -119,6 +121,50 @@ def test_what_takes_longer_than_its_lease_is_not_delivered_twice(path: Path) -> 
         may_end.set()
         running.join(10)
     assert figures(slow) == (0, 0, 0)
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [MuteError(), ValueError("file \udc80")], ids=["no text", "half a pair"])
+def test_a_failure_that_has_no_proper_text_takes_no_acknowledgement_away(path: Path, error: Any) -> None:
+    """Those that come with it are taken, and it is set aside as any other."""
+
+    class P(Pipe):
+        @stage(on_error="skip")
+        def check(item: Any) -> Any:  # noqa: N805
+            if item.payload == "bad":
+                raise error
+            return item.payload
+
+    queue = SqliteQueue(path, max_failures=1, **QUICK)
+    queue.put(["good", "bad", "good"])
+    run_pipe(P, queue)
+    assert figures(queue) == (0, 0, 1)
+    assert queue.dead_letters()[0][1].startswith(f"{type(error).__name__}: ")
+
+
+def test_a_long_queue_is_not_sorted_for_each_lot(path: Path) -> None:
+    """What is claimed is found in the order of the index: else a backlog would take time by its square."""
+    SqliteQueue(path)
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {_FREE}", ("default", 1.0, 100))
+        statements = [row[-1] for row in rows]
+    assert not any("TEMP B-TREE" in statement for statement in statements)
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what was put before, nor what came back."""
+    now = time.time
+    queue = SqliteQueue(path, **QUICK)
+    queue.put(range(3))
+    with stream_pipe(Same, queue) as stream:
+        next(stream)
+    monkeypatch.setattr("slither_actors.contrib.sqlite.time.time", lambda: now() - 3600)
+    assert len(run_pipe(Same, queue)["default"]) == 3
+    assert figures(queue) == (0, 0, 0)
 
 
 def test_what_cannot_be_loaded_is_set_aside(path: Path) -> None:

@@ -49,7 +49,12 @@ class ListSource(AckSource):
 
     @property
     def errors(self) -> dict[int, BaseException | None]:
-        """Place to error, after checking that each that was read was acknowledged once."""
+        """Place to error, after checking that each that was read was acknowledged once.
+
+        One that the source gives just when its run has ended comes back a moment after `close`.
+        """
+        with self.told:
+            self.told.wait_for(lambda: len(self.acks) >= self.read, timeout=10)
         counts = Counter(ack.token for ack in self.acks)
         assert counts == Counter(range(self.read))
         return {ack.token: ack.error for ack in self.acks}

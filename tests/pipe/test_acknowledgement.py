@@ -178,23 +178,6 @@ def test_a_stream_that_is_dropped_acknowledges_what_is_left_as_failed() -> None:
     assert failures(source, early=True) == set(range(source.read))
 
 
-def test_a_run_that_is_killed_acknowledges_what_is_left_as_failed() -> None:
-    """Its supervisor gets no chance to say so."""
-
-    class P(Pipe):
-        same = stage(lambda item: item.payload)
-
-    source = ListSource(itertools.repeat(1, 100_000))
-    with stream_pipe(P, source) as stream:
-        next(stream)
-        stream._plan.link.run.kill()
-        with pytest.raises(PipeError):
-            for _ in stream:
-                pass
-    source.wait_until_closed()
-    assert failures(source, early=True)
-
-
 def test_a_beat_comes_as_often_as_it_is_wanted() -> None:
     """While the run lasts, also while nothing else happens; one that raises does no harm."""
     beats, enough = [], threading.Event()
