@@ -235,6 +235,7 @@ class RedisStream(AckSource):
     def _left_by_others(self) -> deque[_Message]:
         """Claim what has been pending for too long, also what failed here."""
         options, start = self._options, "0-0"
+        self.beat()  # it may be late: to claim our own in this way would count as one more delivery of it
         while True:
             start, messages, *_ = self._client.xautoclaim(
                 options.stream,

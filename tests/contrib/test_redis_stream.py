@@ -99,6 +99,16 @@ def test_messages_are_delivered_in_order_and_acknowledged(client: Any) -> None:
     assert client.xlen("s") == 0
 
 
+def test_a_late_beat_is_no_further_delivery(client: Any) -> None:
+    """What is worked at for longer than it may be idle was delivered once: else it is given up too early."""
+    add(client, 1)
+    source = RedisStream(client, **{**QUICK, "idle_seconds": 0.3}, min_idle_seconds=0.05)
+    deliveries = source.deliveries(threading.Event())
+    assert next(deliveries).payload == {"number": "0"}
+    assert list(deliveries) == []  # nobody beats meanwhile
+    assert [found["times_delivered"] for found in client.xpending_range("s", "g", "-", "+", 1)] == [1]
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_both_protocols_do(client: Any, port: int, protocol: int) -> None:
     """The answers have another form in each."""
