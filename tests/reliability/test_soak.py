@@ -301,7 +301,7 @@ def calm(top: Any) -> None:
 
 def test_a_storm_leaves_the_tree_as_it_was() -> None:
     """Order, outcomes, watches, names and who is alive, after seconds of random faults."""
-    world = storm(3.0, seeded())
+    world = storm(1.5, seeded())
     assert world.wrong == []
     assert all(world.outcomes.values())
 
