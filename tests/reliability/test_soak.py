@@ -202,7 +202,8 @@ class Storm:
         if self.chance.random() < 0.7:
             ref.cast(crash)
             ref.stop(block=False)
-        dynamic.terminate_child(self.chance.choice(dynamic.which_children()).ref or ref)
+        children = [info.ref for info in dynamic.which_children()]
+        dynamic.terminate_child(self.chance.choice(children or [ref]) or ref)
 
     def run_tasks(self) -> None:
         tasks = self.supervisor("tasks")
