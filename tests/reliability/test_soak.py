@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -332,9 +333,12 @@ def test_a_storm_of_half_an_hour_leaves_nothing() -> None:
     with unkept_log():
         assert storm(60.0, chance).wrong == []
         gc.collect()
-        memory, objects, end = rss(), len(gc.get_objects()), time.monotonic() + soak_seconds(1800)
+        memory, blocks, objects = rss(), sys.getallocatedblocks(), len(gc.get_objects())
+        end = time.monotonic() + soak_seconds(1800)
         while time.monotonic() < end:
             assert storm(60.0, chance).wrong == []
             gc.collect()
             assert len(gc.get_objects()) < objects + 500  # a storm makes many thousands of actors
-    assert rss() - memory < 20_000_000
+            assert sys.getallocatedblocks() < blocks + 10_000
+    # The threads of the C library's allocator each keep some of what was free.
+    assert rss() - memory < 100_000_000
