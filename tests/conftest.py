@@ -5,6 +5,7 @@ other as often as they can, in the tests and in the programs that they start.
 """
 
 import gc
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -12,12 +13,21 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from slither_actors.pool._preloading import _Modules
 from tests.leaks import no_leaks
 
 __all__ = ["no_leaks"]
 
 if "SLITHER_SWITCH_INTERVAL" in os.environ:
     sys.setswitchinterval(float(os.environ["SLITHER_SWITCH_INTERVAL"]))
+
+# What the modules of the tests import, so that not every worker that finds a function in one of them does.
+PRELOAD = (
+    "pytest",
+    "hypothesis.stateful",
+    *(f"slither_actors.{part}" for part in ("application", "dispatch", "pipe", "stages", "store", "testing")),
+)
+multiprocessing.get_context("forkserver").set_forkserver_preload(_Modules(PRELOAD))
 
 # How long an example takes says more of what else the machine does than of the code.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50)

@@ -105,37 +105,47 @@ class Descriptor:
 
 # -- the census --------------------------------------------------------------
 
+HAS_PROC = Path("/proc/self/stat").exists()
+_KERNEL_THREAD = 0x0020_0000
+"""Of the flags of a process: PF_KTHREAD."""
 _MARK = "SLITHER_TEST_CENSUS"
 # A test run started by a test is marked by both.
 os.environ[_MARK] = f"{os.environ.get(_MARK, '')}/{os.getpid()}"
 _OUR_MARK = f"\0{_MARK}={os.environ[_MARK]}".encode()
 
 
-_foreign: set[tuple[int, str]] = set()
+_foreign: dict[int, str] = {}
 """Pid and start of processes that are known not to be ours: most of a machine's, each looked at once."""
+
+_CHECK_SECONDS = 1.0
+"""How often the starts of those are looked at again: a pid comes back when all others have been used."""
+_checked = -_CHECK_SECONDS
 
 
 def processes() -> set[Process]:
     """Return the descendants of this process and those that inherited its mark."""
+    # Not with `Path`: there are hundreds of processes, and this is done before and after each test.
+    there = set(map(int, filter(str.isdigit, os.listdir("/proc")))) if HAS_PROC else set[int]()  # noqa: PTH208
+    _forget_foreign(there)
     parents: dict[int, int] = {}
     found: dict[int, tuple[str, str]] = {}
-    for name in os.listdir("/proc") if Path("/proc/self/stat").exists() else []:  # noqa: PTH208 - as below
-        if name.isdigit():
-            try:
-                state, parent, started = _stat(name)
-            except (FileNotFoundError, ProcessLookupError):  # it has just ended
-                continue
-            parents[int(name)] = parent
-            found[int(name)] = state, started
+    for pid in there - _foreign.keys():
+        try:
+            state, parents[pid], flags, started = _stat(pid)
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+        if flags & _KERNEL_THREAD:
+            _foreign[pid] = started
+        else:
+            found[pid] = state, started
     ours = set()
-    _foreign.intersection_update((pid, started) for pid, (_, started) in found.items())
     for pid, (state, started) in found.items():
-        if pid == os.getpid() or (pid, started) in _foreign:
+        if pid == os.getpid():
             continue
         try:
             # A descendant may get its mark only when it runs another program: it is not foreign before that.
             if not (below := _below(os.getpid(), pid, parents)) and not _is_marked(pid):
-                _foreign.add((pid, started))
+                _foreign[pid] = started
                 continue
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             name = Path(f"/proc/{pid}/comm").read_text(errors="replace")
@@ -143,6 +153,7 @@ def processes() -> set[Process]:
             continue
         except PermissionError:  # a zombie, or another user's
             if not below:
+                _foreign[pid] = started
                 continue
             raise
         ours.add(
@@ -153,16 +164,32 @@ def processes() -> set[Process]:
     return ours
 
 
-def _stat(pid: str) -> tuple[str, int, str]:
-    """Return the state, the parent and the start time of a process."""
-    # Not with `Path`: there are hundreds of processes, and this is done before and after each test.
+def _forget_foreign(there: set[int]) -> None:
+    """Forget those that have ended, and now and then those whose pid is another's by now."""
+    global _checked  # noqa: PLW0603 - of this module's one list
+    for pid in _foreign.keys() - there:
+        del _foreign[pid]
+    if time.monotonic() - _checked < _CHECK_SECONDS:
+        return
+    for pid, started in list(_foreign.items()):
+        try:
+            same = _stat(pid)[3] == started
+        except (FileNotFoundError, ProcessLookupError):
+            same = False
+        if not same:
+            del _foreign[pid]
+    _checked = time.monotonic()
+
+
+def _stat(pid: int) -> tuple[str, int, int, str]:
+    """Return the state, the parent, the flags and the start time of a process."""
     descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     try:
         # The second field is the name in parentheses and may hold anything, a ')' too.
         fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
     finally:
         os.close(descriptor)
-    return fields[0].decode(), int(fields[1]), fields[19].decode()
+    return fields[0].decode(), int(fields[1]), int(fields[6]), fields[19].decode()
 
 
 def _is_marked(pid: int) -> bool:

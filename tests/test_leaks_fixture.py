@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import textwrap
 from collections.abc import Callable
 
 import pytest
 
+from tests import leaks
 from tests.search_path import SEARCH_PATH
 
 CONFTEST = """
@@ -183,3 +185,12 @@ def test_the_fork_server_may_stay_and_its_workers_may_not(run: Run) -> None:
         """
     run(body + end).assert_outcomes(passed=1)
     assert_reports(run(body), "process [0-9]*: *from multiprocessing.forkserver import*")
+
+
+def test_a_process_with_the_pid_of_another_ones_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was looked at once is not looked at each time, but its start is."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        monkeypatch.setitem(leaks._foreign, child.pid, "another start")
+        monkeypatch.setattr(leaks, "_checked", -leaks._CHECK_SECONDS)
+        assert child.pid in {process.pid for process in leaks.processes()}
+        child.communicate()

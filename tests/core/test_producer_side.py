@@ -360,9 +360,7 @@ for machine in (
     SharedPartitionSide,
     BlockingPartitionSide,
 ):
-    machine.TestCase.settings = settings(
-        max_examples=3 * settings.default.max_examples // 2, stateful_step_count=60
-    )
+    machine.TestCase.settings = settings(max_examples=settings.default.max_examples, stateful_step_count=60)
 
 TestDemandSide = DemandSide.TestCase
 TestRoundRobinSide = RoundRobinSide.TestCase

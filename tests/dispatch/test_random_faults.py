@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import threading
-import time
 from collections import Counter
 from typing import Any
 
@@ -17,6 +15,7 @@ from slither_actors.errors import DispatchError
 from slither_actors.policy import CircuitBreaker
 from tests.dispatch import work
 from tests.killing import killer
+from tests.soaking import seeds
 
 
 def options_for(chance: random.Random) -> dict[str, Any]:
@@ -71,12 +70,8 @@ def test_every_item_has_one_outcome_while_workers_are_killed(seed: int) -> None:
 @pytest.mark.timeout(1800)
 def test_every_item_has_one_outcome_for_minutes() -> None:
     """As above, again and again; a failure has the seed."""
-    end = time.monotonic() + 600
-    for seed in itertools.count(1000):
-        print(f"seed {seed}")
+    for seed in seeds(1000, seconds=600):
         test_every_item_has_one_outcome_while_workers_are_killed(seed)
-        if time.monotonic() > end:
-            return
 
 
 def run_and_check(options: dict[str, Any], payloads: list[str], leave_after: int | None) -> None:

@@ -49,8 +49,8 @@ ended = []
 with Application(pools={{}}):
     case = {case}()
     next(case)
-    struck = time.monotonic() + 0.3
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    struck = time.monotonic() + 0.1
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
         next(case)
     except KeyboardInterrupt:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +16,7 @@ from slither_actors.errors import ActorExitError, CallTimeoutError
 from tests.killing import killer
 from tests.pipe.random_graphs import POLICIES, Plan, graph_of
 from tests.pipe.test_random_workers import random_plans
+from tests.soaking import seeds
 
 ONE_TO_MANY = ("two", "three")
 
@@ -77,10 +76,6 @@ def test_what_was_pushed_came_out_was_skipped_or_is_counted_as_lost(application:
 @pytest.mark.timeout(1800)
 def test_that_it_is_so_for_minutes(application: Application) -> None:
     """As above, again and again; a failure has the seed."""
-    end = time.monotonic() + 300
-    for seed in itertools.count(200_000):
-        print(f"seed {seed}", flush=True)
+    for seed in seeds(200_000, seconds=300):
         with killer(seed, seconds=random.Random(seed).choice([0.05, 0.2, 1.0])):
             check(seed)
-        if time.monotonic() > end:
-            return

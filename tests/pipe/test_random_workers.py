@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +40,7 @@ from tests.pipe.random_graphs import (
     found_in,
     graph_of,
 )
+from tests.soaking import seeds
 
 KINDS = ["item", "batch", "router", "workers", "processes", "processes", "processes"]
 
@@ -269,11 +269,7 @@ def test_one_graph_does_the_same_in_every_way(application: Application) -> None:
 @pytest.mark.timeout(1800)
 def test_every_item_has_one_outcome_for_minutes(application: Application) -> None:
     """As above, again and again; a failure has the seed."""
-    end = time.monotonic() + 300
-    for seed in itertools.count(100_000):
+    for seed in seeds(100_000, seconds=300):
         way = WAYS[seed % len(WAYS)]
-        print(f"seed {seed}, {way.__name__}", flush=True)
         with killer(seed, seconds=random.Random(seed).choice([0.02, 0.1, 0.5])):
             check(seed, way)
-        if time.monotonic() > end:
-            return

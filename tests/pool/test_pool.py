@@ -385,12 +385,12 @@ def test_a_killed_pool_leaves_nothing(tmp_path: Path) -> None:
 )
 def test_a_batch_that_a_worker_had_begun_is_never_said_not_to_have(end: Any, tmp_path: Path) -> None:
     """Whoever tries the others again runs nothing twice: also not the second one in a worker's pipe."""
-    for attempt in range(10):
+    for attempt in range(5):
         log = tmp_path / f"begun{attempt}"
         with asking(workers=2) as asker:
             asker.run(work.increment, [1])
             jobs = [asker.submit(work.write_down, [(str(log), number)]) for number in range(2000)]
-            enough = 200 * (attempt + 1)
+            enough = 400 * (attempt + 1)
             until(lambda log=log, enough=enough: log.exists() and log.stat().st_size > enough)
             end(asker.pool)
             asker.wait(*jobs)

@@ -99,9 +99,9 @@ def test_a_function_stage_is_linear_in_its_input() -> None:
         increment = stage(lambda item: item.payload + 1)
 
     def seconds(count: int) -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         run_pipe(Increment, range(count))
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     seconds(1000)
     few, many = min(seconds(2_500) for _ in range(3)), min(seconds(20_000) for _ in range(3))
