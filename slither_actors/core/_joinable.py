@@ -27,6 +27,6 @@ def join(parts: Sequence[Sequence[T]]) -> Sequence[T]:
     first = parts[0]
     if len(parts) == 1:
         return first
-    if isinstance(first, Joinable) and all(type(part) is type(first) for part in parts):
+    if isinstance(first, Joinable) and set(map(type, parts)) == {type(first)}:
         return first.joined(parts)  # type: ignore[arg-type]
     return list(chain.from_iterable(parts))

@@ -47,14 +47,17 @@ class LazyItems(Joinable[Item]):
     @classmethod
     def joined(cls, parts: Sequence[LazyItems]) -> LazyItems:
         """All of the parts, one after the other."""
-        payloads = _flat(part.payloads for part in parts)
+        # In lists and not by generators: this runs for each group of answers.
+        payloads = _flat([part.payloads for part in parts])
         ids = _in_a_row([part.ids for part in parts])
-        metas = routes = None
-        if any(part.metas for part in parts):
-            metas = _flat(part.metas or repeat(NO_META, len(part)) for part in parts)
-        if any(part.routes for part in parts):
-            routes = _flat(part.routes or repeat(DEFAULT_ROUTE, len(part)) for part in parts)
-        return cls(ids, payloads, metas, routes)
+        metas = [part.metas for part in parts]
+        routes = [part.routes for part in parts]
+        return cls(
+            ids,
+            payloads,
+            _filled(metas, parts, NO_META) if any(metas) else None,
+            _filled(routes, parts, DEFAULT_ROUTE) if any(routes) else None,
+        )
 
     def routed(self, routes: list[str]) -> LazyItems:
         """The first ones, as many as there are routes, with those."""
@@ -113,6 +116,11 @@ def routes_of(items: Sequence[Item]) -> list[str]:
     if type(items) is LazyItems:
         return items.routes or [DEFAULT_ROUTE] * len(items)
     return [item.route for item in items]
+
+
+def _filled(columns: Sequence[list[T] | None], parts: Sequence[Sequence[Item]], default: T) -> list[T]:
+    """One column of all parts; of those that have none the default."""
+    return _flat([column or [default] * len(part) for column, part in zip(columns, parts, strict=True)])
 
 
 def _in_a_row(parts: Sequence[Sequence[int]]) -> Sequence[int]:
