@@ -79,9 +79,7 @@ class AsyncOutputReader:
 
     async def _next(self, name: str) -> Item:
         deadline: float | None = None
-        if self.buffers.is_discarded(name):
-            msg = f"the output {name!r} is discarded: nobody can read it"
-            raise RuntimeError(msg)
+        self.buffers.refuse_discarded(name)
         while True:
             item = self.buffers.take(name)
             if item is not None:

@@ -163,9 +163,15 @@ class OutputBuffers:
             self.dropped(tuple(queue))
         queue.clear()
 
-    def is_discarded(self, name: str) -> bool:
-        """Whether nobody wants that output."""
-        return name in self._discarded
+    def refuse_discarded(self, name: str) -> None:
+        """Refuse the reader of an output that nobody wants.
+
+        Raises:
+            RuntimeError: it is discarded.
+        """
+        if name in self._discarded:
+            msg = f"the output {name!r} is discarded: nobody can read it"
+            raise RuntimeError(msg)
 
     def full(self, output: str, wanted: str, waited: float) -> OutputFullError:
         """What the reader of `wanted` is told."""
@@ -231,9 +237,7 @@ class PipeOutputReader:
     def _next(self, name: str) -> Item:
         deadline: float | None = None
         with self._changed:
-            if self.buffers.is_discarded(name):
-                msg = f"the output {name!r} is discarded: nobody can read it"
-                raise RuntimeError(msg)
+            self.buffers.refuse_discarded(name)
             while True:
                 item = self.buffers.take(name)
                 if item is not None:

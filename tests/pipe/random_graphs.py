@@ -74,16 +74,7 @@ class Plan:
         return action
 
     def outcome(self, item: Any) -> Any:
-        action, payload = self.action(item.payload), item.payload
-        if action == "skip":
-            return Skip("asked for")
-        if action == "fail":
-            return Fail("asked for")
-        if action == "raise":
-            raise ValueError(payload)
-        if action.startswith("route"):
-            return RouteTo(action[-1], payload)
-        return Many(copies(payload, action)) if action in COPIES else payload
+        return outcome_of(self.action(item.payload), item.payload, copies)
 
     def is_routed(self, route: str, item: Any) -> bool:
         return self.action(item.payload) == f"route {route}"
@@ -137,6 +128,19 @@ class Plan:
     def ways(self) -> tuple[str, ...]:
         """The routes that stages below may come after."""
         return ROUTES if self.kind not in WORKERS or self.policy.endswith("route") else ()
+
+
+def outcome_of(action: str, payload: Any, copies: Any) -> Any:
+    """What a function stage returns for a payload, or raises, if it is to act so."""
+    if action == "skip":
+        return Skip("asked for")
+    if action == "fail":
+        return Fail("asked for")
+    if action == "raise":
+        raise ValueError(payload)
+    if action.startswith("route"):
+        return RouteTo(action[-1], payload)
+    return Many(copies(payload, action)) if action in COPIES else payload
 
 
 def copies(payload: int, action: str) -> list[int]:

@@ -19,18 +19,15 @@ from hypothesis import strategies as st
 from slither_actors import (
     Fail,
     InlineExecutor,
-    Many,
     Pipe,
     PipeError,
-    RouteTo,
-    Skip,
     router,
     run_pipe,
     stage,
     stream_pipe,
     workers,
 )
-from tests.pipe.random_graphs import POLICIES
+from tests.pipe.random_graphs import COPIES, POLICIES, outcome_of
 
 OUTPUTS = ("a", "b")
 
@@ -53,18 +50,7 @@ class Plan:
         return self.action(payload) in ("fail", "raise")
 
     def outcome(self, item: Any) -> Any:
-        action, payload = self.action(item.payload), item.payload
-        if action == "skip":
-            return Skip("asked for")
-        if action == "fail":
-            return Fail("asked for")
-        if action == "raise":
-            raise ValueError(payload)
-        if action.startswith("route"):
-            return RouteTo(action[-1], payload)
-        if action in COPIES:
-            return Many(copies(payload, action))
-        return payload
+        return outcome_of(self.action(item.payload), item.payload, copies)
 
     def is_routed(self, output: str, item: Any) -> bool:
         return self.action(item.payload) == f"route {output}"
@@ -86,9 +72,6 @@ class Plan:
         if self.kind == "batch":
             return stage(batch=True, on_error=policy)(self.of_batch)
         return stage(on_error=policy)(self.outcome)
-
-
-COPIES = {"none": 0, "two": 2, "three": 3}
 
 
 def copies(payload: Any, action: Any) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from slither_actors import Application, Context, DispatchError, InlineExecutor, Item, Retry, Route, dispatch
 from slither_actors.dispatch import RunOptions, ThreadExecutor
 from slither_actors.errors import OptionError, RemoteError
+from tests.pipe import worker_code
 from tests.slither import work
 from tests.slither.reading import Reads, payloads
 
@@ -265,7 +266,7 @@ def test_retry_runs_a_failed_batch_again(tmp_path: Path) -> None:
     """``on_error: {:retry, opts}``: there are attempts, with pauses. In Slither 0.1.0 it halts."""
     marks = [str(tmp_path / name) for name in "abc"]
     policy = Retry(max_attempts=2, backoff=0.001)
-    results = dispatch.run(marks, executor=work.fail_once, batch_size=1, on_error=policy)
+    results = dispatch.run(marks, executor=worker_code.fail_once, batch_size=1, on_error=policy)
     assert payloads(results) == ["a", "b", "c"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from slither_actors import Context, Store, Table, view
@@ -27,16 +26,6 @@ def reject_seven(payloads: Sequence[Any]) -> list[Any]:
     if 7 in payloads:
         raise ValueError("seven")
     return list(payloads)
-
-
-def fail_once(payloads: Sequence[str]) -> list[str]:
-    """Fail the first attempt at each batch; payloads are paths of marks."""
-    for payload in payloads:
-        mark = Path(payload)
-        if not mark.exists():
-            mark.touch()
-            raise ConnectionError(mark.name)
-    return [Path(payload).name for payload in payloads]
 
 
 def sleep_on_seven(payloads: Sequence[Any]) -> list[Any]:
